@@ -1,0 +1,394 @@
+"""From logits to accuracies, intervals, paired tests, calibration and ensembles.
+
+Everywhere: logits are (N, C), predictions and labels (N,) integers, as NumPy arrays or tensors; results are
+NumPy arrays, tables are pandas data frames. Intervals are pairs (low, high) at 95 %.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from scipy.special import softmax
+from sklearn.metrics import confusion_matrix
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+from scene_utils.settings import SceneError
+
+LEVEL = 0.95
+RESAMPLES = 20_000
+BINS = 15
+
+Interval = tuple[float, float]
+
+
+# --- one model
+
+
+def predictions(logits: ArrayLike) -> np.ndarray:
+    """Predicted classes (N,) of logits or probabilities (N, C); predictions (N,) come back as they are."""
+    values = np.asarray(logits)
+    return values.argmax(axis=1) if values.ndim == 2 else values
+
+
+def wilson(correct: int, total: int) -> Interval:
+    """Wilson's score interval for ``correct`` of ``total`` (Wilson, 1927; statsmodels)."""
+    if not 0 <= correct <= total or total == 0:
+        raise SceneError(f"no interval for {correct} correct of {total}; evaluate at least one image")
+    low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")
+    return float(low), float(high)
+
+
+def contains(interval: Interval, value: float) -> bool:
+    """Whether ``value`` lies in the interval, ends included."""
+    return bool(interval[0] <= value <= interval[1])
+
+
+def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | int) -> np.ndarray:
+    """Confusion matrix (C, C) of counts: rows are the true classes, columns the predicted ones.
+
+    Args:
+        predicted: predictions (N,) or logits (N, C).
+        classes: the class names, or their number.
+    """
+    number = classes if isinstance(classes, int) else len(classes)
+    return confusion_matrix(np.asarray(labels), predictions(predicted), labels=range(number))
+
+
+def per_class(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | None = None) -> pd.DataFrame:
+    """Recall of each class with its Wilson interval: columns class, correct, total, recall, low, high.
+
+    Args:
+        predicted: predictions (N,) or logits (N, C).
+        classes: the class names; without them the classes that occur, by number.
+    """
+    labels = np.asarray(labels)
+    classes = range(int(labels.max()) + 1) if classes is None else classes
+    total = np.bincount(labels, minlength=len(classes))
+    correct = np.bincount(labels[predictions(predicted) == labels], minlength=len(classes))
+    table = pd.DataFrame({"class": list(classes), "correct": correct, "total": total})
+    table["recall"] = correct / total
+    table[["low", "high"]] = [wilson(int(c), int(t)) for c, t in zip(correct, total, strict=True)]
+    return table
+
+
+def confused_pairs(matrix: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
+    """Pairs of classes taken for one another, worst first: columns first, second, images, both ways.
+
+    ``images`` counts both directions, ``first_as_second`` and ``second_as_first`` each one.
+    """
+    matrix = np.asarray(matrix)
+    rows = [
+        (classes[i], classes[j], int(matrix[i, j] + matrix[j, i]), int(matrix[i, j]), int(matrix[j, i]))
+        for i, j in itertools.combinations(range(len(classes)), 2)
+    ]
+    columns = ["first", "second", "images", "first_as_second", "second_as_first"]
+    return pd.DataFrame(rows, columns=columns).sort_values(
+        "images", ascending=False, kind="stable", ignore_index=True
+    )
+
+
+def most_confident_errors(logits: ArrayLike, labels: ArrayLike, n: int = 12) -> pd.DataFrame:
+    """The wrong predictions with the highest probability: columns index, label, prediction, probability."""
+    probabilities, labels = softmax(np.asarray(logits, dtype=float), axis=1), np.asarray(labels)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:n]
+    return pd.DataFrame(
+        {
+            "index": order,
+            "label": labels[order],
+            "prediction": predicted[order],
+            "probability": confidence[order],
+        }
+    )
+
+
+# --- calibration
+
+
+def calibration_error(logits: ArrayLike, labels: ArrayLike, bins: int = BINS) -> float:
+    """Expected calibration error (Guo et al., 2017; torchmetrics): mean gap of confidence and accuracy."""
+    probabilities = torch.as_tensor(np.asarray(logits)).double().softmax(dim=1)
+    labels = torch.as_tensor(np.asarray(labels))
+    return float(multiclass_calibration_error(probabilities, labels, probabilities.shape[1], n_bins=bins))
+
+
+def reliability(logits: ArrayLike, labels: ArrayLike, bins: int = BINS) -> pd.DataFrame:
+    """The bins of a reliability diagram: columns low, high, count, confidence, accuracy.
+
+    Bins have equal width; an empty one has NaN for confidence and accuracy.
+    """
+    probabilities = softmax(np.asarray(logits, dtype=float), axis=1)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == np.asarray(labels)
+    edges = np.linspace(0, 1, bins + 1)
+    frame = pd.DataFrame(
+        {"bin": np.searchsorted(edges, confidence).clip(1, bins) - 1, "c": confidence, "r": right}
+    )
+    grouped = frame.groupby("bin").agg(count=("c", "size"), confidence=("c", "mean"), accuracy=("r", "mean"))
+    table = grouped.reindex(range(bins))
+    table["count"] = table["count"].fillna(0).astype(int)
+    table.insert(0, "low", edges[:-1])
+    table.insert(1, "high", edges[1:])
+    return table.reset_index(drop=True)
+
+
+# --- two models on the same images
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same images: what the second fixes and breaks of the first.
+
+    Attributes:
+        fixes: images wrong in the first model and right in the second.
+        breaks: images right in the first model and wrong in the second.
+        total: number of images.
+        difference: accuracy of the second minus that of the first.
+        low, high: its paired bootstrap interval.
+        p_value: McNemar's exact test.
+    """
+
+    fixes: int
+    breaks: int
+    total: int
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def interval(self) -> Interval:
+        """The interval of the difference."""
+        return self.low, self.high
+
+    @property
+    def verdict(self) -> str:
+        """``higher``, ``lower`` or ``same``: the interval decides."""
+        return verdict(self.interval)
+
+
+def verdict(interval: Interval) -> str:
+    """``higher`` for an interval above zero, ``lower`` for one below, else ``same``: not to be told apart."""
+    low, high = interval
+    return "higher" if low > 0 else "lower" if high < 0 else "same"
+
+
+def compare(first: ArrayLike, second: ArrayLike, labels: ArrayLike, seed: int = 0) -> Comparison:
+    """Compare the second model with the first on the same images.
+
+    The paired bootstrap draws images with replacement; as only fixes and breaks move the difference, drawing
+    their numbers from a multinomial distribution is the same and takes milliseconds.
+
+    Args:
+        first, second: logits (N, C) or predictions (N,).
+
+    Raises:
+        SceneError: where the two models and the labels differ in length.
+    """
+    first, second, labels = predictions(first), predictions(second), np.asarray(labels)
+    if not len(first) == len(second) == len(labels):
+        raise SceneError(
+            f"cannot compare {len(first)} and {len(second)} predictions on {len(labels)} labels;"
+            " evaluate both models on the same images"
+        )
+    before, after = first == labels, second == labels
+    return compare_counts(int((~before & after).sum()), int((before & ~after).sum()), len(labels), seed)
+
+
+def compare_counts(fixes: int, breaks: int, total: int, seed: int = 0) -> Comparison:
+    """The comparison that follows from the two counts alone (see ``compare``)."""
+    shares = np.array([fixes, breaks, total - fixes - breaks]) / total
+    drawn = np.random.default_rng(seed).multinomial(total, shares, size=RESAMPLES)
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / total, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    p_value = mcnemar([[0, breaks], [fixes, 0]], exact=True).pvalue if fixes + breaks else 1.0
+    return Comparison(fixes, breaks, total, (fixes - breaks) / total, float(low), float(high), float(p_value))
+
+
+def class_changes(
+    first: ArrayLike, second: ArrayLike, labels: ArrayLike, classes: Sequence[str]
+) -> pd.DataFrame:
+    """Images of each class that the second model gains and loses: columns class, gained, lost, net."""
+    first, second, labels = predictions(first), predictions(second), np.asarray(labels)
+    before, after = first == labels, second == labels
+    number = len(classes)
+    gained = np.bincount(labels[~before & after], minlength=number)
+    lost = np.bincount(labels[before & ~after], minlength=number)
+    return pd.DataFrame({"class": list(classes), "gained": gained, "lost": lost, "net": gained - lost})
+
+
+# --- several seeds
+
+
+@dataclass(frozen=True)
+class SeedComparison:
+    """Accuracies of two recipes over seeds: means, standard deviations, Welch interval of the gain."""
+
+    first_mean: float
+    first_spread: float
+    second_mean: float
+    second_spread: float
+    seeds: int
+    low: float
+    high: float
+
+    @property
+    def difference(self) -> float:
+        """Mean of the second recipe minus that of the first."""
+        return self.second_mean - self.first_mean
+
+    @property
+    def verdict(self) -> str:
+        """``higher``, ``lower`` or ``same``: the interval decides."""
+        return verdict((self.low, self.high))
+
+
+def compare_seeds(first: Sequence[float], second: Sequence[float]) -> SeedComparison:
+    """Compare two recipes by their accuracies over seeds (Welch's t interval; statsmodels).
+
+    Raises:
+        SceneError: with fewer than two seeds a recipe.
+    """
+    if min(len(first), len(second)) < 2:
+        raise SceneError(f"{len(first)} and {len(second)} seeds tell no spread; run at least two a recipe")
+    a, b = DescrStatsW(np.asarray(first, float)), DescrStatsW(np.asarray(second, float))
+    if np.ptp(first) == np.ptp(second) == 0:
+        low = high = float(b.mean - a.mean)
+    else:
+        low, high = CompareMeans(b, a).tconfint_diff(alpha=1 - LEVEL, usevar="unequal")
+    seeds = min(len(first), len(second))
+    means = (float(a.mean), float(np.std(first, ddof=1)), float(b.mean), float(np.std(second, ddof=1)))
+    return SeedComparison(*means, seeds, float(low), float(high))
+
+
+# --- the report, of which only rounded figures are known
+
+
+def report_counts(facts: Mapping, model: str) -> list[int]:
+    """Correct test images per class that the report's rounded recalls of ``model`` imply."""
+    recalls = facts["results"][model]["per_class"]
+    return [round(recall * n) for recall, n in zip(recalls, facts["dataset"]["val_counts"], strict=True)]
+
+
+def report_total(facts: Mapping, model: str) -> int:
+    """Correct test images that the report's rounded accuracy of ``model`` implies."""
+    return round(facts["results"][model]["accuracy"] * sum(facts["dataset"]["val_counts"]))
+
+
+def facts_agree(facts: Mapping) -> dict[str, bool]:
+    """For each model of the report, whether its recalls and its overall accuracy imply the same count."""
+    return {
+        model: sum(report_counts(facts, model)) == report_total(facts, model) for model in facts["results"]
+    }
+
+
+# --- ensembles
+
+
+def average_probabilities(logits: Sequence[ArrayLike], weights: Sequence[float] | None = None) -> np.ndarray:
+    """Mean of the members' probabilities, (N, C) float64; its logarithm serves as the ensemble's logits.
+
+    Args:
+        logits: one (N, C) array a member.
+        weights: one weight a member, in any scale; equal ones where there are none.
+    """
+    return np.average(
+        [softmax(np.asarray(member, dtype=float), axis=1) for member in logits], axis=0, weights=weights
+    )
+
+
+def hard_vote(logits: Sequence[ArrayLike]) -> np.ndarray:
+    """Classes (N,) with the most votes; among classes with as many votes the mean probability decides."""
+    average = average_probabilities(logits)
+    votes = sum(np.eye(average.shape[1])[predictions(member)] for member in logits)
+    return (votes + average / 2).argmax(axis=1)
+
+
+def choose_weights(logits: Sequence[ArrayLike], labels: ArrayLike, steps: int = 10) -> tuple[float, ...]:
+    """Weights, adding up to 1, whose weighted average has the lowest log loss; for the hold-out.
+
+    All multiples of ``1 / steps`` are tried; among equals the first, and it is the log loss rather than
+    the accuracy because a few hundred hold-out images hardly tell accuracies apart.
+    """
+    labels = np.asarray(labels)
+    members = np.stack([softmax(np.asarray(member, dtype=float), axis=1) for member in logits])
+    of_label = members[:, np.arange(len(labels)), labels]
+    grid = [w for w in itertools.product(range(steps + 1), repeat=len(members)) if sum(w) == steps]
+    losses = -np.log(np.maximum(np.array(grid) / steps @ of_label, 1e-12)).mean(axis=1)
+    return tuple(weight / steps for weight in grid[int(losses.argmin())])
+
+
+def subsets(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:
+    """Accuracy of each member, each pair and so on to all of them, probabilities averaged.
+
+    Columns members, size, correct, total, accuracy, low, high.
+    """
+    labels, rows = np.asarray(labels), []
+    for size in range(1, len(logits) + 1):
+        for names in itertools.combinations(logits, size):
+            average = average_probabilities([logits[name] for name in names])
+            correct, total = int((predictions(average) == labels).sum()), len(labels)
+            rows.append((" + ".join(names), size, correct, total, correct / total, *wilson(correct, total)))
+    return pd.DataFrame(rows, columns=["members", "size", "correct", "total", "accuracy", "low", "high"])
+
+
+@dataclass(frozen=True)
+class EnsembleAnalysis:
+    """What voting does, in images.
+
+    Attributes:
+        total: number of images.
+        disagree: images on which the members differ.
+        rescued: images that the ensemble has right and the best single member wrong.
+        lost: images that the ensemble has wrong and the best single member right.
+        none_right, all_right: images that no member, and that all members have right.
+        best: position of the best single member.
+    """
+
+    total: int
+    disagree: int
+    rescued: int
+    lost: int
+    none_right: int
+    all_right: int
+    best: int
+
+
+def analyse_ensemble(
+    members: Sequence[ArrayLike], combined: ArrayLike, labels: ArrayLike, best: int | None = None
+) -> EnsembleAnalysis:
+    """Count where the members disagree, and what the ensemble rescues and loses against one member.
+
+    Args:
+        members: logits or predictions of each member.
+        combined: the ensemble's probabilities (N, C) or predictions (N,).
+        best: position of the member to compare with (chosen on the hold-out); else the best here.
+    """
+    labels, voted = np.asarray(labels), predictions(combined)
+    predicted = np.stack([predictions(member) for member in members])
+    right = predicted == labels
+    best = int(right.sum(axis=1).argmax()) if best is None else best
+    return EnsembleAnalysis(
+        total=len(labels),
+        disagree=int((predicted != predicted[0]).any(axis=0).sum()),
+        rescued=int((~right[best] & (voted == labels)).sum()),
+        lost=int((right[best] & (voted != labels)).sum()),
+        none_right=int((~right.any(axis=0)).sum()),
+        all_right=int(right.all(axis=0).sum()),
+        best=best,
+    )
+
+
+def disagreement(logits: Mapping[str, ArrayLike]) -> pd.DataFrame:
+    """Images on which each two members predict different classes: a table with members on both sides."""
+    predicted = {name: predictions(values) for name, values in logits.items()}
+    counts = [[int((a != b).sum()) for b in predicted.values()] for a in predicted.values()]
+    return pd.DataFrame(counts, index=list(logits), columns=list(logits))
