@@ -1,0 +1,812 @@
+"""Every figure of the series, in one style.
+
+Functions return a ``Figure`` of this module: the last expression of a notebook cell shows it once, together
+with its alternative text, and ``save`` writes it. No pyplot figure is ever open, so nothing is shown twice
+and nothing has to be closed. Colours are those of Okabe and Ito (2008), told apart in grey by markers, line
+styles and hatches.
+"""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn
+from matplotlib import figure as mpl_figure
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from numpy.typing import ArrayLike
+
+from scene_utils.evaluation import report_counts, report_total, wilson
+from scene_utils.settings import atomic_write
+
+BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+SKY, PURPLE, YELLOW, GREY, INK = "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F", "#222222"
+
+# buildings, forests, glacier, mountains, sea, street
+CLASS_COLORS = (RED, GREEN, SKY, PURPLE, BLUE, ORANGE)
+CLASS_MARKERS = ("s", "^", "D", "v", "o", "P")
+LINE_COLORS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, INK)
+LINE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINE_STYLES = ("-", "--", "-.", ":")
+
+STYLE = {
+    "figure.dpi": 110,
+    "savefig.dpi": 144,
+    "figure.facecolor": "white",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 5,
+    "hatch.linewidth": 0.6,
+    "svg.hashsalt": "scene",
+    "svg.fonttype": "path",
+    "savefig.format": "png",
+}
+
+
+def use_style(format: str = "png") -> None:
+    """Set the style for every figure made afterwards; importing this module does it once.
+
+    Args:
+        format: what notebooks embed, ``png`` or ``svg``.
+    """
+    matplotlib.rcParams.update(STYLE | {"savefig.format": format})
+
+
+class Figure(mpl_figure.Figure):
+    """A Matplotlib figure that carries an alternative text (``alt``) into notebooks and files."""
+
+    alt = ""
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        content = render(self, matplotlib.rcParams["savefig.format"])
+        if matplotlib.rcParams["savefig.format"] == "svg":
+            return {"image/svg+xml": content.decode()}, {"image/svg+xml": {"alt": self.alt}}
+        width, height = (round(size * self.dpi) for size in self.get_size_inches())
+        metadata = {"alt": self.alt, "width": width, "height": height}
+        return {"image/png": b64encode(content).decode()}, {"image/png": metadata}
+
+
+def render(figure: mpl_figure.Figure, format: str = "png") -> bytes:
+    """The figure as bytes of a PNG, SVG or PDF file, the same bytes each time."""
+    alt = alt_text(figure)
+    metadata = {
+        "png": {"Description": alt},
+        "svg": {"Description": alt, "Date": None},
+        "pdf": {"Subject": alt, "CreationDate": None},
+    }
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=format, metadata=metadata[format])
+    return buffer.getvalue()
+
+
+def save(figure: mpl_figure.Figure, path: Path | str) -> Path:
+    """Write the figure; the file's suffix (.png, .svg, .pdf) names the format."""
+    return atomic_write(Path(path), render(figure, Path(path).suffix.lstrip(".")))
+
+
+def alt_text(figure: mpl_figure.Figure) -> str:
+    """The figure's alternative text."""
+    return getattr(figure, "alt", "")
+
+
+def subplots(rows: int = 1, columns: int = 1, size: tuple[float, float] = (6.4, 3.8), **options):
+    """A figure of this module and its axes, as ``pyplot.subplots`` gives them, without pyplot."""
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def class_colors(number: int) -> list[str]:
+    """Colours of the first ``number`` classes; they repeat after ``CLASS_COLORS``."""
+    return list(islice(cycle(CLASS_COLORS), number))
+
+
+def line_style(position: int) -> dict:
+    """Colour, marker and line style of the series at ``position``, different also in grey."""
+    return {
+        "color": LINE_COLORS[position % len(LINE_COLORS)],
+        "marker": LINE_MARKERS[position % len(LINE_MARKERS)],
+        "linestyle": LINE_STYLES[position % len(LINE_STYLES)],
+    }
+
+
+def _percent(axis, decimals: int = 0) -> None:
+    axis.set_major_formatter(PercentFormatter(1, decimals=decimals))
+
+
+def _error_bars(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
+    """Lengths of the error bars below and above, (2, N), as Matplotlib takes them."""
+    values = np.asarray(values, dtype=float)
+    return np.clip([values - np.asarray(low, float), np.asarray(high, float) - values], 0, None)
+
+
+def _thinned(count: int, limit: int = 20) -> int:
+    """Every how many points a marker stands."""
+    return max(1, count // limit)
+
+
+# --- training
+
+
+def as_histories(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """One history, or a mapping of names to histories, as a mapping to data frames."""
+    named = history if isinstance(history, Mapping) and "loss" not in history else {"": history}
+    return {name: pd.DataFrame(value) for name, value in named.items()}
+
+
+def curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
+    """Loss and accuracy over epochs: hold-out solid, train dashed, one colour a run.
+
+    Args:
+        history: one history (columns epoch, loss, accuracy, holdout_loss, holdout_accuracy), or one a name.
+    """
+    histories = as_histories(history)
+    figure, axes = subplots(1, 2, (9, 3.6))
+    for position, (name, table) in enumerate(histories.items()):
+        style = line_style(position)
+        color, marker, every = style["color"], style["marker"], _thinned(len(table), 10)
+        for axis, column in zip(axes, ("loss", "accuracy"), strict=True):
+            label = f"{name}, " if name else ""
+            axis.plot(table["epoch"], table[column], "--", color=color, alpha=0.75, label=f"{label}train")
+            axis.plot(
+                table["epoch"],
+                table[f"holdout_{column}"],
+                "-",
+                color=color,
+                marker=marker,
+                markevery=every,
+                label=f"{label}hold-out",
+            )
+    for axis, column in zip(axes, ("loss", "accuracy"), strict=True):
+        axis.set(xlabel="epoch", ylabel=column)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _percent(axes[1].yaxis)
+    _legend_below(figure, axes[0])
+    finals = [
+        f"{name + ' ' if name else ''}{table['holdout_accuracy'].iloc[-1]:.1%}"
+        for name, table in histories.items()
+    ]
+    figure.alt = (
+        f"Loss and accuracy per epoch, train and hold-out. Last hold-out accuracy: {', '.join(finals)}."
+    )
+    return figure
+
+
+def _legend_below(figure: Figure, axis: Axes, columns: int = 4) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+
+
+def schedule(rates: Mapping[str, Sequence[float]], log: bool = False) -> Figure:
+    """Learning rate per epoch (from 1), one line a schedule."""
+    figure, axis = subplots(size=(6.4, 3.2))
+    for position, (name, values) in enumerate(rates.items()):
+        epochs = np.arange(1, len(values) + 1)
+        axis.plot(
+            epochs,
+            values,
+            drawstyle="steps-mid",
+            label=name,
+            markevery=_thinned(len(values), 10),
+            **line_style(position),
+        )
+    axis.set(xlabel="epoch", ylabel="learning rate", yscale="log" if log else "linear")
+    if not log:
+        axis.set_ylim(bottom=0)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.legend()
+    figure.alt = "Learning rate per epoch: " + "; ".join(
+        f"{name} from {values[0]:g} to {values[-1]:g}" for name, values in rates.items()
+    )
+    return figure
+
+
+def learning_rate_sweep(sweep: pd.DataFrame, reported: float | None = None) -> Figure:
+    """The cliff: final loss against learning rate; diverged runs as crosses at the step where they ended.
+
+    Args:
+        sweep: columns learning_rate, loss, diverged_step (NaN or None where the run finished).
+        reported: learning rate at which to draw a line.
+    """
+    sweep = sweep.sort_values("learning_rate")
+    diverged = pd.to_numeric(sweep["diverged_step"]).notna()
+    figure, (above, below) = subplots(2, 1, (6.4, 4.6), sharex=True, height_ratios=[3, 2])
+    finished, ended = sweep[~diverged], sweep[diverged]
+    above.plot(finished["learning_rate"], finished["loss"], "o-", color=BLUE, label="finished: final loss")
+    below.plot(
+        ended["learning_rate"],
+        ended["diverged_step"].astype(float),
+        "X",
+        color=RED,
+        markersize=9,
+        linestyle="none",
+        label="diverged: at this step",
+    )
+    above.set(xscale="log", ylabel="final loss")
+    below.set(yscale="log", xlabel="learning rate", ylabel="step")
+    below.margins(y=0.3)
+    if not diverged.any():
+        below.set_ylim(1, 10)
+    for axis in (above, below):
+        if reported is not None:
+            axis.axvline(reported, color=INK, linestyle=":", label=f"report: {reported:g}")
+        axis.legend()
+    figure.alt = (
+        f"Final loss against learning rate, {sweep['learning_rate'].min():g} to"
+        f" {sweep['learning_rate'].max():g}: {len(finished)} runs finished, {len(ended)} diverged"
+        + (f", the lowest at {ended['learning_rate'].min():g}." if len(ended) else ".")
+    )
+    return figure
+
+
+def accuracy_vs_depth(table: pd.DataFrame) -> Figure:
+    """Patience: hold-out accuracy against depth, one line per number of epochs.
+
+    Args:
+        table: columns depth, epochs, holdout_accuracy; optionally shortcuts (False for plain nets, dashed).
+    """
+    table = table.assign(shortcuts=table.get("shortcuts", True)).sort_values(["epochs", "depth"])
+    depths = sorted(table["depth"].unique())
+    figure, axis = subplots(size=(6.4, 4))
+    lengths = sorted(table["epochs"].unique())
+    for (epochs, shortcuts), line in table.groupby(["epochs", "shortcuts"], sort=True):
+        line = line.groupby("depth")["holdout_accuracy"].mean()
+        style = line_style(lengths.index(epochs)) | {"linestyle": "-" if shortcuts else "--"}
+        fill = {} if shortcuts else {"markerfacecolor": "white"}
+        label = f"{epochs} epochs" + ("" if shortcuts else ", no shortcuts")
+        axis.plot(
+            [depths.index(depth) for depth in line.index], line.to_numpy(), label=label, **style, **fill
+        )
+    axis.set_xticks(range(len(depths)), depths)
+    axis.set(xlabel="layers", ylabel="hold-out accuracy")
+    _percent(axis.yaxis)
+    _legend_below(figure, axis)
+    best = table.loc[table["holdout_accuracy"].idxmax()]
+    figure.alt = (
+        f"Hold-out accuracy against depth ({', '.join(map(str, depths))} layers), one line per number of"
+        f" epochs ({', '.join(map(str, lengths))}). Best: {best['depth']} layers after"
+        f" {best['epochs']} epochs, {best['holdout_accuracy']:.1%}."
+    )
+    return figure
+
+
+def training_price(history: pd.DataFrame) -> pd.DataFrame:
+    """Cumulative seconds and best hold-out accuracy so far: columns seconds, accuracy."""
+    table = pd.DataFrame(history)
+    return pd.DataFrame(
+        {"seconds": table["seconds"].cumsum(), "accuracy": table["holdout_accuracy"].cummax()}
+    )
+
+
+def accuracy_vs_time(
+    histories: Mapping[str, pd.DataFrame],
+    tested: Mapping[str, float] | None = None,
+    reported: Mapping[str, float] | None = None,
+) -> Figure:
+    """The price of a point: cumulative training seconds against the best hold-out accuracy so far.
+
+    Args:
+        histories: one history a model (columns seconds, holdout_accuracy).
+        tested: accuracy on the test set, drawn as a diamond at the end of the model's line.
+        reported: the report's accuracies, drawn as thin lines across.
+    """
+    tested, reported = tested or {}, reported or {}
+    figure, axis = subplots(size=(7.2, 4.6))
+    for name, value in reported.items():
+        axis.axhline(value, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
+        axis.annotate(
+            f"report: {name}",
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=INK,
+            annotation_clip=False,
+        )
+    for position, (name, history) in enumerate(histories.items()):
+        price, style = training_price(history), line_style(position)
+        axis.plot(price["seconds"], price["accuracy"], label=name, markevery=_thinned(len(price), 8), **style)
+        if name in tested:
+            axis.plot(
+                price["seconds"].iloc[-1],
+                tested[name],
+                "D",
+                color=style["color"],
+                markersize=9,
+                markeredgecolor=INK,
+            )
+    axis.set(xscale="log", xlabel="training seconds", ylabel="accuracy")
+    _percent(axis.yaxis)
+    handles, labels = axis.get_legend_handles_labels()
+    if tested:
+        handles.append(
+            Line2D([], [], marker="D", color="white", markeredgecolor=INK, linestyle="none", markersize=8)
+        )
+        labels.append("test set")
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    ends = [f"{name} {training_price(h)['seconds'].iloc[-1]:,.0f} s" for name, h in histories.items()]
+    figure.alt = f"Best hold-out accuracy against training time; whole training: {', '.join(ends)}."
+    return figure
+
+
+def seeds(values: Mapping[str, Sequence[float]], label: str = "accuracy") -> Figure:
+    """One point a seed, with the mean as a bar and the standard deviation as its length, a row a recipe."""
+    figure, axis = subplots(size=(6.4, 0.9 + 0.45 * len(values)))
+    for row, points in enumerate(values.values()):
+        spread = np.std(points, ddof=1) if len(points) > 1 else 0
+        axis.errorbar(np.mean(points), row, xerr=spread, fmt="|", color=INK, markersize=14, capsize=3)
+        axis.plot(points, [row] * len(points), "o", color=BLUE, alpha=0.7, linestyle="none")
+    axis.set_yticks(range(len(values)), list(values))
+    axis.set_ylim(len(values) - 0.5, -0.5)
+    axis.set_xlabel(label)
+    _percent(axis.xaxis, 1)
+    figure.alt = (
+        f"{label} per seed: " + ", ".join(f"{name} {np.mean(v):.1%}" for name, v in values.items()) + "."
+    )
+    return figure
+
+
+def bars(values: Mapping[str, float], label: str, percent: bool = False) -> Figure:
+    """Horizontal bars with their values, in the order given."""
+    figure, axis = subplots(size=(6.4, 0.8 + 0.36 * len(values)))
+    drawn = axis.barh(list(values), list(values.values()), color=BLUE, height=0.6)
+    axis.bar_label(drawn, fmt="{:.1%}" if percent else "{:.3g}", padding=3)
+    axis.invert_yaxis()
+    axis.margins(x=0.12)
+    axis.grid(axis="y", visible=False)
+    axis.set_xlabel(label)
+    if percent:
+        _percent(axis.xaxis)
+    figure.alt = (
+        f"{label}: "
+        + ", ".join(f"{n} {v:.1%}" if percent else f"{n} {v:.3g}" for n, v in values.items())
+        + "."
+    )
+    return figure
+
+
+# --- results
+
+
+def row_shares(confusion: ArrayLike) -> np.ndarray:
+    """Confusion matrix with each row divided by its sum (rows without images stay zero)."""
+    confusion = np.asarray(confusion, dtype=float)
+    return confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+
+
+def confusion_matrix(confusion: ArrayLike, classes: Sequence[str]) -> Figure:
+    """Counts, and shares of each true class, side by side; rows are the true classes."""
+    confusion = np.asarray(confusion)
+    shares, number = row_shares(confusion), len(classes)
+    side = max(3.4, 0.62 * number)
+    figure, axes = subplots(1, 2, (2 * side + 1.8, side + 0.9), sharey=True)
+    for axis, values, form, title in (
+        (axes[0], confusion, "d", "images"),
+        (axes[1], shares * 100, ".1f", "% of the true class"),
+    ):
+        seaborn.heatmap(
+            values,
+            ax=axis,
+            annot=number <= 20,
+            fmt=form,
+            cmap="Blues",
+            vmin=0,
+            vmax=confusion.sum(axis=1).max() if form == "d" else 100,
+            cbar=False,
+            square=True,
+            linewidths=0.5,
+            linecolor="white",
+            xticklabels=classes,
+            yticklabels=classes,
+            annot_kws={"fontsize": 9},
+        )
+        axis.set(title=title, xlabel="predicted")
+        axis.tick_params(axis="x", rotation=35, length=0)
+        axis.tick_params(axis="y", rotation=0, length=0)
+        for label in axis.get_xticklabels():
+            label.set(horizontalalignment="right", rotation_mode="anchor")
+    axes[0].set_ylabel("true")
+    off = confusion * (1 - np.eye(number, dtype=int))
+    row, column = np.unravel_index(off.argmax(), off.shape)
+    figure.alt = (
+        f"Confusion matrix, {confusion.trace():,} of {confusion.sum():,} images right. Most frequent mistake:"
+        f" {off[row, column]} images of {classes[row]} taken for {classes[column]}."
+    )
+    return figure
+
+
+def per_class_bars(table: pd.DataFrame, reported: Sequence[float] | None = None) -> Figure:
+    """Accuracy of each class with its interval, ours beside the report's.
+
+    Args:
+        table: from ``evaluation.per_class`` (columns class, recall, low, high).
+        reported: the report's recalls in the same order, where there are any.
+    """
+    positions, width = np.arange(len(table)), 0.38 if reported is not None else 0.6
+    figure, axis = subplots(size=(max(6.4, 0.9 * len(table) + 1), 3.6))
+    shift = width / 2 if reported is not None else 0
+    axis.bar(
+        positions - shift,
+        table["recall"],
+        width,
+        color=class_colors(len(table)),
+        edgecolor=INK,
+        linewidth=0.6,
+        yerr=_error_bars(table["recall"], table["low"], table["high"]),
+        capsize=3,
+        ecolor=INK,
+        label="ours",
+    )
+    if reported is not None:
+        axis.bar(
+            positions + shift,
+            reported,
+            width,
+            color="white",
+            edgecolor=INK,
+            linewidth=0.6,
+            hatch="////",
+            label="report",
+        )
+        axis.legend(loc="lower right", ncols=2, frameon=True)
+    axis.set_xticks(positions, table["class"])
+    axis.grid(axis="x", visible=False)
+    axis.set(ylabel="accuracy", ylim=(0, 1.02))
+    _percent(axis.yaxis)
+    figure.alt = "Accuracy per class: " + ", ".join(
+        f"{name} {recall:.1%}" + (f" (report {reported[i]:.1%})" if reported is not None else "")
+        for i, (name, recall) in enumerate(zip(table["class"], table["recall"], strict=True))
+    )
+    return figure
+
+
+def reliability_diagram(tables: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
+    """Accuracy against confidence; the share of images in each bin below.
+
+    Args:
+        tables: one table from ``evaluation.reliability``, or one a model.
+    """
+    named = {"": tables} if isinstance(tables, pd.DataFrame) else dict(tables)
+    figure, (above, below) = subplots(2, 1, (5.2, 5.4), sharex=True, height_ratios=[3, 1])
+    above.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as confident as right")
+    for position, (name, table) in enumerate(named.items()):
+        filled, style = table[table["count"] > 0], line_style(position)
+        above.plot(filled["confidence"], filled["accuracy"], label=name or None, **style)
+        edges = np.append(table["low"], table["high"].iloc[-1])
+        below.stairs(
+            table["count"] / table["count"].sum(),
+            edges,
+            color=style["color"],
+            linestyle=style["linestyle"],
+            linewidth=1.6,
+        )
+    above.set(ylabel="accuracy", ylim=(0, 1), xlim=(0, 1))
+    below.set(xlabel="confidence", ylabel="images")
+    for axis in (above.xaxis, above.yaxis, below.yaxis):
+        _percent(axis)
+    above.legend()
+    gaps = [f"{name + ' ' if name else ''}{_gap(table):.3f}" for name, table in named.items()]
+    figure.alt = f"Reliability diagram. Mean gap between confidence and accuracy: {', '.join(gaps)}."
+    return figure
+
+
+def _gap(table: pd.DataFrame) -> float:
+    weights = table["count"] / table["count"].sum()
+    return float((weights * (table["confidence"] - table["accuracy"]).abs()).sum())
+
+
+def ladder_table(
+    ours: Mapping[str, tuple[int, int]], facts: Mapping, titles: Mapping[str, str]
+) -> pd.DataFrame:
+    """The seven models in the report's order, both readings.
+
+    Args:
+        ours: correct and total of each model of ours that has run.
+        facts: the report's facts.
+        titles: a name to print for each model.
+
+    Returns:
+        Columns model, title, report, report_low, report_high, report_step, ours, low, high, step. A step is
+        the difference from the model above in images; what has not run is NaN.
+    """
+    total = sum(facts["dataset"]["val_counts"])
+    rows = []
+    for model in facts["results"]:
+        count = report_total(facts, model)
+        row = {
+            "model": model,
+            "title": titles.get(model, model),
+            "report": count / total,
+            "report_correct": count,
+        }
+        row["report_low"], row["report_high"] = wilson(count, total)
+        if model in ours:
+            correct, images = ours[model]
+            low, high = wilson(correct, images)
+            row |= {"ours": correct / images, "correct": correct, "low": low, "high": high}
+        rows.append(row)
+    columns = ["model", "title", "report", "report_correct", "report_low", "report_high"]
+    table = pd.DataFrame(rows, columns=[*columns, "ours", "correct", "low", "high"])
+    table["report_step"], table["step"] = (
+        table["report_correct"].diff(),
+        table["correct"].astype(float).diff(),
+    )
+    return table
+
+
+def ladder(table: pd.DataFrame) -> Figure:
+    """The ladder: the seven models, the report's and ours, with Wilson bars; steps labelled in images.
+
+    Args:
+        table: from ``ladder_table``.
+    """
+    figure, axis = subplots(size=(8, 0.72 * len(table) + 1.3))
+    rows = np.arange(len(table))
+    for shift, column, low, high, step, color, style, label in (
+        (-0.17, "report", "report_low", "report_high", "report_step", ORANGE, "s", "report"),
+        (0.17, "ours", "low", "high", "step", BLUE, "o", "ours"),
+    ):
+        axis.errorbar(
+            table[column].astype(float),
+            rows + shift,
+            xerr=_error_bars(table[column], table[low], table[high]),
+            fmt=style,
+            color=color,
+            markeredgecolor=INK,
+            capsize=3,
+            markersize=7,
+            label=label,
+            markerfacecolor=color if label == "ours" else "white",
+        )
+        for row, (value, images) in enumerate(zip(table[high].astype(float), table[step], strict=True)):
+            if np.isfinite(images):
+                axis.annotate(
+                    f"{images:+,.0f}",
+                    (value, row + shift),
+                    xytext=(6, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=8,
+                    color=INK,
+                )
+    axis.set_yticks(rows, table["title"])
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    axis.margins(x=0.12)
+    axis.set_xlabel("accuracy on the test set; steps in images")
+    _percent(axis.xaxis)
+    axis.legend(loc="lower left")
+    figure.alt = (
+        "Accuracy of each model, the report's and ours: "
+        + ", ".join(
+            f"{row.title} {row.report:.1%}" + (f" and {row.ours:.1%}" if np.isfinite(row.ours) else "")
+            for row in table.itertuples()
+        )
+        + "."
+    )
+    return figure
+
+
+def report_changes(facts: Mapping, first: str, second: str) -> list[int]:
+    """Net images per class that the report's second model gains over its first."""
+    before, after = report_counts(facts, first), report_counts(facts, second)
+    return [b - a for a, b in zip(before, after, strict=True)]
+
+
+def class_changes(changes: pd.DataFrame, reported: Sequence[int] | None = None) -> Figure:
+    """Images of each class gained and lost; Mixup's trade, where the report's net change stands beside.
+
+    Args:
+        changes: from ``evaluation.class_changes`` (columns class, gained, lost, net).
+        reported: net images per class in the report, see ``report_changes``.
+    """
+    rows = np.arange(len(changes))
+    figure, axis = subplots(size=(7, 0.55 * len(changes) + 1.2))
+    axis.barh(rows, changes["gained"], 0.55, color=SKY, edgecolor=INK, linewidth=0.6, label="gained")
+    axis.barh(
+        rows, -changes["lost"], 0.55, color=ORANGE, edgecolor=INK, linewidth=0.6, hatch="////", label="lost"
+    )
+    axis.plot(changes["net"], rows, "D", color=INK, linestyle="none", markersize=7, label="net")
+    if reported is not None:
+        axis.plot(
+            reported,
+            rows,
+            "s",
+            color="white",
+            markeredgecolor=RED,
+            markeredgewidth=2,
+            linestyle="none",
+            markersize=9,
+            label="report, net",
+        )
+    axis.axvline(0, color=INK, linewidth=0.8)
+    axis.set_yticks(rows, changes["class"])
+    axis.set_ylim(len(changes) - 0.5, -0.5)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.0f}" if value else "0"))
+    axis.grid(axis="y", visible=False)
+    axis.set_xlabel("images of the test set")
+    _legend_below(figure, axis)
+    figure.alt = (
+        "Images gained and lost per class: "
+        + ", ".join(f"{row[0]} +{row.gained} -{row.lost}" for row in changes.itertuples(index=False))
+        + "."
+    )
+    return figure
+
+
+def wall_table(right: Mapping[str, ArrayLike]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Test images by models, sorted by how many models succeed.
+
+    Args:
+        right: whether each model has each image right, (N,) booleans a model.
+
+    Returns:
+        The table (models x images; columns are positions in the test set, hardest images first; rows are
+        models, best first), and the number of models that have each column right.
+    """
+    table = pd.DataFrame({name: np.asarray(values, dtype=bool) for name, values in right.items()})
+    models = table.mean().sort_values(ascending=False, kind="stable").index
+    table = table[models].assign(_solved=table.sum(axis=1))
+    table = table.sort_values(["_solved", *models], kind="stable")
+    return table[models].T, table["_solved"].to_numpy()
+
+
+def wall(
+    right: Mapping[str, ArrayLike], images: ArrayLike | None = None, titles: Sequence[str] = ()
+) -> Figure:
+    """The wall: each column a test image, dark where a model is wrong; below, images that none gets.
+
+    Args:
+        right: see ``wall_table``.
+        images: all test images (N, 3, H, W) uint8, to show up to twelve that no model gets.
+        titles: the class name of each test image.
+    """
+    table, solved = wall_table(right)
+    unsolved = table.columns[solved == 0]
+    shown = unsolved[:: max(1, len(unsolved) // 12)][:12] if images is not None else []
+    height = 0.32 * len(table) + 0.9
+    figure = Figure(figsize=(9, height + (1.4 if len(shown) else 0)), layout="constrained")
+    parts = figure.subfigures(2, 1, height_ratios=[height, 1.4]) if len(shown) else [figure]
+    axis = parts[0].subplots()
+    axis.imshow(
+        table.to_numpy(),
+        aspect="auto",
+        interpolation="nearest",
+        cmap=ListedColormap([INK, "#CFE3F1"]),
+        vmin=0,
+        vmax=1,
+    )
+    axis.set_yticks(range(len(table)), table.index)
+    axis.grid(False)
+    axis.set_xlabel("images of the test set, those that fewest models get first")
+    for edge in np.flatnonzero(np.diff(solved)) + 0.5:
+        axis.axvline(edge, color=RED, linewidth=0.8)
+    middle = [(np.flatnonzero(solved == k).mean(), k, int((solved == k).sum())) for k in np.unique(solved)]
+    top = axis.secondary_xaxis("top")
+    wide = [(x, k, n) for x, k, n in middle if n > 0.035 * len(solved)]
+    top.set_xticks([x for x, _, _ in wide], [f"{k} right:\n{n:,}" for _, k, n in wide], fontsize=8)
+    top.tick_params(length=0)
+    if len(shown):
+        row = parts[1].subplots(1, 12)
+        for cell in row:
+            cell.axis("off")
+        for cell, position in zip(row, shown, strict=False):
+            cell.imshow(_picture(images[int(position)]))
+            if len(titles):
+                cell.set_title(titles[int(position)], fontsize=8)
+    everyone = int((solved == len(table)).sum())
+    figure.alt = (
+        f"Each of {len(solved):,} test images by {len(table)} models: {everyone:,} are right in all models,"
+        f" {len(unsolved):,} in none."
+    )
+    return figure
+
+
+# --- images
+
+
+def _picture(image: ArrayLike) -> np.ndarray:
+    """An image (3, H, W) or (1, H, W), uint8 or float in 0..1, as imshow takes it."""
+    picture = np.moveaxis(np.asarray(image), 0, -1)
+    return picture.clip(0, 255 if picture.dtype == np.uint8 else 1)
+
+
+def image_grid(images: ArrayLike, titles: Sequence[str] = (), columns: int = 8, alt: str = "") -> Figure:
+    """Images (N, 3, H, W), uint8 or float in 0..1, in rows, each with its title."""
+    count = len(images)
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    lines = max((str(title).count("\n") + 1 for title in titles), default=0)
+    figure, axes = subplots(rows, columns, (1.15 * columns, rows * (1.15 + 0.17 * lines)), squeeze=False)
+    for position, axis in enumerate(axes.flat):
+        axis.axis("off")
+        if position < count:
+            axis.imshow(_picture(images[position]), cmap="gray")
+            if len(titles):
+                axis.set_title(str(titles[position]), fontsize=8, pad=3)
+    figure.alt = alt or f"{count} images" + (": " + ", ".join(map(str, titles)) if len(titles) else "")
+    figure.alt = figure.alt.replace("\n", " ")
+    return figure
+
+
+def scaled_filters(weights: ArrayLike) -> np.ndarray:
+    """First-layer weights (K, C, h, w) in 0..1 for showing: each filter around 0.5, C is 1 or 3."""
+    values = np.asarray(weights, dtype=float)
+    largest = np.abs(values).max(axis=(1, 2, 3), keepdims=True)
+    return 0.5 + values / np.maximum(2 * largest, 1e-12)
+
+
+def filters(weights: ArrayLike, titles: Sequence[str] = (), columns: int = 10) -> Figure:
+    """First-layer filters (K, C, h, w) as small pictures; grey is zero, each filter has its own scale."""
+    return image_grid(
+        scaled_filters(weights), titles, columns, alt=f"{len(weights)} filters of a convolution"
+    )
+
+
+def feature_maps(maps: ArrayLike, titles: Sequence[str] = (), columns: int = 8) -> Figure:
+    """Feature maps (K, H, W) of one image in grey, each from its smallest to its largest value."""
+    values = np.asarray(maps, dtype=float)
+    low, high = (f(values, axis=(1, 2), keepdims=True) for f in (np.min, np.max))
+    scaled = (values - low) / np.maximum(high - low, 1e-12)
+    return image_grid(scaled[:, None], titles, columns, alt=f"{len(values)} feature maps")
+
+
+def heatmaps(images: ArrayLike, maps: Mapping[str, ArrayLike], titles: Sequence[str] = ()) -> Figure:
+    """Images above, and one row a method or model with its heat map (N, H, W) laid over them.
+
+    Each map is scaled to its own largest value; yellow is strong, and only what is strong is covered.
+    """
+    count = len(images)
+    figure, axes = subplots(1 + len(maps), count, (1.3 * count + 1.2, 1.4 * (1 + len(maps))), squeeze=False)
+    for row, (name, rows) in enumerate({"image": None, **maps}.items()):
+        for column in range(count):
+            axis, picture = axes[row, column], _picture(images[column])
+            axis.imshow(picture)
+            if rows is not None:
+                heat = np.clip(np.asarray(rows[column], dtype=float), 0, None)
+                heat = heat / max(heat.max(), 1e-12)
+                extent = (-0.5, picture.shape[1] - 0.5, picture.shape[0] - 0.5, -0.5)
+                axis.imshow(
+                    heat,
+                    cmap="inferno",
+                    alpha=0.75 * heat,
+                    extent=extent,
+                    interpolation="bilinear",
+                    vmin=0,
+                    vmax=1,
+                )
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            if row == 0 and len(titles):
+                axis.set_title(str(titles[column]), fontsize=8)
+        axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6)
+    figure.alt = f"Heat maps of {', '.join(maps)} over {count} images."
+    return figure
+
+
+use_style()
