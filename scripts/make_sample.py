@@ -1,8 +1,9 @@
 """Make the embedded sample again from the real dataset: ``python scripts/make_sample.py [FOLDER]``.
 
-The rule: of each class and set, the first 64 (``train``) or 16 (``val``) images in the order of the SHA-256 of
-their names, such as ``train/sea/12.png``; images whose exact pixels stand in both sets go before all others,
-so that the sample holds such a pair. Each class and set is one WebP contact sheet without loss, 8 images a row.
+The rule: of each class and set, the first 64 (``train``) or 16 (``val``) images in the order of the SHA-256
+of their names, such as ``train/sea/12.png``; images whose exact pixels stand in both sets go before all
+others, so that the sample holds such a pair. Each class and set is one WebP contact sheet without loss, in
+rows of eight.
 """
 
 import json
@@ -26,10 +27,10 @@ def choose(dataset: data.Dataset) -> dict[str, list[list[int]]]:
     chosen = {}
     for part, split in parts.items():
         twin = [digest in shared for digest in data.digests(split)]
-        order = sorted(range(len(split)), key=lambda i: (not twin[i], sha256(split.names[i].encode()).digest()))
-        chosen[part] = [
-            [i for i in order if split.labels[i] == label][: COUNTS[part]] for label in range(len(split.classes))
-        ]
+        rank = [sha256(name.encode()).digest() for name in split.names]
+        order = sorted(range(len(split)), key=lambda i, twin=twin, rank=rank: (not twin[i], rank[i]))
+        by_class = [[i for i in order if split.labels[i] == label] for label in range(len(split.classes))]
+        chosen[part] = [indices[: COUNTS[part]] for indices in by_class]
     return chosen
 
 
