@@ -1,0 +1,3 @@
+"""Shared module of the scene-classification course series."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,95 @@
+"""From bytes on the device to normalised, augmented, mixed batches.
+
+Order and augmentation of an epoch follow from (seed, epoch) alone, whatever ran before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scene_utils.data import MEAN, STD
+from scene_utils.recipe import Recipe
+
+PADDING = 4  # pixels of reflected border that a random crop may shift into view
+
+
+def epoch_batches(count: int, recipe: Recipe, epoch: int) -> list[np.ndarray]:
+    """Return the image positions of each batch of an epoch (1-based), in random order.
+
+    The batches are of nearly equal size, so that none is left with a single image.
+    """
+    positions = np.arange(count)
+    if recipe.images is not None and recipe.images < count:
+        positions = np.random.default_rng(recipe.seed).permutation(count)[: recipe.images]
+    order = np.random.default_rng((recipe.seed, epoch)).permutation(positions)
+    return np.array_split(order, steps_per_epoch(count, recipe))
+
+
+def steps_per_epoch(count: int, recipe: Recipe) -> int:
+    """Number of batches in an epoch over ``count`` images."""
+    return -(-min(count, recipe.images or count) // recipe.batch_size)
+
+
+def to_device(images: Tensor, device: torch.device | str) -> Tensor:
+    """Return uint8 images (N, 3, H, W) as (N, H, W, 3) on ``device``: the layout that batches are cut from."""
+    return images.permute(0, 2, 3, 1).to(device).contiguous()
+
+
+def normalised(pixels: Tensor, input_size: int) -> Tensor:
+    """Turn uint8 (N, H, W, 3) into a float32 channels-last batch (N, 3, size, size), as pretrained nets expect."""
+    count, height, width, _ = pixels.shape
+    # whole rows at a time: the vector units idle on a last dimension of three
+    mean = (MEAN * 255).repeat(width).to(pixels.device)
+    scale = (1 / (STD * 255)).repeat(width).to(pixels.device)
+    batch = pixels.view(count, height, width * 3).float().sub_(mean).mul_(scale)
+    batch = batch.view(count, height, width, 3).permute(0, 3, 1, 2)
+    if input_size != height:
+        batch = F.interpolate(batch, size=(input_size, input_size), mode="bilinear", align_corners=False)
+    return batch
+
+
+def augmented(pixels: Tensor, positions: Tensor, augmentation: str, rng: np.random.Generator) -> Tensor:
+    """Cut ``positions`` out of uint8 (N, H, W, 3), each image mirrored and shifted by its own draw.
+
+    The same as torchvision's v2 ``RandomCrop(padding=4, padding_mode="reflect")`` and ``RandomHorizontalFlip``,
+    for a whole batch in one gather.
+    """
+    if augmentation == "none":
+        return pixels[positions]
+    count, height, width = len(positions), *pixels.shape[1:3]
+    reach = PADDING if augmentation == "flip+crop" else 0
+    shift = torch.from_numpy(rng.integers(-reach, reach + 1, (2, count, 1))).to(pixels.device)
+    flip = torch.from_numpy(rng.random((count, 1)) < 0.5).to(pixels.device)
+    rows = reflected(torch.arange(height, device=pixels.device) + shift[0], height)
+    columns = reflected(torch.arange(width, device=pixels.device) + shift[1], width)
+    columns = torch.where(flip, columns.flip(1), columns)
+    return pixels[positions[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def reflected(index: Tensor, size: int) -> Tensor:
+    """Fold positions outside 0 … size - 1 back inside, the border pixel not repeated."""
+    return (size - 1) - ((size - 1) - index.abs()).abs()
+
+
+def mixed(batch: Tensor, targets: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Mix every image and its target with the next one's: Mixup, as torchvision's v2 ``MixUp`` does it."""
+    return torch.lerp(batch.roll(1, 0), batch, share), torch.lerp(targets.roll(1, 0), targets, share)
+
+
+def train_batches(
+    pixels: Tensor, targets: Tensor, recipe: Recipe, epoch: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield an epoch's (positions, images, targets): float32 (B, 3, size, size) and (B, classes)."""
+    rng = np.random.default_rng((recipe.seed, epoch, 1))
+    for chosen in epoch_batches(len(pixels), recipe, epoch):
+        positions = torch.from_numpy(chosen).to(pixels.device)
+        batch = normalised(augmented(pixels, positions, recipe.augmentation, rng), recipe.input_size)
+        target = targets[positions]
+        if recipe.mixup:
+            batch, target = mixed(batch, target, float(rng.beta(recipe.mixup, recipe.mixup)))
+        yield positions, batch, target

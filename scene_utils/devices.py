@@ -1,0 +1,48 @@
+"""Device, precision and processes, as Hugging Face Accelerate finds them."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from scene_utils import settings
+from scene_utils.settings import SceneError
+
+
+def fast_precision() -> str:
+    """Return the precision that this machine is fast at: ``bfloat16``, ``float16`` or ``float32``."""
+    if torch.cuda.is_available() and settings.device_choice() in ("auto", "cuda"):
+        return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float16"
+    # torch before 2.9 cannot tell what the processor has
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    on_cpu = settings.device_choice() == "cpu" or not torch.backends.mps.is_available()
+    fast = on_cpu and (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return "bfloat16" if fast else "float32"
+
+
+def accelerator(precision: str = "auto") -> Accelerator:
+    """Return the ``Accelerator`` that knows device, precision and the other processes."""
+    wanted = fast_precision() if precision == "auto" else precision
+    # Accelerate holds one precision per process, and a notebook may train with two
+    AcceleratorState._reset_state()
+    choice = settings.device_choice()
+    cpu = choice == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    if choice == "cuda" and not torch.cuda.is_available():
+        raise SceneError("SCENE_DEVICE is cuda, but torch finds no GPU; choose auto or cpu")
+    names = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+    if cpu and wanted == "float16":
+        raise SceneError("recipe: precision 'float16' needs a GPU; choose auto, float32 or bfloat16")
+    return Accelerator(cpu=cpu, mixed_precision=names[wanted])
+
+
+def device_name(device: torch.device) -> str:
+    """Name of the hardware behind ``device``, such as ``cpu (2 threads)`` or the GPU's own name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
+
+
+def precision_name(acc: Accelerator) -> str:
+    """Return ``float32``, ``bfloat16`` or ``float16``."""
+    return {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[acc.mixed_precision]

@@ -1,0 +1,531 @@
+"""Every experiment of the series: model, weights, recipe per profile; and ``run``, which trains what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file, save
+from torch import nn
+
+from scene_utils import data, evaluation, models, results, settings, training
+from scene_utils.data import Dataset, Split
+from scene_utils.recipe import Recipe
+from scene_utils.results import Run
+from scene_utils.settings import SceneError
+
+# What SCENE_WEIGHTS=local takes for each depth: the source in the file's name and the strides it was trained with.
+LOCAL_WEIGHTS = {18: ("tiny-imagenet-64px", None), 50: ("imagenet", "v1")}
+LOCAL_WEIGHTS |= {101: ("imagenet-grown", "v1"), 152: ("imagenet-grown", "v1")}
+STAND_IN = "rotation"  # pretraining on the sample itself, where nothing may be downloaded
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One model trained one way.
+
+    Attributes:
+        build: ``build(classes)`` or, where ``depth`` is set, ``build(classes, weights, strides)``.
+        recipes: one ``Recipe`` per profile; a profile that is missing falls to ``short``.
+        depth: depth of a pretrained ResNet; None trains from scratch.
+        clean: train without the images that also stand in the test set.
+        choice: a training that only serves to choose: it never sees the test set, the hold-out judges it.
+        members: an ensemble of these experiments; nothing of its own is trained.
+        keep_curve: keep the hold-out logits of every epoch.
+        extras: functions of (model, dataset, recipe) that return more arrays to keep.
+    """
+
+    name: str
+    title: str
+    architecture: str
+    build: Callable[..., nn.Module] | None
+    recipes: dict[str, Recipe]
+    depth: int | None = None
+    clean: bool = True
+    choice: bool = False
+    members: tuple[str, ...] = ()
+    keep_curve: bool = False
+    extras: tuple[Callable[[nn.Module, Dataset, Recipe], dict[str, np.ndarray]], ...] = ()
+
+    def recipe(self, profile: str, seed: int = 0) -> Recipe:
+        """Return the recipe of ``profile`` with its seed."""
+        return self.recipes.get(profile, self.recipes["short"]).replace(seed=seed)
+
+
+EXPERIMENTS: dict[str, Experiment] = {}
+
+
+def define(
+    name: str,
+    title: str,
+    architecture: str,
+    build: Callable[..., nn.Module] | None,
+    short: Recipe,
+    full: Recipe | None = None,
+    sample: dict | None = None,
+    **options,
+) -> None:
+    """Add an experiment; ``sample`` changes the short recipe, ``full`` is 50 epochs of it unless given."""
+    small = {"epochs": 1, "batch_size": 32, "input_size": 64} | (sample or {})
+    recipes = {"short": short, "full": full or short.replace(epochs=50), "sample": short.replace(**small)}
+    EXPERIMENTS[name] = Experiment(name, title, architecture, build, recipes, **options)
+
+
+def resnet(depth: int, **options) -> Callable[..., nn.Module]:
+    """Return a function that builds a ResNet of ``depth``."""
+
+    def build(classes: int, weights=None, strides: str | None = None) -> nn.Module:
+        return models.resnet(depth, classes=classes, weights=weights, strides=strides, **options)
+
+    return build
+
+
+# --- the series
+
+# The report states its conditions for the final model alone. For the others its reading takes the same, and what
+# it leaves open everywhere (batch size, momentum, weight decay, augmentation, Mixup strength) is assumed here, once.
+REPORTED = Recipe(
+    epochs=50, batch_size=128, optimizer="sgd", learning_rate=0.001, momentum=0.9, weight_decay=0.0,
+    schedule="multistep", milestones=(10, 20, 30, 40), gamma=0.5, augmentation="none",
+)  # fmt: skip
+ASSUMED = ("batch_size", "momentum", "weight_decay", "augmentation", "mixup")
+REPORTED_MIXUP = 0.2
+
+SMALL_NETS = {"lenet": models.LeNet, "custom_lenet": models.CustomLeNet, "alexnet": models.AlexNet}
+TITLES = {"lenet": "LeNet", "custom_lenet": "CustomLeNet", "alexnet": "AlexNet", "resnet18": "ResNet18"}
+OURS = Recipe(augmentation="flip+crop", label_smoothing=0.1)
+
+define("lenet", "LeNet", "lenet", models.LeNet,
+       OURS.replace(epochs=25, learning_rate=0.01), sample={"epochs": 4})  # fmt: skip
+define("custom_lenet", "CustomLeNet", "custom_lenet", models.CustomLeNet,
+       OURS.replace(epochs=12, learning_rate=0.01), sample={"images": 160})  # fmt: skip
+define("alexnet", "AlexNet", "alexnet", models.AlexNet,
+       OURS.replace(epochs=15, learning_rate=0.02), sample={"images": 96})  # fmt: skip
+define(
+    "resnet18",
+    "ResNet18",
+    "resnet18",
+    resnet(18),
+    OURS.replace(epochs=30, learning_rate=0.1),
+    sample={"epochs": 2},
+)
+define("resnet18_mixup", "ResNet18 + Mixup", "resnet18", resnet(18),
+       OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2, label_smoothing=0.0), sample={"epochs": 2})  # fmt: skip
+define("resnet18_transfer", "ResNet18 + transferred", "resnet18", resnet(18),
+       OURS.replace(epochs=8, learning_rate=0.02), sample={"epochs": 2}, depth=18)  # fmt: skip
+
+FINAL = OURS.replace(
+    epochs=3, learning_rate=0.015, batch_size=64, input_size=128, mixup=0.2, label_smoothing=0.0
+)
+MEMBERS = ("resnet50_final", "resnet101_final", "resnet152_final")
+for depth, member in zip((50, 101, 152), MEMBERS, strict=True):
+    define(member, f"ResNet{depth} + transferred + Mixup", f"resnet{depth}", resnet(depth), FINAL,
+           sample={"epochs": 2, "images": 64}, depth=depth, keep_curve=True)  # fmt: skip
+define("ensemble", "ensemble (final)", "ensemble", None, FINAL, members=MEMBERS)
+
+# The report's reading of the seven.
+for name, title in TITLES.items():
+    build = SMALL_NETS.get(name) or resnet(18)
+    define(f"{name}-reported", f"{title}, the report's conditions", name, build, REPORTED, REPORTED,
+           {"images": 96}, clean=False)  # fmt: skip
+define("resnet18_mixup-reported", "ResNet18 + Mixup, the report's conditions", "resnet18", resnet(18),
+       REPORTED.replace(mixup=REPORTED_MIXUP), REPORTED.replace(mixup=REPORTED_MIXUP), {"images": 96}, clean=False)  # fmt: skip
+define("resnet18_transfer-reported", "ResNet18 + transferred, the report's conditions", "resnet18", resnet(18),
+       REPORTED, REPORTED, {"images": 96}, clean=False, depth=18)  # fmt: skip
+REPORTED_MEMBERS = tuple(f"{member}-reported" for member in MEMBERS)
+for depth, member in zip((50, 101, 152), REPORTED_MEMBERS, strict=True):
+    recipe = REPORTED.replace(mixup=REPORTED_MIXUP)
+    define(member, f"ResNet{depth} + transferred + Mixup, the report's conditions", f"resnet{depth}", resnet(depth),
+           recipe, recipe, {"images": 64}, clean=False, depth=depth, keep_curve=True)  # fmt: skip
+define("ensemble-reported", "ensemble (final), the report's conditions", "ensemble", None,
+       REPORTED.replace(mixup=REPORTED_MIXUP), REPORTED.replace(mixup=REPORTED_MIXUP),
+       clean=False, members=REPORTED_MEMBERS)  # fmt: skip
+
+# 02: from which learning rate does LeNet's loss become NaN?
+LEARNING_RATES = (0.0005, 0.001, 0.002, 0.004, 0.007, 0.01, 0.02, 0.04, 0.07, 0.1, 0.2, 0.4)
+for rate in LEARNING_RATES:
+    define(f"lenet-rate-{rate}", f"LeNet at a constant rate of {rate}", "lenet", models.LeNet,
+           REPORTED.replace(epochs=3, learning_rate=rate, schedule="constant", precision="float32"),
+           REPORTED.replace(epochs=3, learning_rate=rate, schedule="constant", precision="float32"),
+           {"epochs": 2}, choice=True)  # fmt: skip
+
+# 03: two by two, with and without ReLU after the convolutions (the nets without are lenet and custom_lenet).
+define("lenet-relu", "LeNet with ReLU after the convolutions", "lenet", lambda classes: models.LeNet(classes, relu=True),
+       EXPERIMENTS["lenet"].recipes["short"], sample={"epochs": 4})  # fmt: skip
+define("custom_lenet-relu", "CustomLeNet with ReLU after the convolutions", "custom_lenet",
+       lambda classes: models.CustomLeNet(classes, relu=True),
+       EXPERIMENTS["custom_lenet"].recipes["short"], sample={"images": 160})  # fmt: skip
+
+# 04: without the dropout on the logits; with the original two fully connected layers of 4096.
+define("alexnet-no-logit-dropout", "AlexNet without dropout on the logits", "alexnet",
+       lambda classes: models.AlexNet(classes, logit_dropout=False),
+       EXPERIMENTS["alexnet"].recipes["short"], sample={"images": 96})  # fmt: skip
+define("alexnet-two-fc", "AlexNet with two fully connected layers of 4096", "alexnet",
+       lambda classes: models.AlexNet(classes, second_fc=True),
+       EXPERIMENTS["alexnet"].recipes["short"], sample={"images": 96})  # fmt: skip
+
+# 05: depth under one budget, with and without shortcuts.
+DEPTHS = (18, 34, 50, 101, 152)
+PLAIN_DEPTHS = (18, 34, 50)
+DEPTH_RECIPE = OURS.replace(epochs=8, learning_rate=0.05, schedule="constant", ema=0.99)
+DEPTH_SAMPLE = {"epochs": 2, "images": 64, "ema": 0.0}
+for depth in DEPTHS:
+    define(f"depth-{depth}", f"ResNet{depth}, one budget", f"resnet{depth}", resnet(depth), DEPTH_RECIPE,
+           sample=DEPTH_SAMPLE, choice=True)  # fmt: skip
+for depth in PLAIN_DEPTHS:
+    define(f"depth-{depth}-plain", f"plain net of {depth} layers, one budget", f"resnet{depth}",
+           resnet(depth, shortcuts=False), DEPTH_RECIPE, sample=DEPTH_SAMPLE, choice=True)  # fmt: skip
+
+# 06: Mixup's strength, chosen on the hold-out by a shorter training.
+MIXUP_STRENGTHS = (0.0, 0.1, 0.2, 0.4, 1.0)
+for strength in MIXUP_STRENGTHS:
+    define(f"mixup-{strength}", f"ResNet18, Mixup strength {strength}", "resnet18", resnet(18),
+           OURS.replace(epochs=8, learning_rate=0.1, mixup=strength, label_smoothing=0.0),
+           sample={"images": 96}, choice=True)  # fmt: skip
+
+# 07: beside the transferred net: from scratch with the same recipe, and its features frozen.
+define("transfer-scratch", "ResNet18 from scratch, the transfer's recipe", "resnet18", resnet(18),
+       EXPERIMENTS["resnet18_transfer"].recipes["short"], sample={"epochs": 2})  # fmt: skip
+define("transfer-frozen", "ResNet18, transferred features frozen", "resnet18", resnet(18),
+       EXPERIMENTS["resnet18_transfer"].recipes["short"].replace(trainable="last"), sample={"epochs": 2},
+       depth=18)  # fmt: skip
+
+# 09: one model and budget, four schedules.
+SCHEDULES = ("constant", "multistep", "cosine", "one-cycle")
+for schedule in SCHEDULES:
+    define(f"schedule-{schedule}", f"LeNet, {schedule} schedule", "lenet", models.LeNet,
+           OURS.replace(epochs=8, learning_rate=0.01, schedule=schedule, milestones=(4, 6)),
+           OURS.replace(epochs=8, learning_rate=0.01, schedule=schedule, milestones=(4, 6)),
+           sample={"epochs": 2, "milestones": (1,)}, choice=True)  # fmt: skip
+
+
+def get(name: str) -> Experiment:
+    """Return an experiment; raise ``SceneError`` listing the known ones for another name."""
+    if name not in EXPERIMENTS:
+        raise SceneError(f"experiment {name!r} is unknown; known: {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
+
+
+# --- running one
+
+
+def run(
+    experiment: str | Experiment,
+    profile: str | None = None,
+    seed: int = 0,
+    retrain: bool = False,
+    weights: str | None = None,
+) -> Run:
+    """Return the finished run of an experiment: found, gone on with, or trained now.
+
+    Args:
+        retrain: train again though a finished run exists (``RETRAIN=1`` does the same).
+        weights: source of pretrained weights, one of ``settings.WEIGHTS``; by default ``SCENE_WEIGHTS``, else
+            whatever the finished run names, else torchvision's.
+
+    Raises:
+        SceneError: for an unknown name, and for whatever keeps the data or the weights from being had.
+    """
+    settings.check_environment()
+    experiment = get(experiment) if isinstance(experiment, str) else experiment
+    profile = settings.profile(profile)
+    retrain = retrain or os.environ.get("RETRAIN", "0") not in ("", "0")
+    train, holdout, dataset = sets(profile, experiment.clean)
+    if experiment.members:
+        members = [run(member, profile, seed, retrain, weights) for member in experiment.members]
+        return combine(experiment, profile, seed, members, dataset)
+
+    choice = weights_choice(experiment, profile, seed, weights)
+    key = run_key(experiment, profile, seed, choice, dataset)
+    stem = results.run_name(experiment.name, profile, seed)
+    with only_run(stem):
+        found = None if retrain else results.find(experiment.name, profile, seed, key)
+        if found is not None:
+            print(f"{stem}: finished run found, {found.seconds:.0f} s of training on {found.date[:10]}")
+            return found
+        return train_now(experiment, profile, seed, choice, key, train, holdout, dataset)
+
+
+def train_now(
+    experiment: Experiment, profile: str, seed: int, choice: str | None, key: str,
+    train: Split, holdout: Split, dataset: Dataset,
+) -> Run:  # fmt: skip
+    """Train, evaluate and record one experiment; an interrupted run with the same key goes on."""
+    recipe = experiment.recipe(profile, seed)
+    torch.manual_seed(seed)
+    model, source = build(experiment, choice, len(train.classes))
+    stem = results.run_name(experiment.name, profile, seed)
+    checkpoint = settings.runs_dir() / "checkpoints" / f"{stem}.{key}.pt"
+    history = training.fit(model, train, holdout, recipe, checkpoint, name=stem)
+
+    arrays = {}
+    if history.status == "finished":
+        judged = {"holdout": holdout} if experiment.choice else {"holdout": holdout, "test": dataset.test}
+        for name, split in judged.items():
+            arrays[f"{name}_logits"] = half(training.predict(model, split, recipe))
+            arrays[f"{name}_labels"] = split.labels.numpy()
+            if not experiment.choice:
+                arrays[f"{name}_logits_mirror"] = half(training.predict(model, split, recipe, mirror=True))
+        if experiment.keep_curve:
+            arrays["holdout_curve"] = np.stack([half(logits) for logits in history.holdout_logits])
+        for extra in experiment.extras:
+            arrays |= extra(model, dataset, recipe)
+    record = describe(experiment, profile, seed, dataset, train, holdout) | {
+        "status": history.status,
+        "diverged_step": history.diverged_step,
+        "epochs": len(history.epochs),
+        "seconds": history.seconds,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "device": history.device,
+        "precision": history.precision,
+        "recipe": dataclasses.asdict(recipe),
+        "weights": source,
+        "weights_choice": choice,
+        "history": [finite(row) for row in history.epochs],
+        "key": key,
+    }
+    finished = Run(record | scores(experiment, arrays, train.classes), arrays)
+    if PartialState().is_main_process:
+        if history.status == "finished":
+            save_model(model, stem, key)
+        finished = results.write(finished.record, arrays)
+        checkpoint.unlink(missing_ok=True)
+    return finished
+
+
+def combine(experiment: Experiment, profile: str, seed: int, members: list[Run], dataset: Dataset) -> Run:
+    """Average the members' probabilities over their saved logits, and record the result."""
+    train, holdout, _ = sets(profile, experiment.clean)
+    key = results.run_key(members=[member.key for member in members], experiment=experiment.name)
+    found = results.find(experiment.name, profile, seed, key)
+    if found is not None:
+        return found
+    arrays = {name: members[0].arrays[name] for name in ("test_labels", "holdout_labels")}
+    for name in ("test_logits", "holdout_logits", "test_logits_mirror", "holdout_logits_mirror"):
+        arrays[name] = log_mean([member.arrays[name] for member in members])
+    curves = [member.arrays["holdout_curve"] for member in members]
+    rows = []
+    for epoch, at_epoch in enumerate(zip(*curves, strict=True), 1):
+        right = log_mean(list(at_epoch)).argmax(1) == arrays["holdout_labels"]
+        seconds = sum(member.record["history"][epoch - 1]["seconds"] for member in members)
+        rows.append({"epoch": epoch, "holdout_accuracy": float(right.mean()), "seconds": seconds})
+    record = describe(experiment, profile, seed, dataset, train, holdout) | {
+        "status": "finished",
+        "diverged_step": None,
+        "epochs": len(rows),
+        "seconds": sum(member.seconds for member in members),
+        "parameters": sum(member.parameters for member in members),
+        "device": members[0].device,
+        "precision": members[0].precision,
+        "recipe": {"combination": "mean of probabilities", "members": [member.recipe for member in members]},
+        "weights": "; ".join(str(member.weights) for member in members),
+        "weights_choice": members[0].weights_choice,
+        "members": [member.name for member in members],
+        "history": rows,
+        "key": key,
+    }
+    return results.write(record | scores(experiment, arrays, dataset.test.classes), arrays)
+
+
+def describe(
+    experiment: Experiment, profile: str, seed: int, dataset: Dataset, train: Split, holdout: Split
+) -> dict:
+    """Return the fields of a record that are known before training."""
+    packages = ("torch", "torchvision", "accelerate", "numpy")
+    return {
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "profile": profile,
+        "seed": seed,
+        "model": experiment.architecture,
+        "members": [],
+        "classes": list(train.classes),
+        "dataset": {
+            "source": dataset.source,
+            "commit": dataset.commit,
+            "key": dataset.key,
+            "counts": {"train": len(train), "holdout": len(holdout), "test": len(dataset.test)},
+        },
+        "versions": {name: version(name) for name in packages}
+        | {"python": platform.python_version(), "engine": training.ENGINE_VERSION}
+        | {"model": models.VERSIONS.get(experiment.architecture, 1)},
+        "date": results.now(),
+    }
+
+
+def scores(experiment: Experiment, arrays: dict[str, np.ndarray], classes: tuple[str, ...]) -> dict:
+    """Return accuracy, counts, recalls and confusion matrix from the stored logits."""
+    judge = "holdout" if experiment.choice else "test"
+    fields = {"evaluated_on": "hold-out" if experiment.choice else "test"}
+    if f"{judge}_logits" not in arrays:
+        unknown = dict.fromkeys(("accuracy", "correct", "per_class", "confusion_matrix"))
+        return fields | unknown | {"total": 0}
+    labels = arrays[f"{judge}_labels"]
+    matrix = evaluation.confusion(labels, arrays[f"{judge}_logits"].argmax(1), classes)
+    correct, total = int(np.trace(matrix)), int(matrix.sum())
+    recalls = [int(row[i]) / int(row.sum()) if row.sum() else None for i, row in enumerate(matrix)]
+    return fields | {
+        "accuracy": correct / total,
+        "correct": correct,
+        "total": total,
+        "per_class": recalls,
+        "confusion_matrix": matrix.tolist(),
+    }
+
+
+def half(logits: torch.Tensor) -> np.ndarray:
+    """Return logits as float16: what is stored is also what is scored."""
+    return logits.clamp(-6e4, 6e4).to(torch.float16).numpy()
+
+
+def log_mean(logits: list[np.ndarray]) -> np.ndarray:
+    """Return the logarithm of the mean of the probabilities, float16 (N, classes)."""
+    mean = evaluation.average_probabilities([each.astype(np.float32) for each in logits])
+    return half(torch.from_numpy(np.log(np.maximum(mean, 1e-30))))
+
+
+def finite(row: dict) -> dict:
+    """Leave out what JSON cannot hold: the infinite and undefined numbers of a diverged epoch."""
+    return {name: value for name, value in row.items() if np.isfinite(value)}
+
+
+@contextlib.contextmanager
+def only_run(stem: str):
+    """Hold the lock of a run, so that two processes never train it at once; says so while it waits."""
+    if not PartialState().is_main_process:
+        yield
+        return
+    folder = settings.runs_dir() / "locks"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f"{stem}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"{stem}: another process trains this run; waiting for it to finish", flush=True)
+            lock.acquire()
+    except OSError as error:
+        reason = error.strerror or error
+        raise SceneError(
+            f"cannot write {folder}: {reason}; choose another folder with SCENE_RUNS_DIR"
+        ) from error
+    with lock:
+        lock.release()  # entering counted a second hold
+        yield
+
+
+# --- data, weights and models of a run
+
+
+@lru_cache(maxsize=4)
+def _sets(profile: str, clean: bool, where: str | None) -> tuple[Split, Split, Dataset]:
+    dataset = data.load(profile)
+    train = data.without_duplicates(dataset.train, dataset.test) if clean else dataset.train
+    return *data.holdout_split(train), dataset
+
+
+def sets(profile: str | None = None, clean: bool = True) -> tuple[Split, Split, Dataset]:
+    """Return (train, hold-out, dataset) of a profile; the hold-out is a tenth of ``train``, stratified.
+
+    With ``clean``, images that also stand in the test set are removed from ``train`` first.
+    """
+    return _sets(settings.profile(profile), clean, os.environ.get("SCENE_DATA_DIR"))
+
+
+def run_key(experiment: Experiment, profile: str, seed: int, choice: str | None, dataset: Dataset) -> str:
+    """Return the hash that a finished run must carry to be taken for this one."""
+    return results.run_key(
+        experiment=experiment.name,
+        recipe=dataclasses.asdict(experiment.recipe(profile, seed)),
+        clean=experiment.clean,
+        weights=choice,
+        data=dataset.key,
+        seed=seed,
+        model=models.VERSIONS.get(experiment.architecture, 1),
+        engine=training.ENGINE_VERSION,
+    )
+
+
+def weights_choice(experiment: Experiment, profile: str, seed: int, weights: str | None = None) -> str | None:
+    """Return the source of pretrained weights of a run; None from scratch."""
+    if experiment.depth is None:
+        return None
+    if profile == "sample":
+        return STAND_IN
+    chosen = weights or settings.weights_choice()
+    if chosen is None:
+        known = results.find(experiment.name, profile, seed)
+        chosen = known.weights_choice if known is not None else "imagenet"
+    return chosen
+
+
+def build(experiment: Experiment, choice: str | None, classes: int) -> tuple[nn.Module, str | None]:
+    """Return the model before training, and the description of the weights it starts from."""
+    if choice is None:
+        return experiment.build(classes), None
+    if choice == STAND_IN:
+        state = stand_in(experiment.depth)
+        return experiment.build(classes, state), "stand-in: told by how much the sample's images were rotated"
+    name, strides = LOCAL_WEIGHTS[experiment.depth] if choice == "local" else (choice, None)
+    source = models.weights_source(experiment.depth, name)
+    return experiment.build(classes, name, strides), source
+
+
+@lru_cache(maxsize=4)
+def stand_in(depth: int) -> dict[str, torch.Tensor]:
+    """Return weights of a ResNet that learned to tell rotations of the sample's images (Gidaris et al., 2018).
+
+    A few seconds of training: it shows the way, it is no substitute for ImageNet.
+    """
+    images = data.load_sample().train.images[::6]
+    turned = torch.cat([images.rot90(turns, (2, 3)) for turns in range(4)])
+    labels = torch.arange(4).repeat_interleave(len(images))
+    turns = Split(turned, labels, ("0", "90", "180", "270"), tuple("" for _ in labels))
+    recipe = Recipe(epochs=1, batch_size=32, learning_rate=0.02, schedule="constant", images=64)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = models.resnet(depth, classes=4)
+        with contextlib.redirect_stdout(None):
+            training.fit(model, turns, turns.select(range(0, len(turns), 16)), recipe, name="stand-in")
+    return {name: value.cpu() for name, value in model.state_dict().items()}
+
+
+def model_path(stem: str, key: str) -> Path:
+    """File of a finished run's weights, in the runs folder."""
+    return settings.runs_dir() / "models" / f"{stem}.{key}.safetensors"
+
+
+def save_model(model: nn.Module, stem: str, key: str) -> None:
+    """Keep the trained weights in the runs folder (they are not published)."""
+    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    settings.atomic_write(model_path(stem, key), save(state))
+
+
+def load_model(run: Run) -> nn.Module:
+    """Return the trained model of a run, in evaluation mode.
+
+    Raises:
+        SceneError: where its weights are not in the runs folder (a published record has none).
+    """
+    path = model_path(run.name, run.key)
+    if not path.exists():
+        raise SceneError(f"{run.name}: its weights are not in the runs folder; RETRAIN=1 trains it again")
+    experiment = get(run.experiment)
+    strides = LOCAL_WEIGHTS[experiment.depth][1] if run.weights_choice == "local" else None
+    classes = len(run.classes)
+    model = (
+        experiment.build(classes) if experiment.depth is None else experiment.build(classes, None, strides)
+    )
+    model.load_state_dict(load_file(path))
+    return model.eval()

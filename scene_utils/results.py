@@ -1,0 +1,243 @@
+"""Run records: the only source of numbers. Write them, find them, read them; the report's own facts."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+
+from scene_utils import settings
+from scene_utils.settings import SceneError
+
+FACTS = Path(__file__).resolve().parent / "facts" / "report.json"
+
+_NUMBER = {"type": "number"}
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+_COUNTS = {"type": "array", "items": _COUNT}
+_UNKNOWN = {"type": "null"}  # a diverged run has no accuracy
+
+SCHEMA = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "Record of one run",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "experiment": _TEXT,
+        "title": _TEXT,
+        "profile": {"enum": list(settings.PROFILES)},
+        "seed": _COUNT,
+        "model": _TEXT,
+        "status": {"enum": ["finished", "diverged"]},
+        "diverged_step": {"anyOf": [_COUNT, _UNKNOWN]},
+        "evaluated_on": {"enum": ["test", "hold-out"]},
+        "accuracy": {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, _UNKNOWN]},
+        "correct": {"anyOf": [_COUNT, _UNKNOWN]},
+        "total": _COUNT,
+        "per_class": {"anyOf": [{"type": "array", "items": {"type": ["number", "null"]}}, _UNKNOWN]},
+        "confusion_matrix": {"anyOf": [{"type": "array", "items": _COUNTS}, _UNKNOWN]},
+        "classes": {"type": "array", "items": _TEXT, "minItems": 2},
+        "epochs": _COUNT,
+        "seconds": {"type": "number", "minimum": 0},
+        "parameters": _COUNT,
+        "device": _TEXT,
+        "precision": _TEXT,
+        "recipe": {"type": "object"},
+        "weights": {"type": ["string", "null"]},
+        "weights_choice": {"type": ["string", "null"]},
+        "members": {"type": "array", "items": _TEXT},
+        "dataset": {
+            "type": "object",
+            "required": ["source", "commit", "key", "counts"],
+            "properties": {
+                "source": _TEXT,
+                "commit": {"type": ["string", "null"]},
+                "key": _TEXT,
+                "counts": {"type": "object", "additionalProperties": _COUNT},
+            },
+        },
+        "versions": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
+        "history": {"type": "array", "items": {"type": "object", "additionalProperties": _NUMBER}},
+        "date": _TEXT,
+        "key": _TEXT,
+        "arrays": _TEXT,
+    },
+}
+SCHEMA["required"] = [name for name in SCHEMA["properties"] if name != "arrays"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished (or diverged) run: its record, and the arrays beside it.
+
+    Attributes:
+        record: the fields of ``SCHEMA``.
+        arrays: float16 logits ``test_logits``, ``holdout_logits`` (N, classes), int64 ``test_labels``,
+            ``holdout_labels`` (N,), and what else the experiment keeps.
+    """
+
+    record: dict
+    arrays: dict[str, np.ndarray]
+
+    def __getattr__(self, name: str):
+        try:
+            return self.__dict__["record"][name]
+        except KeyError:
+            raise AttributeError(f"a run has no {name!r}; known: {', '.join(SCHEMA['properties'])}") from None
+
+    @property
+    def name(self) -> str:
+        """``<experiment>.<profile>.s<seed>``, the stem of its files."""
+        return run_name(self.record["experiment"], self.record["profile"], self.record["seed"])
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row an epoch: loss, accuracy, holdout_loss, holdout_accuracy, learning_rate, seconds."""
+        return pd.DataFrame(self.record["history"])
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """Counts (classes, classes): rows are the truth, columns the answers."""
+        return np.array(self.record["confusion_matrix"])
+
+    @property
+    def logits(self) -> np.ndarray:
+        """float32 logits of the set that it was evaluated on (N, classes)."""
+        return self.arrays[self._prefix + "_logits"].astype(np.float32)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int64 labels of the set that it was evaluated on (N,)."""
+        return self.arrays[self._prefix + "_labels"]
+
+    @property
+    def _prefix(self) -> str:
+        return "test" if self.record["evaluated_on"] == "test" else "holdout"
+
+    @property
+    def provenance(self) -> str:
+        """One line for captions: profile, device, precision, seed, epochs, weights, date, versions."""
+        r = self.record
+        weights = f"weights {r['weights']}" if r["weights"] else "from scratch"
+        return (
+            f"{r['experiment']}: profile {r['profile']}, seed {r['seed']}, {r['epochs']} epochs, {weights}, "
+            f"{r['seconds']:.0f} s on {r['device']} in {r['precision']}, {r['date'][:10]}, "
+            f"torch {r['versions']['torch']}, dataset {str(r['dataset']['commit'])[:7]}"
+        )
+
+
+def run_name(experiment: str, profile: str, seed: int) -> str:
+    """Return the stem of a run's files."""
+    return f"{experiment}.{profile}.s{seed}"
+
+
+def run_key(**parts) -> str:
+    """Return the hash of everything that decides a run's numbers (any JSON values)."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def results_dir() -> Path:
+    """Folder of records that are not published."""
+    return settings.runs_dir() / "results"
+
+
+def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = None) -> Run:
+    """Write a record and its arrays, each atomically; the record goes last and vouches for the arrays.
+
+    Raises:
+        SceneError: where the disk refuses.
+        jsonschema.ValidationError: for a record that is not one.
+    """
+    folder = folder or results_dir()
+    stem = run_name(record["experiment"], record["profile"], record["seed"])
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    record = record | {"arrays": hashlib.sha256(buffer.getvalue()).hexdigest()[:16]}
+    jsonschema.validate(record, SCHEMA)
+    settings.atomic_write(folder / f"{stem}.npz", buffer.getvalue())
+    settings.atomic_write(folder / f"{stem}.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return Run(record, arrays)
+
+
+def read(path: Path) -> Run:
+    """Read a record and the arrays beside it; nothing in them is executed.
+
+    Raises:
+        SceneError: for a file that is no record, or arrays that are not those of the record.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        jsonschema.validate(record, SCHEMA)
+        content = path.with_suffix(".npz").read_bytes()
+        if hashlib.sha256(content).hexdigest()[:16] != record["arrays"]:
+            raise ValueError("its arrays are those of another run")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, KeyError, jsonschema.ValidationError) as error:
+        reason = getattr(error, "message", None) or getattr(error, "strerror", None) or error
+        raise SceneError(f"record {path} cannot be used ({reason}); delete it to train again") from error
+    return Run(record, arrays)
+
+
+def find(experiment: str, profile: str, seed: int = 0, key: str | None = None) -> Run | None:
+    """Return the run from the runs folder, else the published one; None where there is none (with this key)."""
+    for folder in (results_dir(), settings.published_dir()):
+        path = folder / f"{run_name(experiment, profile, seed)}.json"
+        if path.exists():
+            try:
+                run = read(path)
+            except SceneError as error:
+                print(error)
+                continue
+            if key is None or run.record["key"] == key:
+                return run
+    return None
+
+
+def records(profile: str | None = None, published: bool = False) -> list[Run]:
+    """Return all runs, those of the runs folder before published ones of the same name, sorted by name."""
+    folders = [settings.published_dir()] if published else [settings.published_dir(), results_dir()]
+    found: dict[str, Run] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.json")):
+            run = read(path)
+            if profile in (None, run.record["profile"]):
+                found[run.name] = run
+    return [found[name] for name in sorted(found)]
+
+
+def summary(runs: list[Run] | None = None) -> pd.DataFrame:
+    """Return one row per run: the columns of ``report/results/summary.csv``."""
+    columns = [
+        "experiment",
+        "profile",
+        "seed",
+        "status",
+        "evaluated_on",
+        "accuracy",
+        "correct",
+        "total",
+        "epochs",
+    ]
+    columns += ["seconds", "parameters", "device", "precision", "weights", "date", "key"]
+    runs = records(published=True) if runs is None else runs
+    return pd.DataFrame([{c: run.record[c] for c in columns} for run in runs], columns=columns)
+
+
+@lru_cache(maxsize=1)
+def facts() -> dict:
+    """Return the report's own facts and numbers."""
+    return json.loads(FACTS.read_text(encoding="utf-8"))
+
+
+def now() -> str:
+    """Date and time, UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

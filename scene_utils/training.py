@@ -1,0 +1,270 @@
+"""``fit``: the one training loop of the series, resumable after every epoch."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from scene_utils import settings
+from scene_utils.batches import normalised, steps_per_epoch, to_device, train_batches
+from scene_utils.data import Split
+from scene_utils.devices import accelerator, device_name, precision_name
+from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
+from scene_utils.settings import SceneError
+
+ENGINE_VERSION = 1  # raised by hand when the same recipe would give other numbers
+CHECK_EVERY = 20  # steps between looks at the losses: each look waits for the device
+
+
+@dataclass
+class History:
+    """What a training run left behind.
+
+    Attributes:
+        epochs: one dict an epoch: epoch, loss, accuracy, holdout_loss, holdout_accuracy, learning_rate, seconds.
+        holdout_logits: one float32 array (N, classes) an epoch.
+        status: ``running``, ``finished``, or ``diverged`` when a loss was not finite, at ``diverged_step``.
+    """
+
+    device: str = ""
+    precision: str = ""
+    status: str = "running"
+    diverged_step: int | None = None
+    epochs: list[dict] = field(default_factory=list)
+    holdout_logits: list[Tensor] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Training time in seconds, interruptions left out."""
+        return sum(row["seconds"] for row in self.epochs)
+
+
+def loss_function(logits: Tensor, targets: Tensor, recipe: Recipe, teacher: Tensor | None = None) -> Tensor:
+    """Sum over the batch of the cross-entropy against soft targets and, in part, a teacher's (Hinton et al., 2015)."""
+    loss = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=recipe.label_smoothing)
+    if teacher is None:
+        return loss
+    heat = recipe.temperature
+    taught = F.cross_entropy(logits / heat, teacher, reduction="sum") * heat**2
+    return (1 - recipe.distillation) * loss + recipe.distillation * taught
+
+
+def fit(
+    model: nn.Module,
+    train: Split,
+    holdout: Split,
+    recipe: Recipe,
+    checkpoint: Path | None = None,
+    teacher_logits: Tensor | None = None,
+    name: str = "training",
+) -> History:
+    """Train ``model`` in place and return its history.
+
+    Args:
+        checkpoint: file to go on from where it exists and belongs to this recipe; rewritten after each epoch.
+        teacher_logits: float (N, classes), one row for each image of ``train``; needed where the recipe distils.
+
+    Raises:
+        SceneError: for a recipe that needs teacher logits and gets none, or sets that do not fit.
+        KeyboardInterrupt: passed on, after a line that says how to go on.
+    """
+    check_sets(train, holdout, recipe, teacher_logits)
+    acc = accelerator(recipe.precision)
+    history = History(device=device_name(acc.device), precision=precision_name(acc))
+    model.to(acc.device, memory_format=torch.channels_last)
+    freeze(model, recipe)
+    ema = (
+        AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+        if recipe.ema
+        else None
+    )
+    wrapped, optimizer = acc.prepare(model, make_optimizer(model, recipe))
+    steps = steps_per_epoch(len(train), recipe)
+    scheduler = make_scheduler(optimizer.optimizer, recipe, steps)
+    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "ema": ema, "scaler": acc.scaler}
+    load_checkpoint(checkpoint, parts, history, recipe, acc.device)
+
+    pixels = to_device(train.images, acc.device)
+    targets = F.one_hot(train.labels, len(train.classes)).float().to(acc.device)
+    teacher = None
+    if recipe.distillation:
+        teacher = (teacher_logits.float() / recipe.temperature).softmax(1).to(acc.device)
+    seen = min(len(train), recipe.images or len(train))
+    start = len(history.epochs)
+    bar = tqdm(total=recipe.epochs * steps * recipe.batch_size, initial=start * steps * recipe.batch_size, unit="img",
+               desc=name, disable=quiet() or not acc.is_main_process, smoothing=0.05)  # fmt: skip
+    try:
+        for epoch in range(start + 1, recipe.epochs + 1):
+            if history.status != "running":
+                break
+            began = time.perf_counter()
+            torch.manual_seed(
+                int(np.random.default_rng((recipe.seed, epoch, 2)).integers(2**31))
+            )  # for dropout
+            train_mode(wrapped, model, recipe)
+            rate = scheduler.get_last_lr()[0]
+            losses, correct = [], torch.zeros((), device=acc.device)
+            for step, (positions, images, target) in enumerate(
+                train_batches(pixels, targets, recipe, epoch), 1
+            ):
+                mine = slice(acc.process_index, None, acc.num_processes)
+                logits = wrapped(images[mine])
+                taught = None if teacher is None else teacher[positions[mine]]
+                loss = loss_function(logits.float(), target[mine], recipe, taught)
+                # gradients are averaged over the processes: with this factor they are those of the whole batch
+                acc.backward(loss * acc.num_processes / len(images))
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                if not acc.optimizer_step_was_skipped:
+                    scheduler.step()
+                if ema is not None:
+                    ema.update_parameters(model)
+                losses.append(loss.detach())
+                correct += (logits.argmax(1) == target[mine].argmax(1)).sum()
+                bar.update(recipe.batch_size)
+                if step % CHECK_EVERY == 0 or step == steps:
+                    finite = acc.reduce(torch.stack(losses)).isfinite()
+                    if not finite.all():
+                        history.status = "diverged"
+                        history.diverged_step = (epoch - 1) * steps + int(finite.int().argmin()) + 1
+                        break
+            totals = acc.reduce(torch.stack([torch.stack(losses).sum(), correct]))
+            row = {"epoch": epoch, "loss": float(totals[0]) / seen, "accuracy": float(totals[1]) / seen,
+                   "learning_rate": rate}  # fmt: skip
+            if history.status == "running":
+                logits = predict(ema.module if ema is not None else model, holdout, recipe, acc=acc)
+                row["holdout_loss"] = float(F.cross_entropy(logits, holdout.labels))
+                row["holdout_accuracy"] = float((logits.argmax(1) == holdout.labels).float().mean())
+                history.holdout_logits.append(logits)
+                if epoch == recipe.epochs:
+                    history.status = "finished"
+            history.epochs.append(row | {"seconds": time.perf_counter() - began})
+            if acc.is_main_process:
+                save_checkpoint(checkpoint, parts, history, recipe)
+                report_epoch(bar, name, history, recipe)
+    except KeyboardInterrupt:
+        done = len(history.epochs)
+        kept = (
+            "nothing is kept" if checkpoint is None or done == 0 else "run the same again to go on from there"
+        )
+        print(f"{name}: stopped after {done} of {recipe.epochs} epochs; {kept}")
+        raise
+    finally:
+        bar.close()
+        acc.unwrap_model(wrapped, keep_fp32_wrapper=False)
+    if ema is not None and history.status == "finished":
+        model.load_state_dict(ema.module.state_dict())
+    return history
+
+
+def check_sets(train: Split, holdout: Split, recipe: Recipe, teacher_logits: Tensor | None) -> None:
+    """Refuse sets that cannot be trained on, before any work is done."""
+    if len(train) < 2 or len(holdout) < 1:
+        raise SceneError(f"{len(train)} training and {len(holdout)} hold-out images are too few; add images")
+    if recipe.distillation and (teacher_logits is None or len(teacher_logits) != len(train)):
+        have = "none" if teacher_logits is None else len(teacher_logits)
+        raise SceneError(f"recipe: distillation needs a teacher's logits for {len(train)} images, got {have}")
+
+
+def freeze(model: nn.Module, recipe: Recipe) -> None:
+    """With ``trainable="last"`` keep all but the last layer as they are."""
+    last = list(model.children())[-1]
+    for parameter in model.parameters():
+        parameter.requires_grad_(recipe.trainable == "all")
+    last.requires_grad_(True)
+
+
+def train_mode(wrapped: nn.Module, model: nn.Module, recipe: Recipe) -> None:
+    """Switch to training mode; frozen norms go on using the statistics that they came with."""
+    wrapped.train(recipe.trainable == "all")
+    list(model.children())[-1].train()
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, split: Split, recipe: Recipe, mirror: bool = False, acc: Accelerator | None = None
+) -> Tensor:
+    """Return the logits of a whole set: float32 (N, classes), on the CPU.
+
+    Args:
+        mirror: average the probabilities of each image and its mirror image, and return their logarithms.
+    """
+    acc = acc or accelerator(recipe.precision)
+    model.to(acc.device, memory_format=torch.channels_last).eval()
+    rows = []
+    for chunk in split.images.split(256):
+        images = normalised(to_device(chunk, acc.device), recipe.input_size)
+        with acc.autocast():
+            logits = model(images).float()
+            if mirror:
+                both = logits.softmax(1) + model(images.flip(3)).float().softmax(1)
+                logits = (both / 2).clamp_min(1e-30).log()
+        rows.append(logits.cpu())
+    return torch.cat(rows)
+
+
+# --- checkpoints and progress
+
+
+def save_checkpoint(path: Path | None, parts: dict, history: History, recipe: Recipe) -> None:
+    """Write model, optimizer, schedule, averaged weights, history and recipe, atomically."""
+    if path is None:
+        return
+    content = {name: part.state_dict() for name, part in parts.items() if part is not None}
+    content |= {
+        "history": dataclasses.asdict(history),
+        "recipe": dataclasses.asdict(recipe),
+        "engine": ENGINE_VERSION,
+    }
+    settings.atomic_write(path, lambda file: torch.save(content, file))
+
+
+def load_checkpoint(
+    path: Path | None, parts: dict, history: History, recipe: Recipe, device: torch.device
+) -> None:
+    """Go on from ``path`` where it holds this very recipe; nothing in the file is executed."""
+    if path is None or not path.exists():
+        return
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+        if content["recipe"] != dataclasses.asdict(recipe) or content["engine"] != ENGINE_VERSION:
+            print(f"{path.name}: made by another recipe, starting over")
+            return
+        for name, part in parts.items():
+            if part is not None:
+                part.load_state_dict(content[name])
+    except SceneError:
+        raise
+    except Exception as error:
+        raise SceneError(
+            f"checkpoint {path} cannot be read ({type(error).__name__}); delete it to start over"
+        ) from error
+    for name, value in content["history"].items():
+        setattr(history, name, value)
+
+
+def quiet() -> bool:
+    """True where nobody watches: no progress bar then, but one line an epoch."""
+    return os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+
+
+def report_epoch(bar: tqdm, name: str, history: History, recipe: Recipe) -> None:
+    """Show the newest epoch in the bar or, where there is none, as one line."""
+    row = history.epochs[-1]
+    shown = f"loss {row['loss']:.3f}"
+    shown += f", hold-out {row['holdout_accuracy']:.3f}" if "holdout_accuracy" in row else ", diverged"
+    if not bar.disable:
+        bar.set_postfix_str(f"epoch {row['epoch']}/{recipe.epochs}, {shown}")
+    else:
+        print(f"{name}: epoch {row['epoch']}/{recipe.epochs}, {shown}, {row['seconds']:.1f} s", flush=True)
