@@ -1,0 +1,633 @@
+"""The images: formats, bad input, cache, fetch, splits, audit, sample."""
+
+import errno
+import importlib.util
+import io
+import os
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import filelock
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from scene_utils import data, settings
+from scene_utils.settings import SceneError
+
+RED = (200, 30, 40)
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path, monkeypatch):
+    """A cache of its own for every test, and no data from outside."""
+    monkeypatch.setenv("SCENE_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("SCENE_DATA_DIR", "SCENE_DATA_URL", "SCENE_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def make(folder, counts, size=(64, 64)):
+    """A dataset of noise: ``{"train/sea": 3}`` makes three images there."""
+    generator = np.random.default_rng(0)
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = generator.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def small(tmp_path):
+    return make(tmp_path / "images", {"train/a": 4, "train/b": 3, "val/a": 2, "val/b": 1})
+
+
+# --- reading
+
+
+def test_folder_is_read_in_order(small):
+    dataset = data.load_folder(small)
+    assert dataset.train.images.shape == (7, 3, 64, 64) and dataset.train.images.dtype == torch.uint8
+    assert dataset.train.labels.tolist() == [0] * 4 + [1] * 3 and dataset.train.labels.dtype == torch.int64
+    assert dataset.train.classes == ("a", "b") and dataset.train.counts() == [4, 3]
+    assert dataset.test.names == ("val/a/0.png", "val/a/1.png", "val/b/0.png")
+    for split in (dataset.train, dataset.test):
+        for image, name in zip(split.images, split.names, strict=True):
+            assert np.array_equal(image.permute(1, 2, 0), np.asarray(Image.open(small / name)))
+
+
+def test_own_images_have_a_public_source_and_a_key(small):
+    dataset = data.load_folder(small)
+    assert dataset.source == "own images: 2 classes" and dataset.commit is None
+    assert data.load_folder(small).key == dataset.key
+    os.rename(small / "train/a/0.png", small / "train/a/other.png")
+    assert data.load_folder(small).key != dataset.key
+
+
+def png16(channels):
+    """A PNG of 8 x 8 with 16 bits a value, one or three channels, made by hand: Pillow writes no 16-bit RGB."""
+    row = b"\0" + struct.pack(">H", 51400) * channels * 8  # 51400 = 200 * 257
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 0 if channels == 1 else 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(row * 8))
+        + chunk(b"IEND", b"")
+    )
+
+
+def encode(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def plain(mode="RGB", size=(100, 80), colour=RED):
+    return Image.new(mode, size, colour)
+
+
+def palette():
+    image = plain().quantize(4)
+    return encode(image)
+
+
+def transparent_palette():
+    image = plain("P", colour=0)
+    image.putpalette([10, 20, 30])
+    return encode(image, transparency=0)
+
+
+ODD = {
+    "grey": (encode(plain("L", colour=90)), (90, 90, 90)),
+    "black and white": (encode(plain("1", colour=1)), (255, 255, 255)),
+    "palette": (palette(), RED),
+    "transparent palette on white": (transparent_palette(), (255, 255, 255)),
+    "transparent on white": (encode(plain("RGBA", colour=(0, 0, 0, 0))), (255, 255, 255)),
+    "half transparent": (encode(plain("RGBA", colour=(0, 0, 0, 128))), (127, 127, 127)),
+    "grey with alpha": (encode(plain("LA", colour=(90, 255))), (90, 90, 90)),
+    "16 bit grey": (png16(1), (200, 200, 200)),
+    "16 bit colour": (png16(3), (200, 200, 200)),
+    "jpeg": (encode(plain(), "JPEG", quality=95), RED),
+    "progressive jpeg": (encode(plain(), "JPEG", progressive=True), RED),
+    "grey jpeg": (encode(plain("L", colour=90), "JPEG"), (90, 90, 90)),
+    "cmyk jpeg": (encode(plain("CMYK", colour=(0, 255, 255, 0)), "JPEG", quality=95), (255, 0, 0)),
+    "large jpeg": (encode(plain(size=(3000, 2000)), "JPEG"), RED),
+    "webp": (encode(plain(), "WEBP", lossless=True), RED),
+    "transparent webp": (encode(plain("RGBA", colour=(0, 0, 0, 0)), "WEBP", lossless=True), (255, 255, 255)),
+    "animated webp, first frame": (
+        encode(plain(), "WEBP", lossless=True, save_all=True, append_images=[plain(colour="blue")]),
+        RED,
+    ),
+    "animated png, first frame": (encode(plain(), save_all=True, append_images=[plain(colour="blue")]), RED),
+    "one pixel": (encode(plain(size=(1, 1))), RED),
+    "panorama": (encode(plain(size=(6000, 10))), RED),
+    "tower": (encode(plain(size=(3, 4000))), RED),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_images_are_read_right(tmp_path, name):
+    content, colour = ODD[name]
+    path = tmp_path / "image.png"  # whatever it is: the content tells the format
+    path.write_bytes(content)
+    pixels = data.decode(path)
+    assert pixels.shape == (3, 64, 64) and pixels.dtype == np.uint8
+    assert np.abs(pixels.astype(int) - np.array(colour)[:, None, None]).max() <= 3
+
+
+def test_16_bit_is_scaled_over_its_whole_range(tmp_path):
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16)[None].repeat(64, 0)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    assert np.array_equal(data.decode(tmp_path / "ramp.png")[0, 0], (ramp[0] / 257).round().astype(np.uint8))
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    image = plain(size=(64, 64), colour="black")
+    image.paste("white", (0, 0, 64, 32))  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees clockwise
+    image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
+    pixels = data.decode(tmp_path / "turned.jpg")
+    assert pixels[:, :, 40:].mean() > 250 and pixels[:, :, :24].mean() < 5  # white on the right
+
+
+def test_other_sizes_are_resized_with_antialiasing(tmp_path):
+    stripes = np.zeros((256, 256, 3), dtype=np.uint8)
+    stripes[:, ::2] = 255
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    assert np.abs(data.decode(tmp_path / "stripes.png")[:, :, 4:-4].astype(int) - 127).max() <= 3
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.png", 'it\'s "it".png', "line\nbreak.png", "바다.png", "-rf.png", "$(x).png"]
+)
+def test_any_file_name_is_read_and_named(small, name):
+    (small / "train/a" / name).write_bytes((small / "train/b/0.png").read_bytes())
+    assert f"train/a/{name}" in data.load_folder(small).train.names
+    (small / "train/a" / name).write_bytes(b"broken")
+    with pytest.raises(SceneError) as error:
+        data.load_folder(small)
+    assert name.replace("\n", "\\n") in str(error.value) and "\n" not in str(error.value)
+
+
+def test_what_systems_leave_behind_is_passed_over(small):
+    before = data.load_folder(small).train.names
+    for place in ("train", "train/a", "val/b"):
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0.png"):
+            (small / place / name).write_bytes(b"x")
+        (small / place / ".ipynb_checkpoints").mkdir()
+    assert data.load_folder(small).train.names == before
+
+
+# --- bad input
+
+
+def truncated(content):
+    return content[: len(content) // 2]
+
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+BOMB = encode(Image.new("1", (20000, 20000)))
+BAD = {
+    "truncated.png": truncated(encode(NOISE)),
+    "truncated.jpg": truncated(encode(NOISE, "JPEG")),
+    "truncated.webp": truncated(encode(NOISE, "WEBP")),
+    "damaged.png": encode(NOISE)[:60] + b"\0" * 40 + encode(NOISE)[100:],
+    "header only.png": encode(NOISE)[:33],
+    "empty.png": b"",
+    "page.png": b"<!DOCTYPE html><html><body>404</body></html>",
+    "notes.txt": b"a list of images",
+    "bitmap.png": encode(NOISE, "BMP"),
+    "animation.gif": encode(NOISE, "GIF"),
+    "script.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    "bomb.png": BOMB,
+    "random.png": bytes(range(256)) * 4,
+}
+
+
+def test_all_bad_files_are_listed_at_once(small):
+    for name, content in BAD.items():
+        (small / "train/a" / name).write_bytes(content)
+    (small / "train/b/gone.png").symlink_to(small / "nowhere.png")
+    (small / "train/b/loop.png").symlink_to(small / "train/b/loop.png")
+    (small / "train/b/folder").mkdir()
+    os.mkfifo(small / "train/b/pipe.png")
+    (small / "val/readme.txt").write_text("x")
+    with pytest.raises(SceneError) as error:
+        data.load_folder(small)
+    message = str(error.value)
+    assert message.startswith(f"{len(BAD) + 5} things in {small} cannot be used: ") and "\n" not in message
+    assert "train/b/folder (a folder inside a class)" in message and "and 10 more" in message
+    assert message.endswith("repair, move or delete them")
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_named(small, name):
+    (small / "val/a" / name).write_bytes(BAD[name])
+    with pytest.raises(SceneError, match="1 thing in .* cannot be used: val/a/" + name):
+        data.load_folder(small)
+    assert not list((settings.cache_dir()).glob("*.npy"))
+    (small / "val/a" / name).unlink()
+    assert len(data.load_folder(small).test) == 3
+
+
+def test_a_bomb_is_refused_before_it_is_decoded(small):
+    (small / "train/a/bomb.png").write_bytes(BOMB)
+    with pytest.raises(SceneError, match="train/a/bomb.png .more than 89 million pixels"):
+        data.load_folder(small)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: (f / "train/c").mkdir(), "train/c .an empty class.*c .a class in train only"),
+        (lambda f: make(f, {"val/c": 1}), "c .a class in val only"),
+        (lambda f: (f / "val/b/0.png").unlink(), "val/b .an empty class"),
+        (lambda f: (f / "train").rename(f / "Train"), "no folder train; expected"),
+        (
+            lambda f: (f / "train/a/0.png").rename(f / "train/0.png"),
+            "train/0.png .a file beside the class folders",
+        ),
+    ],
+)
+def test_a_wrong_layout_is_explained(small, change, message):
+    change(small)
+    with pytest.raises(SceneError, match=message):
+        data.load_folder(small)
+
+
+def test_a_path_that_is_no_dataset(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for name, reason in (("missing", "No such file"), ("file", "Not a directory"), (".", "no folder train")):
+        with pytest.raises(SceneError, match=f"is no dataset: .*{reason}.*expected"):
+            data.load_folder(tmp_path / name)
+
+
+def test_one_class_is_not_enough(tmp_path):
+    with pytest.raises(SceneError, match="at least 2"):
+        data.load_folder(make(tmp_path / "images", {"train/a": 3}))
+
+
+def test_a_folder_and_a_file_without_permission(small, monkeypatch):
+    listdir, image_open = os.listdir, Image.open
+
+    def refuse(path, *arguments, **options):
+        if str(path).endswith(("train/a", "b/0.png")):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return (listdir if not options else image_open)(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(SceneError, match="train/a .Permission denied.*train/b/0.png .Permission denied"):
+        data.load_folder(small)
+
+
+# --- cache
+
+
+def test_a_second_load_decodes_nothing(small, monkeypatch, capsys):
+    first = data.load_folder(small)
+    assert "decoding 10 images" in capsys.readouterr().out
+    monkeypatch.setattr(data, "decode", None)
+    second = data.load_folder(small)
+    assert torch.equal(first.train.images, second.train.images) and torch.equal(
+        first.test.images, second.test.images
+    )
+    assert capsys.readouterr().out == ""
+
+
+def test_writing_to_the_images_leaves_the_cache_alone(small):
+    data.load_folder(small).train.images.zero_()
+    assert data.load_folder(small).train.images.any()
+
+
+def test_a_changed_file_is_decoded_again_and_the_old_cache_goes(small):
+    before = data.load_folder(small)
+    Image.new("RGB", (64, 64), RED).save(small / "train/a/0.png")
+    after = data.load_folder(small)
+    assert after.train.images[0, :, 0, 0].tolist() == list(RED) and after.key != before.key
+    assert len(list(settings.cache_dir().glob("*.npy"))) == 1
+
+
+def test_a_damaged_cache_is_made_again(small):
+    expected = data.load_folder(small).train.images.clone()
+    (cache,) = settings.cache_dir().glob("*.npy")
+    for content in (b"", cache.read_bytes()[:5000]):
+        cache.write_bytes(content)
+        assert torch.equal(data.load_folder(small).train.images, expected)
+
+
+def test_a_full_disk_leaves_no_cache_behind(small, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(SceneError, match="No space left.*free some space"):
+            data.load_folder(small)
+    assert [p.name for p in settings.cache_dir().iterdir()] == [".lock"]
+    assert len(data.load_folder(small).train) == 7
+
+
+def test_a_cache_that_cannot_be_written(small, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(SceneError, match="Permission denied; set SCENE_CACHE_DIR"):
+            data.load_folder(small)
+    data.load_folder(small)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert len(data.load_folder(small).train) == 7  # a filled cache is only read
+
+
+def test_what_a_killed_run_left_is_cleared(small):
+    settings.cache_dir().mkdir()
+    (settings.cache_dir() / ".pixels-1-2.npy.x.tmp").write_bytes(b"half")
+    (settings.cache_dir() / ".dataset-1.x.tmp").mkdir()
+    data.load_folder(small)
+    assert not list(settings.cache_dir().glob("*.tmp"))
+
+
+def test_a_second_process_waits_for_the_first(small, capsys):
+    settings.cache_dir().mkdir()
+    lock = filelock.FileLock(settings.cache_dir() / ".lock")
+    lock.acquire()
+    loaded = []
+    thread = threading.Thread(target=lambda: loaded.append(data.load_folder(small)))
+    thread.start()
+    time.sleep(0.3)
+    assert not loaded
+    lock.release()
+    thread.join(20)
+    assert len(loaded[0].train) == 7 and "waiting" in capsys.readouterr().out
+
+
+def test_without_val_a_fixed_fifth_of_each_class_is_the_test_set(tmp_path):
+    folder = make(tmp_path / "images", {"train/a": 20, "train/b": 11, "train/c": 2})
+    first, second = data.load_folder(folder), data.load_folder(folder)
+    assert first.test.counts() == [4, 2, 1] and first.train.counts() == [16, 9, 1]
+    assert first.test.names == second.test.names and not set(first.test.names) & set(first.train.names)
+    for split in (first.train, first.test):
+        assert np.array_equal(
+            split.images[-1].permute(1, 2, 0), np.asarray(Image.open(folder / split.names[-1]))
+        )
+
+
+def test_without_val_one_image_cannot_be_split(tmp_path):
+    with pytest.raises(SceneError, match="train/b .one image; without a folder val two are needed"):
+        data.load_folder(make(tmp_path / "images", {"train/a": 5, "train/b": 1}))
+
+
+# --- fetch
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """A tiny dataset in git: (folder, its first commit, its second commit)."""
+    folder = make(
+        tmp_path_factory.mktemp("git") / "origin", {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1}
+    )
+
+    def git(*arguments):
+        name = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        return subprocess.run(
+            ["git", *name, "-C", folder, *arguments], check=True, capture_output=True, text=True
+        ).stdout
+
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    first = git("rev-parse", "HEAD").strip()
+    git("commit", "-qm", "second", "--allow-empty")
+    git("bundle", "create", "../all.bundle", "HEAD", "--all")
+    return folder, first, git("rev-parse", "HEAD").strip()
+
+
+def left_in_cache():
+    return sorted(p.name for p in settings.cache_dir().iterdir() if p.name != ".lock")
+
+
+def fake_git(tmp_path, monkeypatch, script):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").write_text("#!/bin/sh\n" + script)
+    (tmp_path / "bin/git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+
+def test_fetch_checks_out_the_pinned_commit_once(repository, capsys):
+    folder, first, _ = repository
+    fetched = data.fetch(str(folder), first)
+    head = subprocess.run(["git", "-C", fetched, "rev-parse", "HEAD"], capture_output=True, text=True).stdout
+    assert head.strip() == first and "Receiving objects: 100 %" in capsys.readouterr().out
+    assert len(data.load_folder(fetched).train) == 4
+    assert data.fetch("nowhere", first) == fetched and fetched.name == left_in_cache()[0]
+
+
+def test_fetch_reads_a_bundle_named_by_the_environment(repository, monkeypatch):
+    folder, _, second = repository
+    monkeypatch.setenv("SCENE_DATA_URL", str(folder.parent / "all.bundle"))
+    monkeypatch.setenv("GIT_DIR", "/nowhere")  # as inside a git hook
+    assert (data.fetch(commit=second) / "train/a/0.png").is_file()
+
+
+def test_a_truncated_bundle_leaves_nothing(repository, tmp_path):
+    content = (repository[0].parent / "all.bundle").read_bytes()
+    (tmp_path / "half.bundle").write_bytes(content[: len(content) // 2])
+    with pytest.raises(SceneError, match="cannot fetch the dataset from .*half.bundle: .*; .*SCENE_DATA_URL"):
+        data.fetch(str(tmp_path / "half.bundle"), repository[1])
+    assert left_in_cache() == []
+
+
+def test_another_commit_and_a_mirror_of_other_files(repository):
+    with pytest.raises(
+        SceneError, match="does not hold commit 063473edcb62; set SCENE_DATA_URL to a copy of https"
+    ):
+        data.fetch(str(repository[0]))
+    assert left_in_cache() == []
+
+
+def test_files_changed_after_the_fetch_are_noticed(repository, monkeypatch):
+    monkeypatch.setattr(data, "fetch", lambda: repository[0])
+    with pytest.raises(SceneError, match="are not those of commit 063473edcb62; delete the folder"):
+        data.load("short")
+
+
+@pytest.mark.parametrize(
+    ("says", "remedy"),
+    [
+        ("fatal: write error: No space left on device", "SCENE_CACHE_DIR"),
+        ("fatal: unable to access 'https://x/': Could not resolve host: x", "check the network"),
+        ("fatal: repository 'https://x/' not found", "SCENE_DATA_URL"),
+    ],
+)
+def test_a_failed_clone_says_what_to_do(tmp_path, monkeypatch, says, remedy):
+    fake_git(
+        tmp_path, monkeypatch, f'for last; do :; done\ntouch "$last/half"\necho "{says}" >&2\nexit 128\n'
+    )
+    with pytest.raises(SceneError, match=remedy) as error:
+        data.fetch("https://name:secret@x/")
+    assert says in str(error.value) and "secret" not in str(error.value) and "\n" not in str(error.value)
+    assert left_in_cache() == []
+
+
+def test_a_clone_that_is_killed_leaves_nothing(tmp_path, monkeypatch):
+    fake_git(tmp_path, monkeypatch, 'for last; do :; done\ntouch "$last/half"\nkill -9 $$\n')
+    with pytest.raises(SceneError, match="git failed; set SCENE_DATA_URL"):
+        data.fetch()
+    assert left_in_cache() == []
+
+
+def test_a_fetch_that_is_killed_is_repeated(repository, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        fake_git(
+            tmp_path, patch, f'for last; do :; done\ntouch "$last/half" {tmp_path}/started\nexec sleep 2\n'
+        )
+        process = subprocess.Popen([sys.executable, "-c", "from scene_utils import data; data.fetch()"],
+                                   cwd=settings.project_dir())  # fmt: skip
+        while not (tmp_path / "started").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert len(left_in_cache()) == 1
+    fetched = data.fetch(str(repository[0]), repository[1])
+    assert left_in_cache() == [fetched.name]
+
+
+def test_without_git_and_on_a_full_disk(monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(data.tempfile, "mkdtemp", full)
+    with pytest.raises(SceneError, match="No space left on device; free some space or set SCENE_CACHE_DIR"):
+        data.fetch()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SceneError, match="git is not installed: install it, or set SCENE_DATA_DIR"):
+        data.fetch()
+
+
+@pytest.mark.parametrize("url", ["--upload-pack=touch pwned", "ext::sh -c 'touch pwned'", "; touch pwned"])
+def test_an_address_is_never_a_command(tmp_path, monkeypatch, url):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SceneError):
+        data.fetch(url)
+    assert not (tmp_path / "pwned").exists()
+
+
+# --- splits
+
+
+def split_of(labels, classes=("a", "b")):
+    images = torch.randint(
+        0, 256, (len(labels), 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    return data.Split(
+        images, torch.tensor(labels), classes, tuple(f"train/{i}.png" for i in range(len(labels)))
+    )
+
+
+def test_holdout_is_stratified_fixed_and_disjoint():
+    split = split_of([0] * 40 + [1] * 23)
+    train, holdout = data.holdout_split(split)
+    assert holdout.counts() == [4, 2] and train.counts() == [36, 21]
+    assert not set(train.names) & set(holdout.names)
+    assert data.holdout_split(split)[1].names == holdout.names != data.holdout_split(split, seed=1)[1].names
+
+
+def test_holdout_of_tiny_classes():
+    train, holdout = data.holdout_split(split_of([0, 1, 1, 2, 2, 2], classes=("a", "b", "c", "none")))
+    assert train.counts() == [1, 1, 2, 0] and holdout.counts() == [0, 1, 1, 0]
+
+
+def test_without_duplicates_removes_what_the_test_set_holds():
+    train = split_of([0, 1, 0, 1])
+    assert data.without_duplicates(train, train.select([2])).names == (
+        "train/0.png",
+        "train/1.png",
+        "train/3.png",
+    )
+
+
+# --- audit
+
+
+def photo(seed):
+    """A picture with structure at all scales, and headroom to brighten it."""
+    noise = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(seed))
+    smooth = sum(torch.nn.functional.avg_pool2d(noise, 2 * k + 1, 1, k) * k for k in (0, 1, 3, 8))
+    return (smooth * 25 + 110).clamp(30, 200).to(torch.uint8)[0]
+
+
+def test_audit_finds_exact_and_near_duplicates():
+    brighter = (photo(3).float() * 1.1 + 15).to(torch.uint8)
+    train = torch.stack([photo(0), photo(1), photo(1), photo(2), photo(3), torch.full((3, 64, 64), 9).byte()])
+    test = torch.stack([photo(2), photo(4), photo(4), brighter])
+    names = [
+        tuple(f"{part}/{c}/{i}.png" for i, c in enumerate(labels))
+        for part, labels in (("train", "aabbaa"), ("val", "aaba"))
+    ]
+    splits = [data.Split(images, torch.tensor([int("/b/" in name) for name in n]), ("a", "b"), n)
+              for images, n in zip((train, test), names, strict=True)]  # fmt: skip
+    audit = data.audit(data.Dataset(*splits, "own images: 2 classes", None, "key"))
+    table = audit.table().to_dict("index")
+    assert table[("exact", "train")] == {"labels agree": 0, "labels contradict": 1}
+    assert table[("exact", "test")] == {"labels agree": 0, "labels contradict": 1}
+    assert table[("exact", "across")] == {"labels agree": 0, "labels contradict": 1}
+    assert table[("near", "across")] == {"labels agree": 1, "labels contradict": 0}
+    assert len(audit.pairs) == 4 and audit.flat[0] == "train/a/5.png"
+    assert audit.unavoidable == 1 and audit.contradictions() == {"a and b": 3}
+    text = " ".join(audit.sentences())
+    assert "ceiling of 75.00%" in text and "of 4 test images, 1 (25.00%)" in text and "report" not in text
+
+
+def test_audit_of_images_without_duplicates():
+    split = split_of([0, 1, 0, 1])
+    audit = data.audit(data.Dataset(split, split_of([0, 1]).select([]), "own", None, "key"))
+    assert audit.pairs.empty and audit.table().to_numpy().sum() == 0
+
+
+# --- sample
+
+
+def test_the_sample_is_real_images_and_holds_a_duplicate():
+    sample = data.load()
+    assert sample.train.counts() == [64] * 6 and sample.test.counts() == [16] * 6
+    assert sample.train.classes == ("buildings", "forests", "glacier", "mountains", "sea", "street")
+    assert sample.source == data.URL and sample.commit == data.COMMIT and sample.key != data.COMMIT
+    assert len(set(sample.train.names + sample.test.names)) == 480
+    pairs = data.audit(sample).pairs
+    assert len(pairs) == 1 and pairs["exact"].all() and pairs.loc[0, "sets"] == "across"
+    assert len(data.without_duplicates(sample.train, sample.test)) == 383
+    assert sum(p.stat().st_size for p in data.SAMPLE_DIR.iterdir()) < 3.5e6
+
+
+def test_the_sample_follows_its_rule(tmp_path):
+    spec = importlib.util.spec_from_file_location("rule", settings.project_dir() / "scripts/make_sample.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    # Each image has its rank by itself, so choosing again from the sample gives the sample, in its order.
+    sample = data.load_sample()
+    chosen = script.choose(sample)
+    assert sum(chosen["train"], []) == list(range(384)) and sum(chosen["val"], []) == list(range(96))
+    script.sheet(sample.test.images[:16].numpy()).save(tmp_path / "sheet.png")
+    assert np.array_equal(data.read_sheet(tmp_path / "sheet.png", 16), sample.test.images[:16].numpy())
+
+
+def test_profiles_choose_their_images(small, monkeypatch):
+    monkeypatch.setenv("SCENE_DATA_DIR", str(small))
+    assert data.load().commit == data.COMMIT
+    assert data.load("short").train.classes == ("a", "b")
+    with pytest.raises(SceneError, match="sample, short, full"):
+        data.load("tiny")
