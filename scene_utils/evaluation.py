@@ -130,15 +130,41 @@ def reliability(logits: ArrayLike, labels: ArrayLike, bins: int = BINS) -> pd.Da
     probabilities = softmax(np.asarray(logits, dtype=float), axis=1)
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == np.asarray(labels)
     edges = np.linspace(0, 1, bins + 1)
-    frame = pd.DataFrame(
-        {"bin": np.searchsorted(edges, confidence).clip(1, bins) - 1, "c": confidence, "r": right}
-    )
+    frame = pd.DataFrame({"bin": _bin(confidence, bins), "c": confidence, "r": right})
     grouped = frame.groupby("bin").agg(count=("c", "size"), confidence=("c", "mean"), accuracy=("r", "mean"))
     table = grouped.reindex(range(bins))
     table["count"] = table["count"].fillna(0).astype(int)
     table.insert(0, "low", edges[:-1])
     table.insert(1, "high", edges[1:])
     return table.reset_index(drop=True)
+
+
+def compare_calibration(
+    first: ArrayLike, second: ArrayLike, labels: ArrayLike, bins: int = BINS, seed: int = 0
+) -> Interval:
+    """Paired bootstrap interval of the second model's calibration error minus the first's.
+
+    Args:
+        first, second: logits (N, C) of the two models on the same images.
+    """
+    labels = np.asarray(labels)
+    drawn = np.random.default_rng(seed).multinomial(
+        len(labels), np.full(len(labels), 1 / len(labels)), size=2000
+    )
+    errors = []
+    for logits in (first, second):
+        probabilities = softmax(np.asarray(logits, dtype=float), axis=1)
+        confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+        gaps = np.zeros((len(labels), bins))
+        gaps[np.arange(len(labels)), _bin(confidence, bins)] = confidence - right
+        errors.append(np.abs(drawn @ gaps).sum(axis=1) / len(labels))
+    low, high = np.quantile(errors[1] - errors[0], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """Position of the bin of each confidence; bins are closed on the right."""
+    return np.searchsorted(np.linspace(0, 1, bins + 1), confidence).clip(1, bins) - 1
 
 
 # --- two models on the same images
@@ -288,6 +314,14 @@ def facts_agree(facts: Mapping) -> dict[str, bool]:
     return {
         model: sum(report_counts(facts, model)) == report_total(facts, model) for model in facts["results"]
     }
+
+
+def claim_verdict(reported: float, interval: Interval) -> str:
+    """Whether our interval bears out the report's difference: ``confirmed``, ``contradicted``, ``open``."""
+    ours = verdict(interval)
+    if ours == "same":
+        return "open"
+    return "confirmed" if (ours == "higher") == (reported > 0) else "contradicted"
 
 
 # --- ensembles

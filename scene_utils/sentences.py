@@ -1,0 +1,321 @@
+"""Sentences made from results, by language; the interval picks the form, no number is typed by hand.
+
+Every sentence about a difference has three forms: higher, lower, not to be told apart. Names, counts and
+figures are put into the templates of ``SENTENCES``, which have the same keys and places in every language.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from scene_utils.evaluation import (
+    Comparison,
+    EnsembleAnalysis,
+    SeedComparison,
+    claim_verdict,
+    verdict,
+    wilson,
+)
+from scene_utils.settings import SceneError
+
+LANGUAGES = ("en", "ko")
+
+SENTENCES = {
+    "en": {
+        "accuracy": "{name}: {correct} of {total} test images right, overall accuracy {accuracy} (95 %"
+        " interval {low} to {high}).",
+        "difference": "Against {first}, {second} fixes {fixes}, breaks {breaks} of {total} images:"
+        " {points} points (95 % interval {low} to {high}){form}",
+        "difference.higher": "; {second} is more accurate.",
+        "difference.lower": "; {second} is less accurate.",
+        "difference.same": "; the two are not to be told apart.",
+        "report.higher": "{name} has {images} more images right than the report ({reported}), whose figure"
+        " lies below our interval: higher.",
+        "report.lower": "{name} has {images} fewer images right than the report ({reported}), whose figure"
+        " lies above our interval: lower.",
+        "report.same": "{name} and the report ({reported}) differ by {images} images; our interval"
+        " contains the report's figure: not to be told apart.",
+        "target.higher": "The goal of {target} is reached: {name} has {accuracy}, and the whole interval"
+        " ({low} to {high}) lies above it.",
+        "target.lower": "The goal of {target} is not reached: {name} has {accuracy}, and the whole"
+        " interval ({low} to {high}) lies below it.",
+        "target.same": "{name} has {accuracy}; the goal of {target} lies inside the interval ({low} to"
+        " {high}), so these images cannot tell whether it is reached.",
+        "seeds": "Over {seeds} seeds {first} has {first_mean} ± {first_spread} % and {second}"
+        " {second_mean} ± {second_spread} %: {points} points (95 % interval {low} to {high}){form}",
+        "calibration": "The mean gap between confidence and accuracy is {first_error} points in {first}"
+        " and {second_error} in {second}: {points} points (95 % interval {low} to {high}){form}",
+        "calibration.higher": "; {second} is calibrated worse.",
+        "calibration.lower": "; {second} is calibrated better.",
+        "calibration.same": "; the two are not to be told apart.",
+        "ensemble": "The members disagree on {disagree} of {total} images. Against {best} alone the vote"
+        " rescues {rescued} and loses {lost}; {none_right} images no member gets.",
+        "changes": "Most gained: {gained}. Most lost: {lost}.",
+        "change": "{name} ({images} images)",
+        "nothing": "no class",
+        "confused": "Most often taken for one another: {first} and {second}, {images} images"
+        " ({first_as_second} {first} taken for {second}, {second_as_first} the other way).",
+        "claim.confirmed": "The report finds {reported} points from {first} to {second}; ours are {points}"
+        " (95 % interval {low} to {high}): the claim survives.",
+        "claim.contradicted": "The report finds {reported} points from {first} to {second}; ours are"
+        " {points} (95 % interval {low} to {high}): the opposite.",
+        "claim.open": "The report finds {reported} points from {first} to {second}; ours are {points} (95"
+        " % interval {low} to {high}): not to be told apart.",
+        "divergence.confirmed": "The report's loss becomes NaN from a learning rate of {reported} on;"
+        " under our settings it holds: the highest rate that finishes is {finished}, the lowest that"
+        " diverges {diverged}.",
+        "divergence.higher": "The report's loss becomes NaN from a learning rate of {reported} on; under"
+        " our settings that happens later: the highest rate that finishes is {finished}, the lowest that"
+        " diverges {diverged}.",
+        "divergence.lower": "The report's loss becomes NaN from a learning rate of {reported} on; under"
+        " our settings that happens earlier: the lowest rate that diverges is {diverged}, the highest that"
+        " finishes {finished}.",
+        "divergence.never": "The report's loss becomes NaN from a learning rate of {reported} on; under"
+        " our settings no run diverges up to {finished}.",
+    },
+    "ko": {
+        "accuracy": "{name}: 테스트 이미지 {total}장 중 {correct}장 정답, 전체 평균 정확도 {accuracy} (95"
+        " % 신뢰 구간 {low} ~ {high}).",
+        "difference": "{first} 대비 {second}: {total}장 중 {fixes}장을 새로 맞히고 {breaks}장을 새로 틀림,"
+        " {points}%p (95 % 신뢰 구간 {low} ~ {high}){form}",
+        "difference.higher": ". {second} 정확도 증가.",
+        "difference.lower": ". {second} 정확도 감소.",
+        "difference.same": ". 두 모델의 차이를 구분할 수 없음.",
+        "report.higher": "{name}: 보고서({reported})보다 {images}장 더 정답. 보고서의 값이 신뢰 구간보다"
+        " 낮음: 증가.",
+        "report.lower": "{name}: 보고서({reported})보다 {images}장 덜 정답. 보고서의 값이 신뢰 구간보다"
+        " 높음: 감소.",
+        "report.same": "{name}: 보고서({reported})와 {images}장 차이. 보고서의 값이 신뢰 구간 안에 있음:"
+        " 차이를 구분할 수 없음.",
+        "target.higher": "최종 목표 {target} 달성: {name} {accuracy}, 신뢰 구간({low} ~ {high}) 전체가"
+        " 목표보다 높음.",
+        "target.lower": "최종 목표 {target} 미달성: {name} {accuracy}, 신뢰 구간({low} ~ {high}) 전체가"
+        " 목표보다 낮음.",
+        "target.same": "{name} {accuracy}: 최종 목표 {target}이 신뢰 구간({low} ~ {high}) 안에 있어 달성"
+        " 여부를 구분할 수 없음.",
+        "seeds": "시드 {seeds}개: {first} {first_mean} ± {first_spread} %, {second} {second_mean} ±"
+        " {second_spread} %, {points}%p (95 % 신뢰 구간 {low} ~ {high}){form}",
+        "calibration": "확신도와 정확도의 평균 차이: {first} {first_error}%p, {second} {second_error}%p,"
+        " {points}%p (95 % 신뢰 구간 {low} ~ {high}){form}",
+        "calibration.higher": ". {second} 쪽이 더 큼(보정이 더 나쁨).",
+        "calibration.lower": ". {second} 쪽이 더 작음(보정이 더 좋음).",
+        "calibration.same": ". 두 모델의 차이를 구분할 수 없음.",
+        "ensemble": "모델들의 예측이 {total}장 중 {disagree}장에서 서로 다름. {best} 단독 대비"
+        " {rescued}장을 새로 맞히고 {lost}장을 새로 틀림. 어느 모델도 맞히지 못한 이미지는 {none_right}장.",
+        "changes": "가장 많이 증가: {gained}. 가장 많이 감소: {lost}.",
+        "change": "{name} ({images}장)",
+        "nothing": "없음",
+        "confused": "가장 자주 혼동되는 클래스: {first}, {second} {images}장 ({first} → {second}"
+        " {first_as_second}장, {second} → {first} {second_as_first}장).",
+        "claim.confirmed": "보고서: {first} → {second} {reported}%p. 재현: {points}%p (95 % 신뢰 구간"
+        " {low} ~ {high}). 보고서의 주장이 확인됨.",
+        "claim.contradicted": "보고서: {first} → {second} {reported}%p. 재현: {points}%p (95 % 신뢰 구간"
+        " {low} ~ {high}). 보고서와 반대.",
+        "claim.open": "보고서: {first} → {second} {reported}%p. 재현: {points}%p (95 % 신뢰 구간 {low} ~"
+        " {high}). 차이를 구분할 수 없음.",
+        "divergence.confirmed": "보고서: 학습률 {reported} 이상에서 손실이 NaN. 재현에서도 같음: 끝까지"
+        " 학습된 가장 높은 학습률 {finished}, 발산한 가장 낮은 학습률 {diverged}.",
+        "divergence.higher": "보고서: 학습률 {reported} 이상에서 손실이 NaN. 재현에서는 더 높은 학습률에서"
+        " 발산: 끝까지 학습된 가장 높은 학습률 {finished}, 발산한 가장 낮은 학습률 {diverged}.",
+        "divergence.lower": "보고서: 학습률 {reported} 이상에서 손실이 NaN. 재현에서는 더 낮은 학습률에서"
+        " 발산: 발산한 가장 낮은 학습률 {diverged}, 끝까지 학습된 가장 높은 학습률 {finished}.",
+        "divergence.never": "보고서: 학습률 {reported} 이상에서 손실이 NaN. 재현에서는 {finished}까지"
+        " 발산하지 않음.",
+    },
+}
+
+# The report is in Korean with English technical words; these are its terms and class names.
+TERMS = {
+    "ko": {
+        "overall accuracy": "전체 평균 정확도",
+        "accuracy per class": "클래스별 정확도",
+        "validation accuracy": "검증 정확도",
+        "loss": "손실",
+        "loss curve": "Loss Curve",
+        "confusion matrix": "Confusion Matrix (혼동 행렬)",
+        "structure": "구조",
+        "output dimension": "출력 차원",
+        "training": "학습",
+        "learning rate": "학습률(Lr)",
+        "epoch": "Epoch",
+        "conditions of the model": "모델 조건",
+        "increase": "증가",
+        "decrease": "감소",
+        "confidence interval": "신뢰 구간",
+        "final goal reached": "최종 목표 달성",
+        "questions": "질문",
+        "buildings": "건물",
+        "forests": "숲",
+        "glacier": "빙하",
+        "mountains": "산",
+        "sea": "바다",
+        "street": "거리",
+    }
+}
+
+
+def template(key: str, language: str = "en") -> str:
+    """The template of a sentence.
+
+    Raises:
+        SceneError: for a language that is none of ``LANGUAGES``.
+    """
+    if language not in LANGUAGES:
+        raise SceneError(f"language {language!r} is unknown; known: {', '.join(LANGUAGES)}")
+    return SENTENCES[language][key]
+
+
+def term(word: str, language: str = "en") -> str:
+    """A technical term or class name in the language; what has no translation stays as it is."""
+    return TERMS.get(language, {}).get(word, word)
+
+
+def points(difference: float, sign: bool = True) -> str:
+    """A difference of accuracies in points: 0.0258 is ``+2.6``."""
+    text = f"{difference * 100:{'+' if sign else ''}.1f}"
+    return (text.lstrip("+-") if float(text) == 0 else text).replace("-", "−")
+
+
+def _interval_points(low: float, high: float) -> dict[str, str]:
+    return {"low": points(low, sign=False), "high": points(high, sign=False)}
+
+
+def _interval_accuracy(correct: int, total: int) -> dict[str, str]:
+    low, high = wilson(correct, total)
+    return {"accuracy": f"{correct / total:.4f}", "low": f"{low:.4f}", "high": f"{high:.4f}"}
+
+
+def accuracy(name: str, correct: int, total: int, language: str = "en") -> str:
+    """How many images a model has right, and its accuracy with Wilson's interval."""
+    values = _interval_accuracy(correct, total)
+    return template("accuracy", language).format(
+        name=name, correct=f"{correct:,}", total=f"{total:,}", **values
+    )
+
+
+def difference(comparison: Comparison, first: str, second: str, language: str = "en") -> str:
+    """What the second model fixes and breaks of the first, the difference, and the form that fits."""
+    form = template(f"difference.{comparison.verdict}", language).format(first=first, second=second)
+    return template("difference", language).format(
+        first=first,
+        second=second,
+        fixes=f"{comparison.fixes:,}",
+        breaks=f"{comparison.breaks:,}",
+        total=f"{comparison.total:,}",
+        points=points(comparison.difference),
+        form=form,
+        **_interval_points(comparison.low, comparison.high),
+    )
+
+
+def against_report(name: str, correct: int, total: int, reported: float, language: str = "en") -> str:
+    """Whether our interval contains the report's figure, of which only the total is known."""
+    low, high = wilson(correct, total)
+    form = verdict((low - reported, high - reported))
+    images = abs(correct - round(reported * total))
+    return template(f"report.{form}", language).format(
+        name=name, images=f"{images:,}", reported=f"{reported:.4f}"
+    )
+
+
+def target(name: str, correct: int, total: int, goal: float, language: str = "en") -> str:
+    """Whether a goal is reached, by the interval."""
+    low, high = wilson(correct, total)
+    form = verdict((low - goal, high - goal))
+    values = _interval_accuracy(correct, total)
+    return template(f"target.{form}", language).format(name=name, target=f"{goal:.0%}", **values)
+
+
+def seeds(comparison: SeedComparison, first: str, second: str, language: str = "en") -> str:
+    """Two recipes over several seeds: means, spreads, difference."""
+    return template("seeds", language).format(
+        first=first,
+        second=second,
+        seeds=comparison.seeds,
+        first_mean=points(comparison.first_mean, sign=False),
+        first_spread=points(comparison.first_spread, sign=False),
+        second_mean=points(comparison.second_mean, sign=False),
+        second_spread=points(comparison.second_spread, sign=False),
+        points=points(comparison.difference),
+        form=template(f"difference.{comparison.verdict}", language).format(first=first, second=second),
+        **_interval_points(comparison.low, comparison.high),
+    )
+
+
+def calibration(
+    errors: tuple[float, float], interval: tuple[float, float], first: str, second: str, language: str = "en"
+) -> str:
+    """Two calibration errors and the interval of their difference (``evaluation.compare_calibration``)."""
+    return template("calibration", language).format(
+        first=first,
+        second=second,
+        first_error=points(errors[0], sign=False),
+        second_error=points(errors[1], sign=False),
+        points=points(errors[1] - errors[0]),
+        form=template(f"calibration.{verdict(interval)}", language).format(first=first, second=second),
+        **_interval_points(*interval),
+    )
+
+
+def ensemble(analysis: EnsembleAnalysis, members: list[str], language: str = "en") -> str:
+    """Where the members disagree, and what the vote rescues and loses."""
+    counts = {
+        name: f"{getattr(analysis, name):,}"
+        for name in ("total", "disagree", "rescued", "lost", "none_right")
+    }
+    return template("ensemble", language).format(best=members[analysis.best], **counts)
+
+
+def changes(table: pd.DataFrame, language: str = "en") -> str:
+    """Which class gains and which loses most images (``evaluation.class_changes``)."""
+
+    def told(row: pd.Series, worth_telling: bool) -> str:
+        if not worth_telling:
+            return template("nothing", language)
+        images = f"{row['net']:+,}".replace("-", "−")
+        return template("change", language).format(name=term(row["class"], language), images=images)
+
+    best, worst = table.loc[table["net"].idxmax()], table.loc[table["net"].idxmin()]
+    return template("changes", language).format(
+        gained=told(best, best["net"] > 0), lost=told(worst, worst["net"] < 0)
+    )
+
+
+def confused(pairs: pd.DataFrame, language: str = "en") -> str:
+    """The two classes that are most often taken for one another (``evaluation.confused_pairs``)."""
+    row = pairs.iloc[0].to_dict()
+    names = {side: term(row[side], language) for side in ("first", "second")}
+    return template("confused", language).format(**(row | names))
+
+
+def claim(reported: float, comparison: Comparison, first: str, second: str, language: str = "en") -> str:
+    """Whether a difference that the report states survives our interval."""
+    form = claim_verdict(reported, comparison.interval)
+    return template(f"claim.{form}", language).format(
+        first=first,
+        second=second,
+        reported=points(reported),
+        points=points(comparison.difference),
+        **_interval_points(comparison.low, comparison.high),
+    )
+
+
+def divergence(sweep: pd.DataFrame, reported: float, language: str = "en") -> str:
+    """Whether the loss becomes NaN from the report's learning rate on, and only from there.
+
+    Args:
+        sweep: columns learning_rate and diverged_step, as ``plots.learning_rate_sweep`` takes it.
+    """
+    ended = pd.to_numeric(sweep["diverged_step"]).notna()
+    rates = sweep["learning_rate"]
+    finished = f"{rates[~ended].max():g}" if not ended.all() else template("nothing", language)
+    if not ended.any():
+        return template("divergence.never", language).format(reported=reported, finished=finished)
+    lowest = rates[ended].min()
+    if lowest < reported:
+        form = "lower"
+    else:
+        form = "higher" if (rates[~ended] >= reported).any() else "confirmed"
+    return template(f"divergence.{form}", language).format(
+        reported=reported, finished=finished, diverged=f"{lowest:g}"
+    )
