@@ -809,4 +809,86 @@ def heatmaps(images: ArrayLike, maps: Mapping[str, ArrayLike], titles: Sequence[
     return figure
 
 
+# --- data
+
+
+def class_counts(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) -> Figure:
+    """Number of images of each class, one bar a set."""
+    figure, axis = subplots()
+    width = 0.8 / len(counts)
+    for position, (name, values) in enumerate(counts.items()):
+        places = np.arange(len(classes)) + (position - (len(counts) - 1) / 2) * width
+        color, hatch = (BLUE, ORANGE, GREEN)[position % 3], ("", "//", "..")[position % 3]
+        drawn = axis.bar(places, values, width, label=name, color=color, hatch=hatch, edgecolor="white")
+        axis.bar_label(drawn, fmt="{:,.0f}", fontsize=8, padding=2)
+    axis.set_xticks(range(len(classes)), classes)
+    axis.set_ylabel("images")
+    axis.grid(axis="x", visible=False)
+    _legend_below(figure, axis)
+    figure.alt = "Images of each class. " + " ".join(
+        f"{name}: " + ", ".join(f"{c} {n:,}" for c, n in zip(classes, values, strict=True)) + "."
+        for name, values in counts.items()
+    )
+    return figure
+
+
+def class_samples(images: Sequence[ArrayLike], classes: Sequence[str]) -> Figure:
+    """One row of images (N, 3, H, W) a class."""
+    columns = max(map(len, images))
+    figure, axes = subplots(len(classes), columns, (columns + 0.8, len(classes)), squeeze=False)
+    for row, name in enumerate(classes):
+        for column, axis in enumerate(axes[row]):
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            if column < len(images[row]):
+                axis.imshow(_picture(images[row][column]))
+        axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6)
+    figure.alt = f"{columns} images of each class: {', '.join(classes)}."
+    return figure
+
+
+def colour_means(mean: ArrayLike, deviation: ArrayLike, classes: Sequence[str]) -> Figure:
+    """Mean and standard deviation of red, green and blue, each (C, 3) in 0..1, by class."""
+    mean, deviation = np.asarray(mean, float), np.asarray(deviation, float)
+    figure, axis = subplots(size=(6.4, 0.9 + 0.5 * len(classes)))
+    for channel, (name, color, marker) in enumerate(
+        (("red", RED, "s"), ("green", GREEN, "^"), ("blue", BLUE, "o"))
+    ):
+        places = np.arange(len(classes)) + (channel - 1) * 0.2
+        axis.errorbar(
+            mean[:, channel],
+            places,
+            xerr=deviation[:, channel],
+            fmt=marker,
+            color=color,
+            label=name,
+            capsize=2,
+        )
+    axis.set_yticks(range(len(classes)), classes)
+    axis.invert_yaxis()
+    axis.grid(axis="y", visible=False)
+    axis.set_xlabel("mean of an image, and its standard deviation over the images")
+    _legend_below(figure, axis)
+    figure.alt = "Mean colour of each class (red, green, blue): " + "; ".join(
+        f"{name} " + ", ".join(f"{value:.2f}" for value in row)
+        for name, row in zip(classes, mean, strict=True)
+    )
+    return figure
+
+
+def image_pairs(first: ArrayLike, second: ArrayLike, titles: Sequence[str], columns: int = 5) -> Figure:
+    """Pairs of images (N, 3, H, W), uint8, side by side, each pair with its title."""
+    rows = max(1, -(-len(titles) // columns))
+    figure, axes = subplots(rows, columns, (1.75 * columns, 1.3 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, left, right, title in zip(axes.flat, first, second, titles, strict=False):
+        left, right = _picture(left), _picture(right)
+        gap = np.full((len(left), 4, 3), 255, dtype=np.uint8)
+        axis.imshow(np.concatenate([left, gap, right], axis=1))
+        axis.set_title(title, fontsize=8, pad=3)
+    figure.alt = f"{len(titles)} pairs of images: {'; '.join(titles)}".replace("\n", ", ")
+    return figure
+
+
 use_style()
