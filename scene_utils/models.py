@@ -1,0 +1,356 @@
+"""The architectures of the series, and their layer tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from scene_utils.settings import SceneError
+from scene_utils.weights import GROWN, find_weights, load_weights, read_weights
+
+# raised by hand when a model changes so that its old results no longer stand for it
+VERSIONS = {
+    "lenet": 1,
+    "custom_lenet": 1,
+    "alexnet": 1,
+    "resnet18": 1,
+    "resnet34": 1,
+    "resnet50": 1,
+    "resnet101": 1,
+    "resnet152": 1,
+}
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+class LeNet(nn.Module):
+    """LeNet for 3 x 64 x 64 images (after LeCun et al., 1998), without an activation after the convolutions.
+
+    Takes float (N, 3, 64, 64) and returns logits (N, classes). ``relu`` adds a ReLU after each convolution.
+    """
+
+    def __init__(self, classes: int = 6, relu: bool = False) -> None:
+        super().__init__()
+        self.activation = nn.ReLU() if relu else nn.Identity()
+        self.conv1 = nn.Conv2d(3, 20, kernel_size=5)
+        self.pool1 = nn.MaxPool2d(kernel_size=2)
+        self.conv2 = nn.Conv2d(20, 50, kernel_size=5)
+        self.pool2 = nn.MaxPool2d(kernel_size=2)
+        self.fc1 = nn.Linear(50 * 13 * 13, 500)
+        self.relu = nn.ReLU()
+        self.fc2 = nn.Linear(500, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool1(self.activation(self.conv1(x)))
+        x = self.pool2(self.activation(self.conv2(x)))
+        x = self.relu(self.fc1(x.flatten(1)))
+        return self.fc2(x)
+
+
+class CustomLeNet(nn.Module):
+    """The report's wider LeNet: three convolutions with 128, 256 and 512 kernels, then 4096 neurons.
+
+    Takes float (N, 3, 64, 64) and returns logits (N, classes). ``relu`` adds a ReLU after each convolution.
+    """
+
+    def __init__(self, classes: int = 6, relu: bool = False) -> None:
+        super().__init__()
+        self.activation = nn.ReLU() if relu else nn.Identity()
+        self.conv1 = nn.Conv2d(3, 128, kernel_size=8)
+        self.pool1 = nn.MaxPool2d(kernel_size=2)
+        self.conv2 = nn.Conv2d(128, 256, kernel_size=8)
+        self.pool2 = nn.MaxPool2d(kernel_size=2)
+        self.conv3 = nn.Conv2d(256, 512, kernel_size=4)
+        self.pool3 = nn.MaxPool2d(kernel_size=2)
+        self.fc1 = nn.Linear(512 * 3 * 3, 4096)
+        self.relu = nn.ReLU()
+        self.fc2 = nn.Linear(4096, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool1(self.activation(self.conv1(x)))
+        x = self.pool2(self.activation(self.conv2(x)))
+        x = self.pool3(self.activation(self.conv3(x)))
+        x = self.relu(self.fc1(x.flatten(1)))
+        return self.fc2(x)
+
+
+class LocalResponseNorm(nn.Module):
+    """Drop-in for ``nn.LocalResponseNorm`` (Krizhevsky et al., 2012), several times as fast on a CPU.
+
+    Divides each value by (k + alpha * mean of the squares of ``size`` neighbouring channels) ** beta.
+    Takes and returns float (N, C, H, W).
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels = torch.arange(x.shape[1], device=x.device)
+        offset = channels[None, :] - channels[:, None]
+        band = (offset >= -(self.size // 2)) & (offset <= (self.size - 1) // 2)
+        squares = F.conv2d(x * x, band.to(x.dtype)[:, :, None, None])
+        scale = self.k + self.alpha / self.size * squares
+        if self.beta == 0.75:  # two square roots are far cheaper than a power
+            root = scale.rsqrt()
+            return x * (root * root.sqrt())
+        return x * scale.pow(-self.beta)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class AlexNet(nn.Module):
+    """The report's AlexNet for 3 x 64 x 64 images (after Krizhevsky et al., 2012).
+
+    Takes float (N, 3, 64, 64) and returns logits (N, classes). The report's net drops out logits too
+    (``logit_dropout``) and leaves out the second fully connected layer of the original (``second_fc``).
+    """
+
+    def __init__(self, classes: int = 6, logit_dropout: bool = True, second_fc: bool = False) -> None:
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.conv1 = nn.Conv2d(3, 96, kernel_size=5, padding=2)
+        self.LRN1 = LocalResponseNorm(5)
+        self.pool1 = nn.MaxPool2d(kernel_size=3, stride=2)
+        self.conv2 = nn.Conv2d(96, 256, kernel_size=5, padding=2)
+        self.LRN2 = LocalResponseNorm(5)
+        self.pool2 = nn.MaxPool2d(kernel_size=3, stride=2)
+        self.conv3 = nn.Conv2d(256, 384, kernel_size=3, padding=1)
+        self.conv4 = nn.Conv2d(384, 384, kernel_size=3, padding=1)
+        self.conv5 = nn.Conv2d(384, 256, kernel_size=3, padding=1)
+        self.pool3 = nn.MaxPool2d(kernel_size=3, stride=2)
+        self.fc1 = nn.Linear(256 * 7 * 7, 4096)
+        self.Drop1 = nn.Dropout(0.5)
+        second = nn.Sequential(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5))
+        self.hidden = second if second_fc else nn.Identity()
+        self.fc2 = nn.Linear(4096, classes)
+        self.Drop2 = nn.Dropout(0.5) if logit_dropout else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool1(self.LRN1(self.relu(self.conv1(x))))
+        x = self.pool2(self.LRN2(self.relu(self.conv2(x))))
+        x = self.relu(self.conv3(x))
+        x = self.relu(self.conv4(x))
+        x = self.pool3(self.relu(self.conv5(x)))
+        x = self.Drop1(self.relu(self.fc1(x.flatten(1))))
+        return self.Drop2(self.fc2(self.hidden(x)))
+
+
+def resnet(
+    depth: int,
+    classes: int = 6,
+    weights: str | Mapping[str, Tensor] | None = None,
+    strides: str | None = None,
+    shortcuts: bool = True,
+) -> ResNet:
+    """Return torchvision's ResNet (He et al., 2016): float (N, 3, H, W) to logits (N, classes).
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        weights: ``None`` starts at random; ``imagenet`` and ``imagenet-v2`` are torchvision's; another word
+            is the source in ``<architecture>-<source>.safetensors`` in ``SCENE_WEIGHTS_DIR``;
+            ``<source>-grown`` makes ResNet101 and 152 from the ResNet50's file; a state dict is taken as it
+            is. The last layer is new in all of them.
+        strides: ``v1`` halves the size in a stage's first 1 x 1 convolution, as the first ResNets did, and
+            not in the 3 x 3 that follows, as torchvision's do; names and shapes of the weights are the same.
+        shortcuts: ``False`` leaves the shortcuts out: a plain net, as a control.
+
+    Raises:
+        SceneError: for an unknown depth or strides, and where the weights cannot be had or do not fit.
+    """
+    if depth not in BLOCKS:
+        raise SceneError(f"depth {depth} is no ResNet; known: {', '.join(map(str, BLOCKS))}")
+    if strides not in (None, "v1") or (strides == "v1" and depth < 50):
+        raise SceneError(
+            f"strides {strides!r} are unknown at depth {depth}; known: None, 'v1' from depth 50 on"
+        )
+    if isinstance(weights, str):
+        state = read_weights(path := find_weights(depth, weights))
+    blocks = {True: (BasicBlock, Bottleneck), False: (PlainBlock, PlainBottleneck)}[shortcuts]
+    model = ResNet(blocks[depth >= 50], list(BLOCKS[depth]), num_classes=classes)
+    if strides == "v1":
+        for first in (model.layer2[0], model.layer3[0], model.layer4[0]):
+            first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
+    if isinstance(weights, str):
+        load_weights(model, state, path.name, grow=weights.endswith(GROWN))
+    elif weights is not None:
+        load_weights(model, weights, "given as a state dict")
+    return model
+
+
+class PlainBlock(BasicBlock):
+    """A ResNet block of two convolutions without its shortcut."""
+
+    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample=None, **options) -> None:
+        super().__init__(inplanes, planes, stride, None, **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(x)))
+
+
+class PlainBottleneck(Bottleneck):
+    """A ResNet block of three convolutions without its shortcut."""
+
+    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample=None, **options) -> None:
+        super().__init__(inplanes, planes, stride, None, **options)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        return self.relu(self.bn3(self.conv3(x)))
+
+
+def first_filters(model: nn.Module) -> Tensor:
+    """Return the kernels of the first convolution: float32 (kernels, channels, height, width) on the CPU."""
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    return first.weight.detach().float().cpu().contiguous()
+
+
+# --- layer tables
+
+
+def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
+    """Return the output size of a convolution or pooling along one side."""
+    return (size + 2 * padding - kernel) // stride + 1
+
+
+def output_steps(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> pd.DataFrame:
+    """Compute the output dimensions layer by layer from the formula, and measure them in a forward pass.
+
+    Returns:
+        A table with the columns layer, calculation, output and measured, one row for each layer with a size.
+    """
+    rows, shape = [], input_size
+    for step in trace(model, input_size):
+        layer = step.module
+        if "downsample" in step.name:  # beside the chain
+            continue
+        if isinstance(layer, nn.Linear):
+            calculation, shape = f"{layer.out_features} neurons", (layer.out_features,)
+        elif isinstance(layer, (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)):
+            kernel, stride, padding = (pair(x)[0] for x in (layer.kernel_size, layer.stride, layer.padding))
+            side = output_size(shape[1], kernel, stride, padding)
+            calculation = f"({shape[1]} + 2 * {padding} - {kernel}) // {stride} + 1 = {side}"
+            shape = (getattr(layer, "out_channels", shape[0]), side, side)
+        else:
+            continue
+        rows.append((step.name, calculation, by(*shape), by(*step.output)))
+    return pd.DataFrame(rows, columns=["layer", "calculation", "output", "measured"])
+
+
+def layer_table(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> pd.DataFrame:
+    """Return a model's layers in the order in which they compute, in the report's form.
+
+    Returns:
+        A table with the columns #, type, input and specification. The first row is the input; the last is the
+        softmax, which is in the loss and not in the model.
+    """
+    rows = [("input", "", f"image {by(*input_size)}")]
+    steps = trace(model, input_size)
+    rows += [(kind, by(*step.input), text) for step in steps for kind, text in [describe(step)]]
+    if len(steps[-1].output) == 1 and rows[-1][0] != "softmax":
+        rows.append(("softmax", by(*steps[-1].output), f"{steps[-1].output[0]} classes"))
+    return pd.DataFrame([(number, *row) for number, row in enumerate(rows, 1)],
+                        columns=["#", "type", "input", "specification"])  # fmt: skip
+
+
+@dataclass
+class Step:
+    """One call of one layer: its name, its module, and the shapes (without the batch) in and out."""
+
+    name: str
+    module: nn.Module
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+
+
+@torch.no_grad()
+def trace(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> list[Step]:
+    """Send one black image through ``model`` and return the layers that it passes, in order.
+
+    Layers are modules without children, seen through forward hooks. The addition at the end of a ResNet's
+    block is no module; it becomes a step of its own before the block's last activation.
+    """
+    steps: list[Step] = []
+
+    def note(name: str):
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            shape = tuple(inputs[0].shape[1:])
+            if type(module) in (BasicBlock, Bottleneck):
+                steps.insert(-1, Step(name, module, tuple(output.shape[1:]), tuple(output.shape[1:])))
+            elif not isinstance(module, (nn.Identity, nn.Flatten)):
+                # a layer after the flattening shows the shape that was flattened
+                before = steps[-1].output if steps else shape
+                flattened = len(shape) == 1 and shape[0] == torch.Size(before).numel()
+                steps.append(Step(name, module, before if flattened else shape, tuple(output.shape[1:])))
+
+        return hook
+
+    layers = [(name, module) for name, module in model.named_modules()
+              if not list(module.children()) or type(module) in (BasicBlock, Bottleneck)]  # fmt: skip
+    hooks = [module.register_forward_hook(note(name)) for name, module in layers]
+    modes = [(module, module.training) for module in model.modules()]
+    like = next(model.parameters(), torch.zeros(1))
+    try:
+        model.eval()(like.new_zeros(1, *input_size))
+    finally:
+        for handle in hooks:
+            handle.remove()
+        for module, training in modes:
+            module.training = training
+    return steps
+
+
+def describe(step: Step) -> tuple[str, str]:
+    """Return a layer's type and specification in the report's words."""
+    layer = step.module
+    aside = ", on the shortcut" if "downsample" in step.name else ""
+    match layer:
+        case nn.Conv2d():
+            text = f"{layer.out_channels} kernels {by(*layer.kernel_size)}, stride {short(layer.stride)}"
+            groups = f", {layer.groups} groups" if layer.groups > 1 else ""
+            return "convolution", f"{text}, padding {short(layer.padding)}{groups}{aside}"
+        case nn.MaxPool2d() | nn.AvgPool2d():
+            kind = "max" if isinstance(layer, nn.MaxPool2d) else "average"
+            padding = f", padding {short(layer.padding)}" if layer.padding else ""
+            return "pooling", f"{kind} {by(*pair(layer.kernel_size))}, stride {short(layer.stride)}{padding}"
+        case nn.AdaptiveAvgPool2d():
+            return "pooling", f"average to {by(*step.output[1:])}"
+        case nn.Linear():
+            return "fully connected", f"{layer.out_features} neurons"
+        case nn.Dropout():
+            return "dropout", f"probability {layer.p}"
+        case LocalResponseNorm() | nn.LocalResponseNorm():
+            return "normalization", f"local response normalization, size {layer.size}"
+        case nn.BatchNorm2d():
+            return "normalization", f"batch normalization{aside}"
+        case BasicBlock() | Bottleneck():
+            return "shortcut", "addition of the block's input"
+        case nn.Softmax() | nn.LogSoftmax():
+            return "softmax", f"{step.output[0]} classes"
+    if type(layer).__module__ == "torch.nn.modules.activation":
+        return "activation", type(layer).__name__
+    return type(layer).__name__, layer.extra_repr()
+
+
+def by(*sizes: int) -> str:
+    """``3 x 64 x 64``"""
+    return " x ".join(map(str, sizes))
+
+
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a setting that is one number where both agree."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def short(value: int | str | tuple[int, int]) -> str:
+    """One number where height and width agree, else both; a word stays as it is."""
+    height, width = pair(value)
+    return str(height) if height == width else by(height, width)
