@@ -24,6 +24,7 @@ from scene_utils.data import Dataset, Split
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.settings import SceneError
+from scene_utils.weights import weights_source
 
 # What SCENE_WEIGHTS=local takes for each depth: the source in the file's name and the strides it was trained with.
 LOCAL_WEIGHTS = {18: ("tiny-imagenet-64px", None), 50: ("imagenet", "v1")}
@@ -107,7 +108,7 @@ TITLES = {"lenet": "LeNet", "custom_lenet": "CustomLeNet", "alexnet": "AlexNet",
 OURS = Recipe(augmentation="flip+crop", label_smoothing=0.1)
 
 define("lenet", "LeNet", "lenet", models.LeNet,
-       OURS.replace(epochs=25, learning_rate=0.01), sample={"epochs": 4})  # fmt: skip
+       OURS.replace(epochs=25, learning_rate=0.03), sample={"epochs": 4})  # fmt: skip
 define("custom_lenet", "CustomLeNet", "custom_lenet", models.CustomLeNet,
        OURS.replace(epochs=12, learning_rate=0.01), sample={"images": 160})  # fmt: skip
 define("alexnet", "AlexNet", "alexnet", models.AlexNet,
@@ -121,7 +122,7 @@ define(
     sample={"epochs": 2},
 )
 define("resnet18_mixup", "ResNet18 + Mixup", "resnet18", resnet(18),
-       OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2, label_smoothing=0.0), sample={"epochs": 2})  # fmt: skip
+       OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2), sample={"epochs": 2})  # fmt: skip
 define("resnet18_transfer", "ResNet18 + transferred", "resnet18", resnet(18),
        OURS.replace(epochs=8, learning_rate=0.02), sample={"epochs": 2}, depth=18)  # fmt: skip
 
@@ -191,7 +192,7 @@ for depth in PLAIN_DEPTHS:
 MIXUP_STRENGTHS = (0.0, 0.1, 0.2, 0.4, 1.0)
 for strength in MIXUP_STRENGTHS:
     define(f"mixup-{strength}", f"ResNet18, Mixup strength {strength}", "resnet18", resnet(18),
-           OURS.replace(epochs=8, learning_rate=0.1, mixup=strength, label_smoothing=0.0),
+           OURS.replace(epochs=8, learning_rate=0.1, mixup=strength),
            sample={"images": 96}, choice=True)  # fmt: skip
 
 # 07: beside the transferred net: from scratch with the same recipe, and its features frozen.
@@ -297,7 +298,7 @@ def train_now(
     }
     finished = Run(record | scores(experiment, arrays, train.classes), arrays)
     if PartialState().is_main_process:
-        if history.status == "finished":
+        if history.status == "finished" and not experiment.choice:
             save_model(model, stem, key)
         finished = results.write(finished.record, arrays)
         checkpoint.unlink(missing_ok=True)
@@ -477,9 +478,14 @@ def build(experiment: Experiment, choice: str | None, classes: int) -> tuple[nn.
     if choice == STAND_IN:
         state = stand_in(experiment.depth)
         return experiment.build(classes, state), "stand-in: told by how much the sample's images were rotated"
-    name, strides = LOCAL_WEIGHTS[experiment.depth] if choice == "local" else (choice, None)
-    source = models.weights_source(experiment.depth, name)
-    return experiment.build(classes, name, strides), source
+    name = LOCAL_WEIGHTS[experiment.depth][0] if choice == "local" else choice
+    source = weights_source(experiment.depth, name)
+    return experiment.build(classes, name, strides_of(experiment.depth, source)), source
+
+
+def strides_of(depth: int, source: str | None) -> str | None:
+    """Return the strides that the weights were trained with: torchvision's own files have torchvision's."""
+    return LOCAL_WEIGHTS[depth][1] if source and ".safetensors" in source else None
 
 
 @lru_cache(maxsize=4)
