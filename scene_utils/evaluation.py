@@ -66,6 +66,8 @@ def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | 
 def per_class(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | None = None) -> pd.DataFrame:
     """Recall of each class with its Wilson interval: columns class, correct, total, recall, low, high.
 
+    A class without images has NaN for its recall and interval.
+
     Args:
         predicted: predictions (N,) or logits (N, C).
         classes: the class names; without them the classes that occur, by number.
@@ -75,8 +77,9 @@ def per_class(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | 
     total = np.bincount(labels, minlength=len(classes))
     correct = np.bincount(labels[predictions(predicted) == labels], minlength=len(classes))
     table = pd.DataFrame({"class": list(classes), "correct": correct, "total": total})
-    table["recall"] = correct / total
-    table[["low", "high"]] = [wilson(int(c), int(t)) for c, t in zip(correct, total, strict=True)]
+    counts = list(zip(correct.tolist(), total.tolist(), strict=True))
+    table["recall"] = [c / t if t else np.nan for c, t in counts]
+    table[["low", "high"]] = [wilson(c, t) if t else (np.nan, np.nan) for c, t in counts]
     return table
 
 

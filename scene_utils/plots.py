@@ -19,11 +19,14 @@ import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib import figure as mpl_figure
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import ArrayLike
+from scipy.optimize import isotonic_regression
 
 from scene_utils.evaluation import report_counts, report_total, wilson
 from scene_utils.settings import atomic_write
@@ -61,6 +64,8 @@ STYLE = {
     "lines.linewidth": 1.6,
     "lines.markersize": 5,
     "hatch.linewidth": 0.6,
+    "figure.constrained_layout.h_pad": 0.07,
+    "figure.constrained_layout.w_pad": 0.07,
     "svg.hashsalt": "scene",
     "svg.fonttype": "path",
     "savefig.format": "png",
@@ -74,6 +79,9 @@ def use_style(format: str = "png") -> None:
         format: what notebooks embed, ``png`` or ``svg``.
     """
     matplotlib.rcParams.update(STYLE | {"savefig.format": format})
+
+
+use_style()
 
 
 class Figure(mpl_figure.Figure):
@@ -137,6 +145,23 @@ def _percent(axis, decimals: int = 0) -> None:
     axis.set_major_formatter(PercentFormatter(1, decimals=decimals))
 
 
+def _plain_log(axis, subs: Sequence[float] = (1,)) -> None:
+    """A logarithmic axis with numbers as one says them: 0.001, 20, 1,000."""
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _epochs(axis: Axes) -> None:
+    axis.set_xlabel("epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+
+
+def _signed(number: float) -> str:
+    """A count with its sign; zero has none."""
+    return f"{number:+,.0f}".replace("-", "−") if number else "0"
+
+
 def _error_bars(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
     """Lengths of the error bars below and above, (2, N), as Matplotlib takes them."""
     values = np.asarray(values, dtype=float)
@@ -161,43 +186,80 @@ def curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
     """Loss and accuracy over epochs: hold-out solid, train dashed, one colour a run.
 
     Args:
-        history: one history (columns epoch, loss, accuracy, holdout_loss, holdout_accuracy), or one a name.
+        history: one history (columns epoch, loss, accuracy, holdout_loss, holdout_accuracy), or one a name;
+            a column that a history lacks is not drawn.
     """
     histories = as_histories(history)
     figure, axes = subplots(1, 2, (9, 3.6))
     for position, (name, table) in enumerate(histories.items()):
-        style = line_style(position)
-        color, marker, every = style["color"], style["marker"], _thinned(len(table), 10)
         for axis, column in zip(axes, ("loss", "accuracy"), strict=True):
-            label = f"{name}, " if name else ""
-            axis.plot(table["epoch"], table[column], "--", color=color, alpha=0.75, label=f"{label}train")
-            axis.plot(
-                table["epoch"],
-                table[f"holdout_{column}"],
-                "-",
-                color=color,
-                marker=marker,
-                markevery=every,
-                label=f"{label}hold-out",
-            )
+            for kind, key in (("train", column), ("hold-out", f"holdout_{column}")):
+                if key in table:
+                    label = f"{name}, {kind}" if name else kind
+                    axis.plot(
+                        table["epoch"], table[key], label=label, **_curve_style(position, kind, len(table))
+                    )
     for axis, column in zip(axes, ("loss", "accuracy"), strict=True):
-        axis.set(xlabel="epoch", ylabel=column)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_ylabel(column)
+        _epochs(axis)
     _percent(axes[1].yaxis)
-    _legend_below(figure, axes[0])
-    finals = [
-        f"{name + ' ' if name else ''}{table['holdout_accuracy'].iloc[-1]:.1%}"
-        for name, table in histories.items()
-    ]
-    figure.alt = (
-        f"Loss and accuracy per epoch, train and hold-out. Last hold-out accuracy: {', '.join(finals)}."
+    _legend_below(figure, axes[1])
+    figure.alt = "Loss and accuracy per epoch, train and hold-out. Last hold-out accuracy: " + _told(
+        {name: table["holdout_accuracy"].dropna().iloc[-1] for name, table in histories.items()}
     )
     return figure
 
 
-def _legend_below(figure: Figure, axis: Axes, columns: int = 4) -> None:
-    handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+def _curve_style(position: int, kind: str, epochs: int) -> dict:
+    style = line_style(position)
+    if kind == "train":
+        return {"color": style["color"], "linestyle": "--", "marker": ".", "markersize": 3, "alpha": 0.8}
+    return style | {"linestyle": "-", "markevery": _thinned(epochs, 10)}
+
+
+def _told(values: Mapping[str, float], form: str = ".1%") -> str:
+    """Names and values for an alternative text."""
+    return "; ".join(f"{name} {value:{form}}".strip() for name, value in values.items()) + "."
+
+
+def lines(
+    series: Mapping[str, Sequence[float]],
+    xlabel: str = "epoch",
+    ylabel: str = "hold-out accuracy",
+    percent: bool = False,
+    log: bool = False,
+    level: tuple[str, float] | None = None,
+) -> Figure:
+    """One line a name, its values at 1, 2, 3 and so on.
+
+    Args:
+        percent: whether values are shares, shown in per cent.
+        log: whether the vertical axis is logarithmic.
+        level: a name and a value to draw across, such as a goal or the report's figure.
+    """
+    figure, axis = subplots(size=(6.4, 3.8))
+    for position, (name, values) in enumerate(series.items()):
+        style = line_style(position) | {"markevery": _thinned(len(values), 10)}
+        axis.plot(np.arange(1, len(values) + 1), values, label=name, **style)
+    if level is not None:
+        axis.axhline(level[1], color=INK, linestyle=":", label=level[0])
+    axis.set(ylabel=ylabel, yscale="log" if log else "linear")
+    _epochs(axis)
+    axis.set_xlabel(xlabel)
+    if percent:
+        _percent(axis.yaxis)
+    _legend_below(figure, axis)
+    last = {name: values[-1] for name, values in series.items()}
+    figure.alt = f"{ylabel} against {xlabel}; last value: " + _told(last, ".1%" if percent else ".3g")
+    return figure
+
+
+def _legend_below(figure: Figure, axis: Axes, extra: Sequence[Artist] = ()) -> None:
+    """A legend under the figure: one row where the names are short, else rows of four."""
+    handles = [*axis.get_legend_handles_labels()[0], *extra]
+    labels = [handle.get_label() for handle in handles]
+    columns = len(labels) if sum(map(len, labels)) < 60 else min(4, len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def schedule(rates: Mapping[str, Sequence[float]], log: bool = False) -> Figure:
@@ -213,10 +275,10 @@ def schedule(rates: Mapping[str, Sequence[float]], log: bool = False) -> Figure:
             markevery=_thinned(len(values), 10),
             **line_style(position),
         )
-    axis.set(xlabel="epoch", ylabel="learning rate", yscale="log" if log else "linear")
+    axis.set(ylabel="learning rate", yscale="log" if log else "linear")
     if not log:
         axis.set_ylim(bottom=0)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _epochs(axis)
     axis.legend()
     figure.alt = "Learning rate per epoch: " + "; ".join(
         f"{name} from {values[0]:g} to {values[-1]:g}" for name, values in rates.items()
@@ -233,27 +295,26 @@ def learning_rate_sweep(sweep: pd.DataFrame, reported: float | None = None) -> F
     """
     sweep = sweep.sort_values("learning_rate")
     diverged = pd.to_numeric(sweep["diverged_step"]).notna()
-    figure, (above, below) = subplots(2, 1, (6.4, 4.6), sharex=True, height_ratios=[3, 2])
+    figure, (above, below) = subplots(2, 1, (6.4, 4.8), sharex=True, height_ratios=[3, 2])
     finished, ended = sweep[~diverged], sweep[diverged]
-    above.plot(finished["learning_rate"], finished["loss"], "o-", color=BLUE, label="finished: final loss")
-    below.plot(
-        ended["learning_rate"],
-        ended["diverged_step"].astype(float),
-        "X",
-        color=RED,
-        markersize=9,
-        linestyle="none",
-        label="diverged: at this step",
-    )
+    above.plot(finished["learning_rate"], finished["loss"], "o-", color=BLUE, label="finished")
+    cross = {"color": RED, "marker": "X", "markersize": 9, "linestyle": "none", "label": "diverged"}
+    # A diverged run has no final loss: its cross stands at the upper edge, above every loss.
+    edge = above.get_xaxis_transform()
+    above.plot(ended["learning_rate"], np.full(len(ended), 0.97), transform=edge, clip_on=False, **cross)
+    below.plot(ended["learning_rate"], ended["diverged_step"].astype(float), **cross)
+    above.margins(y=0.15)
     above.set(xscale="log", ylabel="final loss")
-    below.set(yscale="log", xlabel="learning rate", ylabel="step")
+    below.set(yscale="log", xlabel="learning rate", ylabel="diverged at step")
     below.margins(y=0.3)
-    if not diverged.any():
-        below.set_ylim(1, 10)
-    for axis in (above, below):
-        if reported is not None:
-            axis.axvline(reported, color=INK, linestyle=":", label=f"report: {reported:g}")
-        axis.legend()
+    if ended.empty:
+        below.set_ylim(1, 1000)
+    _plain_log(below.xaxis)
+    _plain_log(below.yaxis, (1, 2, 5))
+    if reported is not None:
+        above.axvline(reported, color=INK, linestyle=":", label=f"report: {reported:g}")
+        below.axvline(reported, color=INK, linestyle=":")
+    _legend_below(figure, above)
     figure.alt = (
         f"Final loss against learning rate, {sweep['learning_rate'].min():g} to"
         f" {sweep['learning_rate'].max():g}: {len(finished)} runs finished, {len(ended)} diverged"
@@ -272,11 +333,11 @@ def accuracy_vs_depth(table: pd.DataFrame) -> Figure:
     depths = sorted(table["depth"].unique())
     figure, axis = subplots(size=(6.4, 4))
     lengths = sorted(table["epochs"].unique())
-    for (epochs, shortcuts), line in table.groupby(["epochs", "shortcuts"], sort=True):
+    for (epochs, plain), line in table.groupby(["epochs", ~table["shortcuts"].astype(bool)]):
         line = line.groupby("depth")["holdout_accuracy"].mean()
-        style = line_style(lengths.index(epochs)) | {"linestyle": "-" if shortcuts else "--"}
-        fill = {} if shortcuts else {"markerfacecolor": "white"}
-        label = f"{epochs} epochs" + ("" if shortcuts else ", no shortcuts")
+        style = line_style(lengths.index(epochs)) | {"linestyle": "--" if plain else "-"}
+        fill = {"markerfacecolor": "white"} if plain else {}
+        label = f"{epochs} epoch{'s' * (epochs > 1)}" + ", no shortcuts" * plain
         axis.plot(
             [depths.index(depth) for depth in line.index], line.to_numpy(), label=label, **style, **fill
         )
@@ -301,6 +362,18 @@ def training_price(history: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def spread_out(values: Sequence[float], gap: float) -> list[float]:
+    """Positions near the values, in their order, at least ``gap`` apart, so that labels do not overlap."""
+    order = np.argsort(values, kind="stable")
+    ordered = np.asarray(values, dtype=float)[order]
+    steps = gap * np.arange(len(ordered))
+    # Positions less their steps must not fall: isotonic regression moves the labels as little as possible.
+    placed = isotonic_regression(ordered - steps).x + steps if len(ordered) else ordered
+    positions = np.empty_like(placed)
+    positions[order] = placed
+    return positions.tolist()
+
+
 def accuracy_vs_time(
     histories: Mapping[str, pd.DataFrame],
     tested: Mapping[str, float] | None = None,
@@ -314,43 +387,42 @@ def accuracy_vs_time(
         reported: the report's accuracies, drawn as thin lines across.
     """
     tested, reported = tested or {}, reported or {}
-    figure, axis = subplots(size=(7.2, 4.6))
-    for name, value in reported.items():
-        axis.axhline(value, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
+    figure, axis = subplots(size=(8, 5))
+    prices = {name: training_price(history) for name, history in histories.items()}
+    for position, (name, price) in enumerate(prices.items()):
+        style = line_style(position)
+        axis.plot(price["seconds"], price["accuracy"], label=name, markevery=_thinned(len(price), 8), **style)
+        if name in tested:
+            diamond = {"color": style["color"], "markersize": 9, "markeredgecolor": INK}
+            axis.plot(price["seconds"].iloc[-1], tested[name], "D", **diamond)
+    ends = [price["accuracy"].iloc[-1] for price in prices.values()]
+    shown = [*ends, *tested.values(), *reported.values()]
+    # What matters is the last few points, not the climb from chance: it leaves the picture below.
+    bottom, top = max(0, min(shown) - 0.1), min(1, max(shown) + 0.02)
+    axis.set(xscale="log", xlabel="training seconds", ylabel="accuracy", ylim=(bottom, top))
+    for (name, value), height in zip(
+        reported.items(), spread_out(list(reported.values()), 0.042 * (top - bottom)), strict=True
+    ):
+        axis.axhline(value, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
         axis.annotate(
             f"report: {name}",
             (1, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
+            xytext=(1.04, height),
+            xycoords=axis.get_yaxis_transform(),
+            textcoords=axis.get_yaxis_transform(),
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
             va="center",
             fontsize=8,
-            color=INK,
             annotation_clip=False,
         )
-    for position, (name, history) in enumerate(histories.items()):
-        price, style = training_price(history), line_style(position)
-        axis.plot(price["seconds"], price["accuracy"], label=name, markevery=_thinned(len(price), 8), **style)
-        if name in tested:
-            axis.plot(
-                price["seconds"].iloc[-1],
-                tested[name],
-                "D",
-                color=style["color"],
-                markersize=9,
-                markeredgecolor=INK,
-            )
-    axis.set(xscale="log", xlabel="training seconds", ylabel="accuracy")
+    _plain_log(axis.xaxis)
     _percent(axis.yaxis)
-    handles, labels = axis.get_legend_handles_labels()
-    if tested:
-        handles.append(
-            Line2D([], [], marker="D", color="white", markeredgecolor=INK, linestyle="none", markersize=8)
-        )
-        labels.append("test set")
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-    ends = [f"{name} {training_price(h)['seconds'].iloc[-1]:,.0f} s" for name, h in histories.items()]
-    figure.alt = f"Best hold-out accuracy against training time; whole training: {', '.join(ends)}."
+    diamond = {"color": "white", "markeredgecolor": INK, "markersize": 8, "linestyle": "none"}
+    _legend_below(figure, axis, [Line2D([], [], marker="D", label="test set", **diamond)] if tested else [])
+    seconds = {f"{name}:": price["seconds"].iloc[-1] for name, price in prices.items()}
+    figure.alt = "Best hold-out accuracy against training time; training took, in seconds, " + _told(
+        seconds, ",.0f"
+    )
     return figure
 
 
@@ -473,7 +545,11 @@ def per_class_bars(table: pd.DataFrame, reported: Sequence[float] | None = None)
             hatch="////",
             label="report",
         )
-        axis.legend(loc="lower right", ncols=2, frameon=True)
+        handles = [
+            Patch(facecolor=GREY, edgecolor=INK, label="ours, with 95 % interval"),
+            Patch(facecolor="white", edgecolor=INK, hatch="////", label="report"),
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
     axis.set_xticks(positions, table["class"])
     axis.grid(axis="x", visible=False)
     axis.set(ylabel="accuracy", ylim=(0, 1.02))
@@ -496,7 +572,7 @@ def reliability_diagram(tables: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Fi
     above.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as confident as right")
     for position, (name, table) in enumerate(named.items()):
         filled, style = table[table["count"] > 0], line_style(position)
-        above.plot(filled["confidence"], filled["accuracy"], label=name or None, **style)
+        above.plot(filled["confidence"], filled["accuracy"], label=name or "model", clip_on=False, **style)
         edges = np.append(table["low"], table["high"].iloc[-1])
         below.stairs(
             table["count"] / table["count"].sum(),
@@ -565,7 +641,7 @@ def ladder(table: pd.DataFrame) -> Figure:
     Args:
         table: from ``ladder_table``.
     """
-    figure, axis = subplots(size=(8, 0.72 * len(table) + 1.3))
+    figure, axis = subplots(size=(8, 0.62 * len(table) + 1.2))
     rows = np.arange(len(table))
     for shift, column, low, high, step, color, style, label in (
         (-0.17, "report", "report_low", "report_high", "report_step", ORANGE, "s", "report"),
@@ -586,7 +662,7 @@ def ladder(table: pd.DataFrame) -> Figure:
         for row, (value, images) in enumerate(zip(table[high].astype(float), table[step], strict=True)):
             if np.isfinite(images):
                 axis.annotate(
-                    f"{images:+,.0f}",
+                    _signed(images),
                     (value, row + shift),
                     xytext=(6, 0),
                     textcoords="offset points",
@@ -599,7 +675,7 @@ def ladder(table: pd.DataFrame) -> Figure:
     axis.margins(x=0.12)
     axis.set_xlabel("accuracy on the test set; steps in images")
     _percent(axis.xaxis)
-    axis.legend(loc="lower left")
+    _legend_below(figure, axis)
     figure.alt = (
         "Accuracy of each model, the report's and ours: "
         + ", ".join(
@@ -630,30 +706,21 @@ def class_changes(changes: pd.DataFrame, reported: Sequence[int] | None = None) 
     axis.barh(
         rows, -changes["lost"], 0.55, color=ORANGE, edgecolor=INK, linewidth=0.6, hatch="////", label="lost"
     )
-    axis.plot(changes["net"], rows, "D", color=INK, linestyle="none", markersize=7, label="net")
     if reported is not None:
-        axis.plot(
-            reported,
-            rows,
-            "s",
-            color="white",
-            markeredgecolor=RED,
-            markeredgewidth=2,
-            linestyle="none",
-            markersize=9,
-            label="report, net",
-        )
+        square = {"markeredgecolor": RED, "markeredgewidth": 2, "markersize": 11, "linestyle": "none"}
+        axis.plot(reported, rows, "s", color="white", label="report, net", **square)
+    axis.plot(changes["net"], rows, "D", color=INK, linestyle="none", markersize=6, label="net")
     axis.axvline(0, color=INK, linewidth=0.8)
     axis.set_yticks(rows, changes["class"])
     axis.set_ylim(len(changes) - 0.5, -0.5)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.0f}" if value else "0"))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _signed(value)))
     axis.grid(axis="y", visible=False)
     axis.set_xlabel("images of the test set")
     _legend_below(figure, axis)
     figure.alt = (
         "Images gained and lost per class: "
-        + ", ".join(f"{row[0]} +{row.gained} -{row.lost}" for row in changes.itertuples(index=False))
+        + ", ".join(f"{row[0]} +{row.gained} −{row.lost}" for row in changes.itertuples(index=False))
         + "."
     )
     return figure
@@ -674,6 +741,19 @@ def wall_table(right: Mapping[str, ArrayLike]) -> tuple[pd.DataFrame, np.ndarray
     table = table[models].assign(_solved=table.sum(axis=1))
     table = table.sort_values(["_solved", *models], kind="stable")
     return table[models].T, table["_solved"].to_numpy()
+
+
+def wall_labels(solved: np.ndarray) -> tuple[list[float], list[str]]:
+    """Places and texts of the labels above the wall: how many images so many models have right."""
+    places, labels, gap = [], [], 0.07 * len(solved)
+    parts = [(np.flatnonzero(solved == k), k) for k in np.unique(solved)]
+    # The first part is the point of the picture, the others have a label where they are wide enough.
+    for number, (columns, models) in enumerate(parts):
+        place = float(columns.mean())
+        if number == 0 or (len(columns) > gap / 2 and place - places[-1] >= gap):
+            places.append(place)
+            labels.append(f"{models} right:\n{len(columns):,}")
+    return places, labels
 
 
 def wall(
@@ -706,10 +786,9 @@ def wall(
     axis.set_xlabel("images of the test set, those that fewest models get first")
     for edge in np.flatnonzero(np.diff(solved)) + 0.5:
         axis.axvline(edge, color=RED, linewidth=0.8)
-    middle = [(np.flatnonzero(solved == k).mean(), k, int((solved == k).sum())) for k in np.unique(solved)]
+    places, labels = wall_labels(solved)
     top = axis.secondary_xaxis("top")
-    wide = [(x, k, n) for x, k, n in middle if n > 0.035 * len(solved)]
-    top.set_xticks([x for x, _, _ in wide], [f"{k} right:\n{n:,}" for _, k, n in wide], fontsize=8)
+    top.set_xticks(places, labels, fontsize=8)
     top.tick_params(length=0)
     if len(shown):
         row = parts[1].subplots(1, 12)
@@ -719,6 +798,7 @@ def wall(
             cell.imshow(_picture(images[int(position)]))
             if len(titles):
                 cell.set_title(titles[int(position)], fontsize=8)
+        parts[1].suptitle("right in none of the models", fontsize=9)
     everyone = int((solved == len(table)).sum())
     figure.alt = (
         f"Each of {len(solved):,} test images by {len(table)} models: {everyone:,} are right in all models,"
@@ -889,6 +969,3 @@ def image_pairs(first: ArrayLike, second: ArrayLike, titles: Sequence[str], colu
         axis.set_title(title, fontsize=8, pad=3)
     figure.alt = f"{len(titles)} pairs of images: {'; '.join(titles)}".replace("\n", ", ")
     return figure
-
-
-use_style()
