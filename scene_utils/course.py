@@ -1,0 +1,101 @@
+"""What every notebook does the same way: start, show source, lay results beside the report's, check an answer."""
+
+from __future__ import annotations
+
+import inspect
+
+import pandas as pd
+from IPython.display import Code
+from matplotlib.figure import Figure
+
+from scene_utils import data, evaluation, experiments, plots, results, sentences, settings
+from scene_utils.results import Run
+
+
+def start(profile: str | None = None, seed: int = 0) -> str:
+    """Check the environment, set the figures' style, say under which profile and seed this page runs.
+
+    Returns:
+        The profile: the argument, else ``SCENE_PROFILE``, else ``sample``.
+
+    Raises:
+        SceneError: for an unknown profile or ``SCENE_*`` variable, or a seed that is no number.
+    """
+    settings.check_environment()
+    if not isinstance(seed, int) or seed < 0:
+        raise settings.SceneError(f"seed {seed!r} is no whole number from 0 up; set seed = 0")
+    plots.use_style()
+    profile = settings.profile(profile)
+    print(f"profile {profile}, seed {seed}")
+    return profile
+
+
+def source(*objects: object) -> Code:
+    """Show the source of classes or functions from the one place where they are defined."""
+    return Code("\n\n".join(inspect.getsource(each) for each in objects), language="python")
+
+
+def reported(run: Run) -> dict | None:
+    """Return the report's ``accuracy`` and ``per_class`` for this experiment; None for other classes or models."""
+    facts = results.facts()
+    same_classes = run.classes == facts["dataset"]["classes"]
+    return facts["results"].get(run.experiment.removesuffix("-reported")) if same_classes else None
+
+
+def per_class(run: Run) -> pd.DataFrame:
+    """Return one row a class: correct, total, recall with its 95 % interval and, where known, the report's."""
+    table = evaluation.per_class(run.labels, run.logits.argmax(1), run.classes)
+    theirs = reported(run)
+    return table if theirs is None else table.assign(report=theirs["per_class"])
+
+
+def per_class_figure(run: Run) -> Figure:
+    """Draw the recalls with their intervals beside the report's."""
+    theirs = reported(run)
+    return plots.per_class_bars(per_class(run), None if theirs is None else theirs["per_class"])
+
+
+def verdict(run: Run, language: str = "en") -> str:
+    """Say how accurate a run is and, where the report has a figure, whether our interval contains it."""
+    lines = [sentences.accuracy(run.title, run.correct, run.total, language)]
+    theirs = reported(run)
+    if theirs is not None:
+        lines.append(
+            sentences.against_report(run.title, run.correct, run.total, theirs["accuracy"], language)
+        )
+    return " ".join(lines)
+
+
+def difference(first: Run, second: Run, language: str = "en") -> str:
+    """Say in images, then in points, what changes from ``first`` to ``second`` on the same images."""
+    comparison = evaluation.compare(first.logits, second.logits, first.labels)
+    return sentences.difference(comparison, first.title, second.title, language)
+
+
+def mistakes(run: Run, n: int = 12) -> Figure:
+    """Show the test images on which the model errs most confidently: truth, answer, probability."""
+    _, _, dataset = experiments.sets(run.profile)
+    errors = evaluation.most_confident_errors(run.logits, run.labels, n)
+    titles = [
+        f"{run.classes[row.label]},\nnot {run.classes[row.prediction]} ({row.probability:.0%})"
+        for row in errors.itertuples()
+    ]
+    images = dataset.test.images[errors["index"].tolist()]
+    return plots.image_grid(images, titles, columns=6, alt=f"The most confident mistakes of {run.title}.")
+
+
+def is_report_data(run: Run) -> bool:
+    """True where a run was tested on the report's own test set, whole."""
+    return run.dataset["commit"] == data.COMMIT and run.total == sum(results.facts()["dataset"]["val_counts"])
+
+
+def check(answer: object, right: object, hint: str = "") -> None:
+    """Tell a reader whether ``answer`` is right; numbers may be off by one part in a thousand."""
+    if answer is None or answer is ...:
+        print("not answered yet")
+        return
+    if isinstance(right, float):
+        good = abs(float(answer) - right) <= 1e-3 * max(1.0, abs(right))
+    else:
+        good = answer == right
+    print("right" if good else f"not yet: {hint or 'look again'}")
