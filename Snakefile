@@ -1,0 +1,72 @@
+"""The series as a graph: notebook -> executed notebook -> report.
+
+`make report` is the usual way in. Called directly, on a cluster for example:
+    snakemake --executor slurm --jobs 8 --config profile=full
+"""
+
+import sys
+
+from scene_utils import series, settings
+
+profile = settings.profile(config.get("profile"))
+seed = int(config.get("seed", 0))
+project = settings.project_dir()
+place = series.folder(profile, seed)
+place.mkdir(parents=True, exist_ok=True)
+names = series.notebooks()
+targets = expand("notebooks/{name}.ipynb", name=[n for n in names if n != series.REPORT])
+if series.REPORT in names:
+    targets += ["report.md", *(f"report{suffix}.html" for suffix in series.report_languages())]
+
+
+workdir: str(place)
+
+
+def executed_inputs(wildcards):
+    """A notebook, what it builds on, and the modules; the report also follows the records."""
+    name = wildcards.name.partition(".")[0]
+    inputs = [project / "notebooks" / f"{name}.ipynb", *series.sources()]
+    inputs += [f"notebooks/{other}.ipynb" for other in series.depends(name)]
+    return inputs + (series.record_files(profile) if name == series.REPORT else [])
+
+
+rule all:
+    default_target: True
+    input:
+        targets,
+
+
+rule execute:
+    input:
+        executed_inputs,
+    output:
+        "notebooks/{name}.ipynb",
+    params:
+        state=series.data_state() if profile != "sample" else "",
+    threads: workflow.cores or 8
+    resources:
+        gpu=1,  # notebooks do not run side by side on one GPU
+    shell:
+        "{sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q} --profile {profile:q} --seed {seed}"
+
+
+rule page:
+    input:
+        f"notebooks/{series.REPORT}{{language}}.ipynb",
+        series.page_sources(),
+    output:
+        "report{language}.html",
+    wildcard_constraints:
+        language=r"(\.[a-z]+)?",
+    shell:
+        "{sys.executable:q} -m scene_utils page {input[0]:q} {output:q}"
+
+
+rule markdown:
+    input:
+        f"notebooks/{series.REPORT}.ipynb",
+        series.page_sources(),
+    output:
+        "report.md",
+    shell:
+        "{sys.executable:q} -m scene_utils page {input[0]:q} {output:q}"

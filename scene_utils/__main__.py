@@ -1,0 +1,110 @@
+"""Command line: ``python -m scene_utils COMMAND``. The Makefile calls it; so may you."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from scene_utils.settings import PROFILES, SceneError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code; an error that a user can mend is one line on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a terminal that is not UTF-8
+    options = vars(_parser().parse_args(arguments))
+    try:
+        options.pop("command")(**options)
+    except SceneError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scene_utils", description="Scenes: data, runs, report.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(function, name: str, profile: bool = True) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+        added.set_defaults(command=function)
+        if profile:
+            added.add_argument(
+                "--profile", help=f"{', '.join(PROFILES)} (default: SCENE_PROFILE, else sample)"
+            )
+            added.add_argument("--seed", type=int, default=0)
+        return added
+
+    command(_fetch, "fetch", profile=False)
+    train = command(_train, "train")
+    train.add_argument("experiment", metavar="EXPERIMENT")
+    train.add_argument("--retrain", action="store_true", help="train again though a finished run exists")
+    command(_report, "report")
+    command(_publish, "publish")
+    command(_student, "student", profile=False)
+    execute = command(_execute, "execute")
+    execute.add_argument("name", metavar="NOTEBOOK", help="name of a notebook, such as 02_lenet")
+    execute.add_argument("output", type=Path, help="path of the executed notebook")
+    page = command(_page, "page", profile=False)
+    page.add_argument("executed", type=Path, help="executed notebook")
+    page.add_argument("output", type=Path, help="page to write: .html, or .md with its folder figures")
+    return parser
+
+
+def _fetch() -> None:
+    """Clone the dataset into the cache folder."""
+    from scene_utils import data
+
+    print(data.fetch())
+
+
+def _train(experiment: str, profile: str | None, seed: int, retrain: bool) -> None:
+    """Train one experiment, or go on with an interrupted run."""
+    from scene_utils import experiments
+
+    run = experiments.run(experiment, profile, seed, retrain)
+    found = f"{run.correct:,} of {run.total:,} images right" if run.status == "finished" else run.status
+    print(f"{run.name}: {found}")
+
+
+def _report(profile: str | None, seed: int) -> None:
+    """Execute what is out of date in the series, and write the report."""
+    from scene_utils import series
+
+    print(f"report: {series.run(profile, seed)}")
+
+
+def _publish(profile: str | None, seed: int) -> None:
+    """Copy a report, its records and outputs into the folder report, the notebooks and the README."""
+    from scene_utils import publish
+
+    publish.publish(profile, seed)
+
+
+def _student() -> None:
+    """Write copies of the notebooks without solutions and outputs into the folder student."""
+    from scene_utils import publish
+
+    print(f"notebooks without solutions: {publish.student()}")
+
+
+def _execute(name: str, output: Path, profile: str | None, seed: int) -> None:
+    """Execute one notebook (what the graph calls)."""
+    from scene_utils import series
+
+    series.execute_job(name, output, series.settings.profile(profile), seed)
+
+
+def _page(executed: Path, output: Path) -> None:
+    """Turn an executed notebook into a page (what the graph calls)."""
+    from scene_utils import pages
+
+    pages.write(executed, output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

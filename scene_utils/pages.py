@@ -1,0 +1,195 @@
+"""The executed report as pages: one HTML page, a Markdown page with figures, a deck as PDF."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bs4 import BeautifulSoup
+
+from scene_utils import settings
+from scene_utils.series import read_notebook
+from scene_utils.settings import SceneError
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+CONTENTS = {"en": "Contents", "ko": "차례"}
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+MAC_CHROMIUM = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
+SUFFIX = {"image/png": ".png", "image/svg+xml": ".svg", "image/jpeg": ".jpg"}
+
+
+def write(executed: Path, output: Path) -> Path:
+    """Write the page that the suffix of ``output`` asks for, in the language of its name (``.ko.html``)."""
+    if output.suffix == ".md":
+        return markdown_report(executed, output)
+    language = Path(output.stem).suffix.lstrip(".")
+    return html_report(executed, output, language or "en")
+
+
+def html_report(executed: Path, output: Path, language: str = "en") -> Path:
+    """Write an executed notebook as one self-contained page: no code, no script, no request.
+
+    Raises:
+        SceneError: for an image that is not in the notebook itself.
+    """
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(
+        template_name="report",
+        extra_template_basedirs=[str(TEMPLATES)],
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        exclude_anchor_links=True,
+        language_code=language,
+    )
+    style = (TEMPLATES / "report" / "style.css").read_text(encoding="utf-8")
+    body, _ = exporter.from_notebook_node(read_notebook(executed), resources={"report_style": style})
+    page = BeautifulSoup(body, "html.parser")
+    _clean(page)
+    _structure(page, language)
+    return settings.atomic_write(output, str(page))
+
+
+def _clean(page: BeautifulSoup) -> None:
+    """Leave out scripts and what pages of our own do not need; refuse images from elsewhere."""
+    for element in page.find_all(["script", "iframe", "object", "embed", "link", "base", "form"]):
+        element.decompose()
+    for style in page.main.find_all("style"):  # pandas adds one to each table
+        style.decompose()
+    for element in page.find_all(True):
+        for name in [n for n in element.attrs if n.startswith("on") or n in ("srcset", "style", "border")]:
+            del element[name]
+    for image in page.find_all("img"):
+        if not image.get("src", "").startswith("data:image/"):
+            raise SceneError(f"the report shows an image from elsewhere: {image.get('src')}; embed it")
+
+
+def _structure(page: BeautifulSoup, language: str) -> None:
+    """Title, contents, one section per heading of level 2, wrapped tables, alternative texts."""
+    main = page.main
+    for wrapper in main.find_all("div"):
+        classes = " ".join(wrapper.get("class", []))
+        if not classes or re.search(r"cell|output|prompt|rendered_html|jp-", classes):
+            wrapper.unwrap()
+    for table in main.find_all("table"):
+        table.wrap(page.new_tag("div", attrs={"class": "table", "tabindex": "0"}))
+
+    section, headings = None, []
+    for element in list(main.contents):
+        if element.name == "h2":
+            section = page.new_tag("section")
+            element.insert_before(section)
+            headings.append(element)
+        if section is not None:
+            section.append(element.extract())
+    for number, heading in enumerate(headings, start=1):
+        heading["id"] = f"section-{number}"
+
+    title = main.find("h1")
+    if title is None:
+        raise SceneError("the report has no title; start it with a heading of level 1")
+    page.title.string = title.get_text()
+    page_contents = page.new_tag("nav", attrs={"aria-label": CONTENTS[language]})
+    page_contents.append(BeautifulSoup(f"<h2>{CONTENTS[language]}</h2><ol></ol>", "html.parser"))
+    for heading in headings:
+        item, link = page.new_tag("li"), page.new_tag("a", href=f"#{heading['id']}")
+        link.string = heading.get_text()
+        item.append(link)
+        page_contents.ol.append(item)
+    (headings[0].parent if headings else title).insert_before(page_contents)
+
+    for image in main.find_all("img"):
+        if image.get("alt", "").strip() in ("", "No description has been provided for this image"):
+            image["alt"] = image.find_previous(["h1", "h2", "h3"]).get_text()
+
+
+def markdown_report(executed: Path, output: Path) -> Path:
+    """Write an executed notebook as Markdown, its pictures in the folder ``figures`` beside it.
+
+    Pictures are named by the heading above them. Those that no page shows any more are removed.
+    """
+    import nbformat
+    from nbconvert import MarkdownExporter
+
+    notebook = read_notebook(executed)
+    figures: dict[str, bytes] = {}
+    heading = "report"
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = _last_heading(cell.source) or heading
+        for shown in cell.get("outputs", []):
+            data = shown.get("data", {})
+            heading = _last_heading(data.get("text/markdown", "")) or heading
+            kind = next((k for k in SUFFIX if k in data), None)
+            if kind:
+                slug = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")[:60]
+                number = sum(name.startswith(f"{slug}-") for name in figures) + 1
+                name = f"{slug}-{number}{SUFFIX[kind]}"
+                content = data[kind]
+                figures[name] = content.encode() if kind == "image/svg+xml" else base64.b64decode(content)
+                alt = shown.metadata.get(kind, {}).get("alt") or cell.metadata.get("alt") or heading
+                shown.data = nbformat.from_dict({"text/markdown": f"![{alt}](figures/{name})"})
+            elif "text/html" in data:
+                data["text/html"] = _plain_table(data["text/html"])
+        cell.outputs = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"]
+    text, _ = MarkdownExporter(exclude_input=True).from_notebook_node(notebook)
+    for name, content in figures.items():
+        settings.atomic_write(output.parent / "figures" / name, content)
+    settings.atomic_write(output, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n")
+    for old in (output.parent / "figures").glob("*"):
+        if old.name not in figures:
+            old.unlink()
+    return output
+
+
+def _last_heading(markdown: str) -> str:
+    found = re.findall(r"^#{1,3} +(.+?) *$", markdown, flags=re.MULTILINE)
+    return found[-1] if found else ""
+
+
+def _plain_table(html: str) -> str:
+    """A table as a repository page shows it: no styles, no wrapping, no attributes of pandas."""
+    page = BeautifulSoup(html, "html.parser")
+    for style in page.find_all(["style", "script"]):
+        style.decompose()
+    for element in page.find_all(True):
+        for name in ("border", "class", "style"):
+            del element[name]
+    for wrapper in page.find_all("div"):
+        wrapper.unwrap()
+    return re.sub(r"\n\s*", "\n", str(page)).strip()
+
+
+def find_chromium() -> str | None:
+    """Path of an installed Chromium or Chrome; None where there is none."""
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    return found or (MAC_CHROMIUM if Path(MAC_CHROMIUM).exists() else None)
+
+
+def pdf_deck(page: Path, output: Path, seconds: int = 120) -> Path | None:
+    """Print the HTML page as a deck, one section a page; None where no Chromium is installed.
+
+    Raises:
+        SceneError: where Chromium fails.
+    """
+    chromium = find_chromium()
+    if chromium is None:
+        return None
+    with tempfile.TemporaryDirectory() as place:
+        printed = Path(place) / "deck.pdf"
+        command = [chromium, "--headless", "--disable-gpu", "--no-pdf-header-footer"]
+        command += [f"--user-data-dir={place}/profile"]
+        command += ["--no-sandbox"] if sys.platform == "linux" else []  # its sandbox does not start as root
+        command += [f"--print-to-pdf={printed}", page.absolute().as_uri()]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, capture_output=True, timeout=seconds, check=False)
+        if not printed.exists():
+            raise SceneError(f"{chromium} could not print {page}; print it from a browser instead")
+        return settings.atomic_write(output, printed.read_bytes())

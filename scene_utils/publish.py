@@ -1,0 +1,150 @@
+"""Publish a report: put its pages, records and outputs where a reader of the repository finds them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+
+from scene_utils import pages, series, settings
+from scene_utils.settings import SceneError
+
+BEGIN, END = "<!-- results -->", "<!-- /results -->"
+PROFILE_ORDER = ("full", "short", "sample")  # which reading the README shows, best first
+
+
+def publish(profile: str | None = None, seed: int = 0) -> Path:
+    """Copy an up-to-date report into ``report/``, its outputs into the notebooks, its table into the README.
+
+    Every file is replaced whole, and no record of another run is touched.
+
+    Raises:
+        SceneError: where something has not been executed, or has changed since.
+    """
+    profile = settings.profile(profile)
+    source, target = series.folder(profile, seed), settings.project_dir() / "report"
+    with series.hold(source):
+        executed = [_executed(name, profile, seed) for name in series.notebooks()]
+        figures = sorted((source / "figures").glob("*"))
+        for page in [*sorted(source.glob("report*.html")), *figures, source / "report.md"]:
+            _copy(page, target / page.relative_to(source))
+        for old in (target / "figures").glob("*"):
+            if not (source / "figures" / old.name).exists():
+                old.unlink()
+        for record in sorted((settings.runs_dir() / "results").glob(f"*.{profile}.s{seed}.json")):
+            _copy(record.with_suffix(".npz"), settings.published_dir() / f"{record.stem}.npz")
+            _copy(record, settings.published_dir() / record.name)
+        if pages.pdf_deck(target / "report.html", target / "report.pdf") is None:
+            print("no Chromium found: report.pdf stays as it is")
+        for name, content in zip(series.notebooks(), executed, strict=True):
+            path = series.notebooks_dir() / f"{name}.ipynb"
+            before = path.stat()
+            series.write_notebook(content, path)
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # nothing to execute again
+        write_tables()
+    print(f"published: {target}")
+    return target
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file whole, keeping its time of change."""
+    if not source.exists():
+        raise SceneError(f"{source} is missing; run the report of this profile first, then publish")
+    settings.atomic_write(target, source.read_bytes())
+    shutil.copystat(source, target)
+
+
+def _executed(name: str, profile: str, seed: int):
+    """The committed notebook with the outputs of its execution, without what papermill adds."""
+    path = series.executed(profile, seed, name)
+    remedy = f"run make report PROFILE={profile} first, then publish"
+    if not path.exists():
+        raise SceneError(f"{name} has not been executed; {remedy}")
+    cells = series.read_notebook(path).cells
+    run = [cell for cell in cells if not series.tagged(cell, "injected-parameters")]
+    notebook = series.read_notebook(series.notebooks_dir() / f"{name}.ipynb")
+    if [cell.source for cell in run] != [cell.source for cell in notebook.cells]:
+        raise SceneError(f"{name} has changed since it was executed; {remedy}")
+    return with_outputs(notebook, run)
+
+
+def with_outputs(notebook, run: list):
+    """Put the outputs of executed cells into a notebook, and number its code cells from 1."""
+    count = 0
+    for cell, done in zip(notebook.cells, run, strict=True):
+        if cell.cell_type == "code":
+            count += 1
+            cell.execution_count = count
+            cell.outputs = done.outputs
+            for output in cell.outputs:
+                if "execution_count" in output:
+                    output.execution_count = count
+    return notebook
+
+
+# --- tables from records
+
+
+def write_tables() -> None:
+    """Write the README's table of results and ``report/results/summary.csv`` from the published records."""
+    from scene_utils import results
+
+    settings.atomic_write(settings.published_dir() / "summary.csv", results.summary().to_csv(index=False))
+    readme = settings.project_dir() / "README.md"
+    settings.atomic_write(readme, with_table(readme.read_text(encoding="utf-8"), results_table()))
+
+
+def with_table(text: str, table: str) -> str:
+    """Return a README's text with ``table`` between its markers.
+
+    Raises:
+        SceneError: where the markers are missing.
+    """
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise SceneError(f"README.md needs the lines {BEGIN} and {END} once each, around its table")
+    return re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n{table}\n{END}", text, flags=re.DOTALL)
+
+
+def results_table() -> str:
+    """The seven models, the report's accuracy beside ours, in Markdown, from published records."""
+    from scene_utils import evaluation, experiments, results
+
+    runs = [r for r in results.records(published=True) if r.seed == 0 and r.status == "finished"]
+    lines = ["| model | report | ours | 95 % interval | images right | profile |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for name, told in results.facts()["results"].items():
+        own = [r for p in PROFILE_ORDER for r in runs if (r.experiment, r.profile) == (name, p)]
+        title = experiments.EXPERIMENTS[name].title
+        if not own:
+            lines.append(f"| {title} | {told['accuracy']:.4f} | not published yet | | | |")
+            continue
+        low, high = evaluation.wilson(own[0].correct, own[0].total)
+        lines.append(
+            f"| {title} | {told['accuracy']:.4f} | **{own[0].accuracy:.4f}** | {low:.4f} to {high:.4f} "
+            f"| {own[0].correct:,} of {own[0].total:,} | {own[0].profile} |"
+        )
+    return "\n".join(lines)
+
+
+# --- copies for a class
+
+
+def student() -> Path:
+    """Write the notebooks without solutions and outputs into the folder ``student``, and return it."""
+    target = settings.project_dir() / "student"
+    for name in series.notebooks():
+        notebook = series.read_notebook(series.notebooks_dir() / f"{name}.ipynb")
+        series.write_notebook(without_solutions(notebook), target / f"{name}.ipynb")
+    return target
+
+
+def without_solutions(notebook) -> nbformat.NotebookNode:
+    """Drop the cells tagged ``solution``, and every output."""
+    notebook.cells = [cell for cell in notebook.cells if not series.tagged(cell, "solution")]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.execution_count, cell.outputs = None, []
+    return notebook

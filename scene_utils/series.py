@@ -1,0 +1,397 @@
+"""The series: execute one notebook, or all that is out of date, and know where things lie."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import io
+import json
+import os
+import re
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from scene_utils import settings
+from scene_utils.settings import SceneError
+
+REPORT = "10_report"
+
+# A notebook is executed again when one that it builds on was. The report builds on all of them.
+DEPENDS = {
+    "03_custom_lenet": ["02_lenet"],
+    "06_resnet18_mixup": ["05_resnet_depth"],
+    "07_resnet18_transfer": ["05_resnet_depth"],
+    "08_ensemble": ["06_resnet18_mixup", "07_resnet18_transfer"],
+    "09_questions": ["08_ensemble"],
+    "A1_beyond": ["08_ensemble"],
+}
+
+CELL_TIMEOUT = {"sample": 600, "short": 12 * 3600, "full": 24 * 3600}  # seconds for one cell
+
+KERNEL = "python3"
+FRAME = ("__main__", "series", "pages", "publish")  # modules that no notebook imports
+PLAN = "plan.json"
+
+
+def notebooks_dir() -> Path:
+    """Folder of the committed notebooks."""
+    return settings.project_dir() / "notebooks"
+
+
+def notebooks() -> list[str]:
+    """Names of the notebooks in reading order; the report comes last."""
+    names = sorted(path.stem for path in notebooks_dir().glob("*.ipynb"))
+    return sorted(names, key=lambda name: name == REPORT)
+
+
+def depends(name: str) -> list[str]:
+    """Names of the notebooks that ``name`` builds on."""
+    names = notebooks()
+    wanted = set(names) - {REPORT} if name == REPORT else DEPENDS.get(name, [])
+    return [other for other in names if other in wanted]
+
+
+def folder(profile: str, seed: int) -> Path:
+    """Folder of the executed notebooks and the report of a profile and seed."""
+    return settings.runs_dir() / (profile if seed == 0 else f"{profile}-s{seed}")
+
+
+def executed(profile: str, seed: int, name: str) -> Path:
+    """Path of an executed notebook."""
+    return folder(profile, seed) / "notebooks" / f"{name}.ipynb"
+
+
+def read_notebook(path: Path):
+    """Read a notebook (format 4).
+
+    Raises:
+        SceneError: for a file that is none.
+    """
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError) as error:  # nbformat's own errors are ValueErrors
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise SceneError(f"{path} is no notebook that can be read ({reason})") from error
+
+
+def tagged(cell, tag: str) -> bool:
+    """Whether a cell carries a tag."""
+    return tag in cell.metadata.get("tags", [])
+
+
+def write_notebook(notebook, path: Path) -> Path:
+    """Write a notebook atomically."""
+    import nbformat
+
+    return settings.atomic_write(path, nbformat.writes(notebook) + "\n")
+
+
+def parameters(notebook: Path) -> dict[str, str]:
+    """Names and default values (as source) of a notebook's parameters.
+
+    Raises:
+        SceneError: where there is no cell tagged ``parameters``.
+    """
+    from papermill import inspect_notebook
+
+    content = read_notebook(notebook)
+    if not any(tagged(cell, "parameters") for cell in content.cells):
+        raise SceneError(f"{notebook.name} has no cell tagged 'parameters'; tag the cell that sets them")
+    return {name: found["default"] for name, found in inspect_notebook(_braces(notebook)).items()}
+
+
+def _braces(path: Path) -> str:
+    """Papermill fills in ``{...}`` in paths; ours are meant as they are."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def execute(notebook: Path, output: Path, values: dict[str, object], timeout: int | None = None) -> Path:
+    """Execute a notebook with papermill; ``output`` appears only when every cell has run.
+
+    A notebook that fails is kept with its traceback as ``<name>.failed.ipynb`` beside ``output``.
+
+    Args:
+        values: parameters; each must be set in the notebook's cell tagged ``parameters``.
+        timeout: seconds that one cell may take (default: that of the profile).
+
+    Raises:
+        SceneError: for an unknown parameter or profile, and for a notebook that fails.
+    """
+    import papermill
+
+    notebook, output = Path(notebook).absolute(), Path(output).absolute()
+    known = parameters(notebook)
+    for name in values:
+        if name not in known:
+            raise SceneError(f"{notebook.name} has no parameter {name!r}; known: {', '.join(known)}")
+    profile = settings.profile(values.get("profile"))
+    running = output.with_suffix(".running.ipynb")
+    failed = output.with_suffix(".failed.ipynb")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with _turn(output), _private_jupyter():
+        try:
+            papermill.execute_notebook(
+                _braces(notebook),
+                _braces(running),
+                values,
+                kernel_name=KERNEL,
+                cwd=notebook.parent,
+                execution_timeout=timeout or CELL_TIMEOUT[profile],
+                progress_bar={"desc": output.stem, "leave": False, "disable": not sys.stderr.isatty()},
+                stdout_file=_Progress(),
+            )
+        except BaseException as error:
+            if running.exists():
+                os.replace(running, failed)
+            if not isinstance(error, Exception):
+                raise
+            raise SceneError(f"{notebook.name} failed: {_reason(error)}; its traceback: {failed}") from error
+        failed.unlink(missing_ok=True)
+        os.replace(running, output)
+    return output
+
+
+def _reason(error: Exception) -> str:
+    """One line for what stopped a notebook."""
+    if hasattr(error, "ename"):
+        lines = str(error.evalue).strip().splitlines() or [""]
+        text = lines[0] if error.ename == "SceneError" else f"{error.ename}: {lines[0]}"
+        return f"cell {error.exec_count}: {text}"
+    return {
+        "DeadKernelError": "its kernel was killed (by the system, where memory runs out); call again",
+        "CellTimeoutError": "a cell took longer than CELL_TIMEOUT in scene_utils/series.py allows",
+    }.get(type(error).__name__, f"{type(error).__name__}: {error}".splitlines()[0])
+
+
+@contextlib.contextmanager
+def _turn(output: Path) -> Iterator[None]:
+    """Wait where a notebook is still executed by what an interrupted run left behind."""
+    lock = FileLock(output.with_name(f".{output.name}.lock"))
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{output.stem}: still executed by an interrupted run; waiting for it to finish", flush=True)
+        held = lock.acquire()
+    with held:
+        yield
+
+
+@contextlib.contextmanager
+def _private_jupyter() -> Iterator[None]:
+    """Keep a user's IPython start-up files out, and do without a writable home folder."""
+    with tempfile.TemporaryDirectory() as place:
+        private = {"IPYTHONDIR": place, "JUPYTER_RUNTIME_DIR": place, "TQDM_DISABLE": "1"}
+        before = {name: os.environ.get(name) for name in private}
+        os.environ.update(private)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+class _Progress:
+    """Shows the newest line about an epoch among what a notebook prints, every half minute at most."""
+
+    def __init__(self, every: float = 30.0):
+        self.every, self.last = every, time.monotonic()
+
+    def write(self, text: str) -> None:
+        lines = re.findall(r"^.*\bepoch \d+/\d+.*$", text, flags=re.MULTILINE)
+        if lines and time.monotonic() - self.last >= self.every:
+            from tqdm import tqdm
+
+            self.last = time.monotonic()
+            tqdm.write(f"    {lines[-1]}")
+            sys.stdout.flush()
+
+    def flush(self) -> None:
+        pass
+
+
+# --- the graph
+
+
+@contextlib.contextmanager
+def hold(place: Path) -> Iterator[None]:
+    """Hold a folder; the system gives the lock back when this process ends, however it ends.
+
+    Raises:
+        SceneError: where another process holds it, naming that process.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    owner = place / ".owner"
+    try:
+        held = FileLock(place / ".lock").acquire(timeout=0)
+    except Timeout:
+        who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
+        raise SceneError(f"{place} is in use by {who}; wait for it, or stop it, then call again") from None
+    with held:
+        now = datetime.datetime.now().strftime("%H:%M")
+        settings.atomic_write(owner, f"process {os.getpid()} on {socket.gethostname()} (since {now})")
+        yield
+
+
+def run(profile: str | None = None, seed: int = 0) -> Path:
+    """Execute what is out of date in the series, and return the path of the report.
+
+    ``RETRAIN=1`` in the environment executes, and trains, everything again.
+
+    Raises:
+        SceneError: where another process holds the folder, and where a notebook fails.
+    """
+    settings.check_environment()
+    profile = settings.profile(profile)
+    place = folder(profile, seed)
+    plan = place / PLAN
+    with hold(place):
+        todo, total = _out_of_date(profile, seed)
+        count = len(todo) or "none"
+        print(f"profile {profile}, seed {seed}: {count} of {total} notebooks to execute", flush=True)
+        settings.atomic_write(plan, json.dumps(todo))
+        try:
+            code = _snakemake(profile, seed, "--quiet", "all")
+        finally:
+            plan.unlink()
+        if code != 0:
+            raise SceneError("the series has stopped; mend what is named above, then call again to go on")
+    return place / ("report.html" if REPORT in notebooks() else "notebooks")
+
+
+def _snakemake(profile: str, seed: int, *options: str) -> int:
+    """Call Snakemake in this process, so that its life is the life of the lock."""
+    from snakemake import cli
+
+    project = settings.project_dir()
+    retrain = os.environ.get("RETRAIN", "0") not in ("", "0")
+    arguments = ["--snakefile", project / "Snakefile", "--config", f"profile={profile}", f"seed={seed}"]
+    arguments += ["--cores", "all", "--resources", "gpu=1", "--nolock", "--rerun-incomplete"]
+    # Not "input": a record more or less is no reason, a newer one is.
+    arguments += ["--rerun-triggers", "code", "mtime", "params"]
+    arguments += ["--runtime-source-cache-path", folder(profile, seed) / ".snakemake" / "source"]
+    arguments += ["--forceall"] if retrain else []
+    with contextlib.chdir(project):
+        try:
+            cli.main([str(argument) for argument in [*arguments, *options]])
+        except SystemExit as end:
+            return end.code or 0
+    return 0
+
+
+def _out_of_date(profile: str, seed: int) -> tuple[list[str], int]:
+    """Names of the notebooks that Snakemake will execute, and the number of all."""
+    table = io.StringIO()
+    with contextlib.redirect_stdout(table):
+        code = _snakemake(profile, seed, "--summary", "--quiet", "all")
+    if code != 0:
+        raise SceneError(f"the graph of the series cannot be built: {table.getvalue().strip()}")
+    rows = [line.split("\t") for line in table.getvalue().splitlines()]
+    rows = [row for row in rows if len(row) > 2 and row[2] == "execute"]
+    return [Path(row[0]).stem for row in rows if row[-1] == "update pending"], len(rows)
+
+
+def sources() -> list[Path]:
+    """Files that every executed notebook depends on: the modules that notebooks import, and the facts."""
+    package = settings.project_dir() / "scene_utils"
+    modules = [path for path in package.glob("*.py") if path.stem not in FRAME]
+    return sorted([*modules, *package.glob("facts/*.json")])
+
+
+def page_sources() -> list[Path]:
+    """Files that the report's pages depend on, beside the executed notebook."""
+    package = settings.project_dir() / "scene_utils"
+    return sorted([package / "pages.py", *(package / "templates").rglob("*.*")])
+
+
+def record_files(profile: str) -> list[Path]:
+    """Records of a profile, published ones included."""
+    places = (settings.runs_dir() / "results", settings.published_dir())
+    return [path for place in places for path in sorted(place.glob(f"*.{profile}.s*.json"))]
+
+
+def report_languages() -> list[str]:
+    """Suffixes of the report's languages: none for English, ``.ko`` where it has a parameter ``language``."""
+    cells = json.loads((notebooks_dir() / f"{REPORT}.ipynb").read_text(encoding="utf-8"))["cells"]
+    chosen = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    source = "\n".join("".join(cell["source"]) for cell in chosen)
+    return ["", ".ko"] if re.search(r"^language\b", source, flags=re.MULTILINE) else [""]
+
+
+def data_state() -> str:
+    """What decides, beside the sources, whether an executed notebook is still good: own images, weights."""
+    own = os.environ.get("SCENE_DATA_DIR")
+    parts = [os.environ.get("SCENE_WEIGHTS", ""), own or ""]
+    if own:
+        folders = [Path(own), *Path(own).glob("*/"), *Path(own).glob("*/*/")]
+        parts.append(str(max((f.stat().st_mtime_ns for f in folders if f.exists()), default=0)))
+    return " ".join(parts)
+
+
+def execute_job(name: str, output: Path, profile: str, seed: int) -> None:
+    """Execute one notebook of the graph, saying which of how many it is and how long the rest may take.
+
+    Args:
+        name: a notebook's name, with ``.<language>`` where it is executed in another language than English.
+    """
+    stem, _, language = name.partition(".")
+    values = {"profile": profile, "seed": seed} | ({"language": language} if language else {})
+    position = _position(output)
+    print(f"{position}{name} …", flush=True)
+    start = time.monotonic()
+    try:
+        execute(notebooks_dir() / f"{stem}.ipynb", output, values)
+    except SceneError as error:
+        print(f"{position}{error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    print(f"{position}{name}: {duration(time.monotonic() - start)}{_left(output)}", flush=True)
+
+
+def _plan(output: Path) -> tuple[list[Path], list[Path]]:
+    """Outputs that the running command makes: those it has made, those still to come."""
+    plan = output.parent.parent / PLAN
+    if not plan.exists():  # Snakemake was called directly
+        return [], []
+    outputs = [output.with_name(f"{name}.ipynb") for name in json.loads(plan.read_text(encoding="utf-8"))]
+    since = plan.stat().st_mtime
+    done = [path for path in outputs if path.exists() and path.stat().st_mtime >= since]
+    return done, [path for path in outputs if path not in done]
+
+
+def _position(output: Path) -> str:
+    done, left = _plan(output)
+    return f"[{len(done) + 1} of {len(done) + len(left)}] " if output in left else ""
+
+
+def _left(output: Path) -> str:
+    """Time left: what each notebook took the last time, else what those of this run took on average."""
+    done, left = _plan(output)
+    took = [_took(path) for path in done]
+    known = [seconds for seconds in took if seconds is not None]
+    if not left or not known:
+        return ""
+    usual = sum(known) / len(known)
+    last = [_took(path) for path in left]
+    return f", about {duration(sum(usual if s is None else s for s in last))} left"
+
+
+def _took(path: Path) -> float | None:
+    """Seconds that an executed notebook took."""
+    if not path.exists():
+        return None
+    return json.loads(path.read_text(encoding="utf-8"))["metadata"].get("papermill", {}).get("duration")
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: ``12 s``, ``3 min``, ``2 h 5 min``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
