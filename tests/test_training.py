@@ -1,0 +1,284 @@
+"""The engine: batches, schedules, targets, resume, divergence, precision, several processes."""
+
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torchvision.transforms import v2
+
+from scene_utils import batches, data, training
+from scene_utils.models import LeNet
+from scene_utils.recipe import Recipe, learning_rates, make_optimizer
+from scene_utils.settings import SceneError
+
+QUICK = Recipe(epochs=2, batch_size=64, learning_rate=0.01, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def sets():
+    return data.holdout_split(data.load_sample().train)
+
+
+def small_net(seed=0):
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(3, 8, 5, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Dropout(0.2), nn.Linear(128, 6))
+
+
+def same(first, second):
+    return all(torch.equal(a, b) for a, b in zip(first.values(), second.values(), strict=True))
+
+
+def test_values_are_refused_by_name_with_the_allowed_range():
+    with pytest.raises(SceneError, match=r"learning_rate -1 .* allowed: 1e-09 to 1000000.0"):
+        Recipe(learning_rate=-1)
+    with pytest.raises(SceneError, match="schedule 'linear' is unknown; known: constant, multistep"):
+        Recipe(schedule="linear")
+    with pytest.raises(SceneError, match="epochs nan"):
+        Recipe(epochs=math.nan)
+
+
+def test_normalised_is_what_torchvision_does(sets):
+    images = sets[1].images
+    pipeline = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(data.MEAN, data.STD)])
+    batch = batches.normalised(batches.to_device(images, "cpu"), 64)
+    torch.testing.assert_close(batch, pipeline(images), rtol=1e-5, atol=1e-5)
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    assert batches.normalised(batches.to_device(images, "cpu"), 128).shape[2:] == (128, 128)
+
+
+def test_augmentation_is_a_crop_of_the_reflected_image_or_of_its_mirror(sets):
+    images = sets[1].images[:8]
+    padded = F.pad(images.float(), (4, 4, 4, 4), mode="reflect").byte()
+    cut = batches.augmented(
+        batches.to_device(images, "cpu"), torch.arange(8), "flip+crop", np.random.default_rng(1)
+    )
+    seen = set()
+    for image, wide in zip(cut.permute(0, 3, 1, 2), padded, strict=True):
+        found = [
+            (y, x, flipped)
+            for y in range(9)
+            for x in range(9)
+            for flipped in (False, True)
+            if torch.equal(image.flip(2) if flipped else image, wide[:, y : y + 64, x : x + 64])
+        ]
+        assert found
+        seen.add(found[0])
+    assert len(seen) > 4
+
+
+def test_every_image_is_seen_once_an_epoch_and_the_order_depends_on_seed_and_epoch_alone():
+    recipe = QUICK.replace(batch_size=64)
+    order = [batches.epoch_batches(129, recipe, epoch) for epoch in (1, 2, 1)]
+    assert sorted(np.concatenate(order[0])) == list(range(129))
+    assert [len(batch) for batch in order[0]] == [43, 43, 43]  # no batch of a single image
+    assert not np.array_equal(np.concatenate(order[0]), np.concatenate(order[1]))
+    assert np.array_equal(np.concatenate(order[0]), np.concatenate(order[2]))
+    limited = batches.epoch_batches(1000, recipe.replace(images=100), 3)
+    assert len(np.unique(np.concatenate(limited))) == 100
+
+
+def test_mixup_targets_are_those_of_torchvision():
+    images, labels = torch.rand(8, 3, 4, 4), torch.arange(8) % 6
+    torch.manual_seed(3)
+    theirs = v2.MixUp(alpha=0.4, num_classes=6)(images, labels)
+    torch.manual_seed(3)
+    share = float(torch._sample_dirichlet(torch.tensor([0.4, 0.4]))[0])
+    ours = batches.mixed(images, F.one_hot(labels, 6).float(), share)
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_mixup_strength_decides_the_shares():
+    pixels = torch.zeros(400, 8, 8, 3, dtype=torch.uint8)
+    targets = F.one_hot(torch.arange(400) % 6, 6).float()
+    recipe = QUICK.replace(mixup=1.0, batch_size=4)
+    tops = [t.amax(1) for _, _, t in batches.train_batches(pixels, targets, recipe, 1)]
+    assert all(
+        torch.allclose(t.sum(1), torch.ones(len(t)))
+        for _, _, t in batches.train_batches(pixels, targets, recipe, 1)
+    )
+    assert torch.cat(tops).min() < 0.7
+
+
+@pytest.mark.parametrize("schedule", ["constant", "multistep", "cosine", "one-cycle"])
+def test_learning_rates_follow_their_formula(schedule):
+    recipe = QUICK.replace(epochs=20, learning_rate=0.1, schedule=schedule, milestones=(5, 10), gamma=0.5)
+    rates = learning_rates(recipe, steps=3)
+    expected = {
+        "constant": lambda epoch: 0.1,
+        "multistep": lambda epoch: 0.1 * 0.5 ** ((epoch > 5) + (epoch > 10)),
+        "cosine": lambda epoch: 0.05 * (1 + math.cos(math.pi * (epoch - 1) / 20)),
+    }.get(schedule)
+    if expected:
+        assert rates == pytest.approx([expected(epoch) for epoch in range(1, 21)])
+    else:
+        assert max(rates) == pytest.approx(0.1, rel=0.05) and rates[0] < 0.01 and rates[-1] < 0.01
+
+
+def test_weight_decay_spares_norms_and_biases():
+    decayed, spared = make_optimizer(small_net(), QUICK.replace(weight_decay=0.1)).param_groups
+    assert decayed["weight_decay"] == 0.1 and all(p.ndim > 1 for p in decayed["params"])
+    assert spared["weight_decay"] == 0.0 and all(p.ndim == 1 for p in spared["params"])
+
+
+def test_distillation_is_cross_entropy_against_the_teachers_softened_answers():
+    logits, teacher = torch.randn(5, 6), torch.randn(5, 6)
+    recipe = QUICK.replace(distillation=1.0, temperature=2.0)
+    loss = training.loss_function(logits, torch.zeros(5, 6), recipe, (teacher / 2).softmax(1))
+    expected = -((teacher / 2).softmax(1) * (logits / 2).log_softmax(1)).sum() * 4
+    torch.testing.assert_close(loss, expected)
+
+
+def test_a_teacher_is_needed_where_the_recipe_distils(sets):
+    with pytest.raises(SceneError, match="needs a teacher's logits for"):
+        training.fit(small_net(), *sets, QUICK.replace(distillation=0.5))
+
+
+def test_the_same_seed_gives_the_same_numbers(sets):
+    nets = [small_net(), small_net()]
+    first, second = (training.fit(net, *sets, QUICK.replace(mixup=0.2)) for net in nets)
+    assert same(nets[0].state_dict(), nets[1].state_dict())
+    assert [row["loss"] for row in first.epochs] == [row["loss"] for row in second.epochs]
+
+
+RESUME = {
+    "one-cycle, EMA, Mixup": {"ema": 0.9, "mixup": 0.4, "schedule": "one-cycle"},
+    "AdamW, cosine": {"optimizer": "adamw", "schedule": "cosine", "learning_rate": 1e-3},
+    "multistep, crop": {"schedule": "multistep", "milestones": (1, 2), "augmentation": "flip+crop"},
+}
+
+
+@pytest.mark.parametrize("name", RESUME)
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, sets, tmp_path, monkeypatch, capsys):
+    recipe = QUICK.replace(epochs=3, **RESUME[name])
+    whole = small_net()
+    history = training.fit(whole, *sets, recipe)
+
+    report_epoch = training.report_epoch
+
+    def stop_after_first(bar, name, history, recipe):
+        report_epoch(bar, name, history, recipe)
+        if len(history.epochs) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "report_epoch", stop_after_first)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(small_net(), *sets, recipe, tmp_path / "run.pt")
+    assert "stopped after 1 of 3 epochs; run the same again to go on" in capsys.readouterr().out
+    monkeypatch.setattr(training, "report_epoch", report_epoch)
+
+    resumed = small_net(seed=5)  # whatever it starts from, the checkpoint decides
+    again = training.fit(resumed, *sets, recipe, tmp_path / "run.pt")
+    assert same(whole.state_dict(), resumed.state_dict())
+    drop = ("seconds",)
+    rows = [[{k: v for k, v in row.items() if k not in drop} for row in h.epochs] for h in (history, again)]
+    assert rows[0] == rows[1]
+
+
+def test_a_changed_recipe_never_resumes_an_old_checkpoint(sets, tmp_path, capsys):
+    training.fit(small_net(), *sets, QUICK, tmp_path / "run.pt")
+    training.fit(fresh := small_net(), *sets, QUICK.replace(learning_rate=0.02), tmp_path / "run.pt")
+    assert "made by another recipe, starting over" in capsys.readouterr().out
+    training.fit(expected := small_net(), *sets, QUICK.replace(learning_rate=0.02))
+    assert same(fresh.state_dict(), expected.state_dict())
+
+
+def test_a_checkpoint_never_executes_code(sets, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    torch.save({"model": Evil()}, tmp_path / "run.pt")
+    with pytest.raises(SceneError, match="run.pt cannot be read .* delete it to start over"):
+        training.fit(small_net(), *sets, QUICK, tmp_path / "run.pt")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_its_history(sets, tmp_path):
+    recipe = QUICK.replace(learning_rate=1e6, schedule="constant", epochs=5)
+    history = training.fit(small_net(), *sets, recipe, tmp_path / "run.pt")
+    assert history.status == "diverged" and history.diverged_step >= 1
+    assert 1 <= len(history.epochs) < 5
+    again = training.fit(small_net(), *sets, recipe, tmp_path / "run.pt")
+    assert again.diverged_step == history.diverged_step  # it is not tried again
+
+
+def test_the_averaged_weights_are_those_that_are_evaluated(sets):
+    net = small_net()
+    history = training.fit(net, *sets, QUICK.replace(ema=0.9))
+    logits = training.predict(net, sets[1], QUICK)
+    torch.testing.assert_close(logits, history.holdout_logits[-1])
+
+
+def test_frozen_features_stay_as_they_are(sets):
+    net = small_net()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    training.fit(net, *sets, QUICK.replace(trainable="last", epochs=1))
+    changed = {name for name, value in net.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"6.weight", "6.bias"}
+
+
+def test_mirror_averaging_does_not_care_which_way_an_image_points(sets):
+    net, holdout = small_net(), sets[1]
+    mirrored = data.Split(holdout.images.flip(3), holdout.labels, holdout.classes, holdout.names)
+    first, second = (training.predict(net, split, QUICK, mirror=True) for split in (holdout, mirrored))
+    torch.testing.assert_close(first, second)
+    assert not torch.allclose(first, training.predict(net, holdout, QUICK))
+
+
+def test_bfloat16_is_recorded_and_learns(sets):
+    history = training.fit(small_net(), *sets, QUICK.replace(precision="bfloat16"))
+    assert (history.status, history.precision) == ("finished", "bfloat16")
+
+
+def test_two_sizes_of_set_that_are_hard(sets):
+    train, holdout = sets
+    few = train.select(range(0, len(train), 60))
+    history = training.fit(small_net(), few, holdout.select([0]), QUICK.replace(batch_size=len(few) - 1))
+    assert history.status == "finished"  # a last batch of one would break the norm
+    with pytest.raises(SceneError, match="too few; add images"):
+        training.fit(small_net(), train.select([0]), holdout, QUICK)
+
+
+TWO = """
+import torch
+from scene_utils import data, training
+from scene_utils.models import LeNet
+from scene_utils.recipe import Recipe
+torch.manual_seed(0)
+train, holdout = data.holdout_split(data.load_sample().train)
+recipe = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32", augmentation="flip+crop", mixup=0.2)
+history = training.fit(LeNet(), train, holdout, recipe)
+print("LOSS", history.epochs[0]["loss"])
+"""
+
+
+def test_two_processes_give_the_loss_of_one(sets, tmp_path):
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node",
+        "2",
+        str(script),
+    ]
+    env = os.environ | {"SCENE_DEVICE": "cpu", "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    losses = {float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("LOSS")}
+    torch.manual_seed(0)
+    recipe = Recipe(
+        epochs=1, batch_size=64, learning_rate=0.01, precision="float32", augmentation="flip+crop", mixup=0.2
+    )
+    alone = training.fit(LeNet(), *sets, recipe).epochs[0]["loss"]
+    assert len(losses) == 1 and losses.pop() == pytest.approx(alone, abs=1e-4)
