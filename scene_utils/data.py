@@ -585,8 +585,8 @@ class Audit:
                 " unsure between the same classes, and none to be right everywhere."
             )
         lines += [
-            f"Ceiling: {_count(self.unavoidable, 'test image')} must be wrong in any model, because the test"
-            " set holds the same pixels with another label. Duplicates alone leave a ceiling of"
+            "Ceiling: test images that no model can get right, because the test set holds the same pixels"
+            f" with another label: {self.unavoidable}. Duplicates alone leave a ceiling of"
             f" {1 - self.unavoidable / self.test_size:.2%}.",
             f"A model that knew its training set by heart would get {_count(other_label, 'test image')}"
             " wrong, whose pixels stand there with another label.",

@@ -112,7 +112,7 @@ def render(figure: mpl_figure.Figure, format: str = "png") -> bytes:
         "jpeg": None,
     }
     buffer = io.BytesIO()
-    options = {"pil_kwargs": {"quality": 88}} if format == "jpeg" else {}
+    options = {"pil_kwargs": {"quality": 80}} if format == "jpeg" else {}
     figure.savefig(buffer, format=format, metadata=metadata[format], **options)
     return buffer.getvalue()
 
@@ -444,9 +444,7 @@ def seeds(values: Mapping[str, Sequence[float]], label: str = "accuracy") -> Fig
     axis.set_ylim(len(values) - 0.5, -0.5)
     axis.set_xlabel(label)
     _percent(axis.xaxis, 1)
-    figure.alt = (
-        f"{label} per seed: " + ", ".join(f"{name} {np.mean(v):.1%}" for name, v in values.items()) + "."
-    )
+    figure.alt = f"Mean of {label} over seeds: " + _told({name: np.mean(v) for name, v in values.items()})
     return figure
 
 
@@ -461,11 +459,7 @@ def bars(values: Mapping[str, float], label: str, percent: bool = False) -> Figu
     axis.set_xlabel(label)
     if percent:
         _percent(axis.xaxis)
-    figure.alt = (
-        f"{label}: "
-        + ", ".join(f"{n} {v:.1%}" if percent else f"{n} {v:.3g}" for n, v in values.items())
-        + "."
-    )
+    figure.alt = f"{label}: " + _told(values, ".1%" if percent else ".3g")
     return figure
 
 
@@ -564,7 +558,7 @@ def per_class_bars(table: pd.DataFrame, reported: Sequence[float] | None = None)
     figure.alt = "Accuracy per class: " + ", ".join(
         f"{name} {recall:.1%}" + (f" (report {reported[i]:.1%})" if reported is not None else "")
         for i, (name, recall) in enumerate(zip(table["class"], table["recall"], strict=True))
-    )
+    ) + "."
     return figure
 
 
@@ -593,8 +587,9 @@ def reliability_diagram(tables: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Fi
     for axis in (above.xaxis, above.yaxis, below.yaxis):
         _percent(axis)
     above.legend()
-    gaps = [f"{name + ' ' if name else ''}{_gap(table):.3f}" for name, table in named.items()]
-    figure.alt = f"Reliability diagram. Mean gap between confidence and accuracy: {', '.join(gaps)}."
+    figure.alt = "Reliability diagram. Mean gap between confidence and accuracy: " + _told(
+        {name: _gap(table) for name, table in named.items()}, ".3f"
+    )
     return figure
 
 
