@@ -555,10 +555,14 @@ def per_class_bars(table: pd.DataFrame, reported: Sequence[float] | None = None)
     axis.grid(axis="x", visible=False)
     axis.set(ylabel="accuracy", ylim=(0, 1.02))
     _percent(axis.yaxis)
-    figure.alt = "Accuracy per class: " + ", ".join(
-        f"{name} {recall:.1%}" + (f" (report {reported[i]:.1%})" if reported is not None else "")
-        for i, (name, recall) in enumerate(zip(table["class"], table["recall"], strict=True))
-    ) + "."
+    figure.alt = (
+        "Accuracy per class: "
+        + ", ".join(
+            f"{name} {recall:.1%}" + (f" (report {reported[i]:.1%})" if reported is not None else "")
+            for i, (name, recall) in enumerate(zip(table["class"], table["recall"], strict=True))
+        )
+        + "."
+    )
     return figure
 
 

@@ -1,0 +1,255 @@
+"""Statistics against published examples, scikit-learn, scipy and torchmetrics."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.metrics import recall_score
+from statsmodels.stats.contingency_tables import mcnemar
+
+from scene_utils import evaluation as ev
+from scene_utils.settings import SceneError, project_dir
+
+FACTS = json.loads((project_dir() / "scene_utils" / "facts" / "report.json").read_text(encoding="utf-8"))
+
+
+def simulated(seed=0, n=600, classes=4, skill=1.5):
+    rng = np.random.default_rng(seed)
+    labels = np.random.default_rng(99).integers(0, classes, n)
+    logits = rng.normal(size=(n, classes)).astype(np.float32)
+    logits[np.arange(n), labels] += skill
+    return logits, labels
+
+
+@pytest.mark.parametrize(
+    ("correct", "total", "expected"),
+    # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3
+    [
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+    ],
+)
+def test_wilson_interval_is_the_published_one(correct, total, expected):
+    assert ev.wilson(correct, total) == pytest.approx(expected, abs=5e-5)
+
+
+def test_interval_of_nothing_is_refused():
+    with pytest.raises(SceneError, match="0 correct of 0"):
+        ev.wilson(0, 0)
+
+
+def test_contains_includes_the_ends():
+    assert ev.contains((0.1, 0.2), 0.2)
+    assert not ev.contains((0.1, 0.2), 0.201)
+
+
+def test_confusion_has_the_truth_in_rows():
+    # the example of scikit-learn's confusion_matrix
+    matrix = ev.confusion([2, 0, 2, 2, 0, 1], [0, 0, 2, 2, 0, 2], ["a", "b", "c"])
+    assert matrix.tolist() == [[2, 0, 0], [0, 0, 1], [1, 0, 2]]
+
+
+def test_confusion_keeps_classes_that_do_not_occur_and_takes_logits():
+    logits = torch.eye(4)[[0, 1, 1]]
+    matrix = ev.confusion(torch.tensor([0, 1, 0]), logits, 4)
+    assert matrix.shape == (4, 4)
+    assert matrix[0].tolist() == [1, 1, 0, 0]
+
+
+def test_per_class_recall_agrees_with_scikit_learn():
+    logits, labels = simulated()
+    table = ev.per_class(labels, logits, list("abcd"))
+    assert table["recall"].to_numpy() == pytest.approx(recall_score(labels, logits.argmax(1), average=None))
+    row = table.iloc[1]
+    assert (row["low"], row["high"]) == ev.wilson(int(row["correct"]), int(row["total"]))
+
+
+def test_per_class_of_a_class_without_images_is_unknown():
+    table = ev.per_class([0, 0, 2], [0, 1, 2], ["a", "b", "c"])
+    assert table["total"].tolist() == [2, 0, 1]
+    assert np.isnan(table.loc[1, ["recall", "low", "high"]].astype(float)).all()
+
+
+def test_confused_pairs_count_both_directions():
+    pairs = ev.confused_pairs([[5, 1, 3], [0, 5, 0], [4, 2, 5]], ["a", "b", "c"])
+    assert pairs.iloc[0].tolist() == ["a", "c", 7, 3, 4]
+    assert pairs["images"].sum() == 10
+
+
+def test_most_confident_errors_are_sorted_and_wrong():
+    logits, labels = simulated()
+    errors = ev.most_confident_errors(logits, labels, 5)
+    assert len(errors) == 5
+    assert (errors["label"] != errors["prediction"]).all()
+    assert errors["probability"].is_monotonic_decreasing
+    wrong = torch.as_tensor(logits).softmax(1).max(1).values[logits.argmax(1) != labels]
+    assert errors["probability"].iloc[0] == pytest.approx(wrong.max().item())
+    perfect = np.eye(4)[labels] * 9
+    assert ev.most_confident_errors(perfect, labels).empty
+
+
+def test_calibration_error_is_that_of_torchmetrics_documentation():
+    probabilities = [[0.25, 0.20, 0.55], [0.55, 0.05, 0.40], [0.10, 0.30, 0.60], [0.90, 0.05, 0.05]]
+    assert ev.calibration_error(np.log(probabilities), [0, 1, 2, 0], bins=3) == pytest.approx(0.2)
+
+
+def test_reliability_table_gives_the_calibration_error():
+    logits, labels = simulated(skill=2)
+    table = ev.reliability(logits * 3, labels)
+    assert table["count"].sum() == len(labels)
+    gaps = (table["confidence"] - table["accuracy"]).abs() * table["count"] / len(labels)
+    assert gaps.sum() == pytest.approx(ev.calibration_error(logits * 3, labels), abs=1e-6)
+    filled = table[table["count"] > 0]
+    assert ((filled["low"] < filled["confidence"]) & (filled["confidence"] <= filled["high"])).all()
+
+
+def test_calibration_of_an_overconfident_model_is_told_apart():
+    logits, labels = simulated(n=1500)
+    low, high = ev.compare_calibration(logits, logits * 5, labels)
+    difference = ev.calibration_error(logits * 5, labels) - ev.calibration_error(logits, labels)
+    assert 0 < low < difference < high
+    assert ev.compare_calibration(logits, logits, labels) == (0, 0)
+
+
+def test_mcnemar_is_the_textbook_example():
+    # Fagerland, Lydersen and Laake, 2013: 1 and 7 discordant pairs of 21 patients, exact p = 0.070
+    comparison = ev.compare_counts(7, 1, 21)
+    assert comparison.p_value == pytest.approx(0.0703, abs=5e-5)
+    assert comparison.p_value == mcnemar([[1, 1], [7, 12]], exact=True).pvalue
+
+
+def test_compare_counts_images_and_rests_on_the_seed():
+    labels = np.array([0, 0, 1, 1, 2])
+    first, second = np.array([0, 1, 1, 0, 0]), np.array([0, 0, 0, 0, 2])
+    comparison = ev.compare(first, second, labels)
+    assert (comparison.fixes, comparison.breaks, comparison.total) == (2, 1, 5)
+    assert comparison.difference == pytest.approx(0.2)
+    assert comparison == ev.compare(torch.eye(3)[first], torch.eye(3)[second], torch.tensor(labels))
+
+
+def test_bootstrap_over_counts_is_the_bootstrap_over_images():
+    change = np.repeat([1, -1, 0], [107, 19, 3281])
+    rng = np.random.default_rng(3)
+    means = [rng.choice(change, change.size).mean() for _ in range(3000)]
+    expected = np.quantile(means, [0.025, 0.975])
+    assert ev.compare_counts(107, 19, 3407).interval == pytest.approx(tuple(expected), abs=4e-4)
+
+
+@pytest.mark.parametrize(
+    ("fixes", "breaks", "expected"),
+    [(107, 19, "higher"), (19, 107, "lower"), (20, 19, "same"), (0, 0, "same")],
+)
+def test_the_interval_picks_the_verdict(fixes, breaks, expected):
+    assert ev.compare_counts(fixes, breaks, 3407).verdict == expected
+
+
+def test_models_on_different_images_are_refused():
+    with pytest.raises(SceneError, match="same images"):
+        ev.compare([0, 1], [0, 1, 1], [0, 1])
+
+
+def test_class_changes_add_up_to_the_comparison():
+    (first, labels), (second, _) = simulated(1), simulated(2, skill=2.5)
+    changes, comparison = (
+        ev.class_changes(first, second, labels, list("abcd")),
+        ev.compare(first, second, labels),
+    )
+    assert changes["gained"].sum() == comparison.fixes
+    assert changes["lost"].sum() == comparison.breaks
+    assert (changes["net"] == changes["gained"] - changes["lost"]).all()
+
+
+def test_seeds_are_compared_by_welch():
+    first, second = [0.81, 0.82, 0.805], [0.84, 0.87, 0.845]
+    comparison = ev.compare_seeds(first, second)
+    expected = stats.ttest_ind(second, first, equal_var=False).confidence_interval(0.95)
+    assert (comparison.low, comparison.high) == pytest.approx((expected.low, expected.high))
+    assert comparison.first_spread == pytest.approx(np.std(first, ddof=1))
+    with pytest.raises(SceneError, match="at least two"):
+        ev.compare_seeds([0.8], second)
+
+
+def test_the_facts_of_the_report_agree_with_themselves():
+    assert len(FACTS["results"]) == 7
+    assert all(ev.facts_agree(FACTS).values())
+    for model, result in FACTS["results"].items():
+        recalls = np.divide(ev.report_counts(FACTS, model), FACTS["dataset"]["val_counts"])
+        assert recalls == pytest.approx(result["per_class"], abs=5.001e-5)
+        assert (
+            round(ev.report_total(FACTS, model) / sum(FACTS["dataset"]["val_counts"]), 4)
+            == result["accuracy"]
+        )
+
+
+def test_facts_that_disagree_are_found():
+    wrong = json.loads(json.dumps(FACTS))
+    wrong["results"]["lenet"]["per_class"][0] = 0.7
+    assert not ev.facts_agree(wrong)["lenet"]
+
+
+def test_reported_differences_follow_from_the_reported_accuracies():
+    for row in FACTS["reported_differences"]:
+        after, before = (FACTS["results"][row[side]]["accuracy"] for side in ("to", "from"))
+        assert after - before == pytest.approx(row["difference"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("reported", "interval", "expected"),
+    [
+        (0.03, (0.01, 0.02), "confirmed"),
+        (-0.04, (-0.05, -0.01), "confirmed"),
+        (0.03, (-0.02, -0.01), "contradicted"),
+        (0.03, (-0.01, 0.02), "open"),
+    ],
+)
+def test_claims_survive_by_their_interval(reported, interval, expected):
+    assert ev.claim_verdict(reported, interval) == expected
+
+
+def test_average_is_that_of_probabilities_not_of_logits():
+    one, two = torch.tensor([[0.0, 4.0]]), torch.tensor([[1.0, 0.0]])
+    expected = (one.softmax(1) + two.softmax(1)) / 2
+    assert ev.average_probabilities([one, two]) == pytest.approx(expected.numpy(), abs=1e-6)
+    weighted = ev.average_probabilities([one, two], weights=[3, 1])
+    assert weighted == pytest.approx((0.75 * one.softmax(1) + 0.25 * two.softmax(1)).numpy(), abs=1e-6)
+
+
+def test_hard_vote_takes_the_majority_and_the_mean_where_votes_are_even():
+    a, b, c = np.eye(3)[[0, 0]] * 2, np.eye(3)[[1, 0]] * 2, np.eye(3)[[1, 2]] * 9
+    assert ev.hard_vote([a, b, c]).tolist() == [1, 0]
+    assert ev.hard_vote([a, c]).tolist() == [1, 2]
+
+
+def test_weights_prefer_the_better_member():
+    (bad, labels), (good, _) = simulated(1, skill=0), simulated(2, skill=3)
+    weights = ev.choose_weights([bad, good], labels)
+    assert sum(weights) == pytest.approx(1)
+    assert weights[1] >= 0.9
+    assert ev.choose_weights([good, bad, bad], labels)[0] >= 0.8
+
+
+def test_subsets_are_all_members_pairs_and_the_whole():
+    members = {name: simulated(seed)[0] for seed, name in enumerate("abc")}
+    labels = simulated()[1]
+    table = ev.subsets(members, labels)
+    assert table["members"].tolist() == ["a", "b", "c", "a + b", "a + c", "b + c", "a + b + c"]
+    assert table["correct"].iloc[0] == (members["a"].argmax(1) == labels).sum()
+    assert table["accuracy"].iloc[-1] > table["accuracy"].iloc[:3].max()
+
+
+def test_ensemble_analysis_counts_images():
+    labels = np.zeros(5, dtype=int)
+    members = [np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 0, 1]), np.array([0, 1, 1, 0, 1])]
+    analysis = ev.analyse_ensemble(members, np.array([0, 0, 1, 0, 1]), labels)
+    assert (analysis.total, analysis.disagree, analysis.none_right, analysis.all_right) == (5, 3, 1, 1)
+    assert (analysis.best, analysis.rescued, analysis.lost) == (0, 1, 1)
+    assert ev.analyse_ensemble(members, members[1], labels, best=1).rescued == 0
+
+
+def test_disagreement_is_symmetric():
+    table = ev.disagreement({"a": np.array([0, 1, 2]), "b": np.array([0, 2, 2])})
+    assert table.to_numpy().tolist() == [[0, 1], [1, 0]]
