@@ -893,6 +893,7 @@ def heatmaps(images: ArrayLike, maps: Mapping[str, ArrayLike], titles: Sequence[
             if row == 0 and len(titles):
                 axis.set_title(str(titles[column]), fontsize=8)
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6)
+    figure.photos = True
     figure.alt = f"Heat maps of {', '.join(maps)} over {count} images."
     return figure
 
