@@ -187,8 +187,8 @@ def resnet(
 class PlainBlock(BasicBlock):
     """A ResNet block of two convolutions without its shortcut."""
 
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample=None, *options) -> None:
-        super().__init__(inplanes, planes, stride, None, *options)
+    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample=None, *rest, **named) -> None:
+        super().__init__(inplanes, planes, stride, None, *rest, **named)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))
@@ -198,8 +198,8 @@ class PlainBlock(BasicBlock):
 class PlainBottleneck(Bottleneck):
     """A ResNet block of three convolutions without its shortcut."""
 
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample=None, *options) -> None:
-        super().__init__(inplanes, planes, stride, None, *options)
+    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample=None, *rest, **named) -> None:
+        super().__init__(inplanes, planes, stride, None, *rest, **named)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))
