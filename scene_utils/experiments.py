@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from torch import nn
 
-from scene_utils import data, evaluation, models, results, settings, training
+from scene_utils import data, evaluation, explain, models, results, settings, training
 from scene_utils.data import Dataset, Split
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
@@ -108,11 +108,12 @@ TITLES = {"lenet": "LeNet", "custom_lenet": "CustomLeNet", "alexnet": "AlexNet",
 OURS = Recipe(augmentation="flip+crop", label_smoothing=0.1)
 
 define("lenet", "LeNet", "lenet", models.LeNet,
-       OURS.replace(epochs=25, learning_rate=0.03), sample={"epochs": 4})  # fmt: skip
+       OURS.replace(epochs=30, learning_rate=0.01), sample={"epochs": 4})  # fmt: skip
 define("custom_lenet", "CustomLeNet", "custom_lenet", models.CustomLeNet,
        OURS.replace(epochs=12, learning_rate=0.01), sample={"images": 160})  # fmt: skip
 define("alexnet", "AlexNet", "alexnet", models.AlexNet,
-       OURS.replace(epochs=15, learning_rate=0.02), sample={"images": 96})  # fmt: skip
+       OURS.replace(epochs=15, learning_rate=0.02), sample={"images": 64},
+       extras=(explain.first_layer, explain.normalization, explain.occlusion))  # fmt: skip
 define(
     "resnet18",
     "ResNet18",
@@ -171,22 +172,23 @@ define("custom_lenet-relu", "CustomLeNet with ReLU after the convolutions", "cus
 # 04: without the dropout on the logits; with the original two fully connected layers of 4096.
 define("alexnet-no-logit-dropout", "AlexNet without dropout on the logits", "alexnet",
        lambda classes: models.AlexNet(classes, logit_dropout=False),
-       EXPERIMENTS["alexnet"].recipes["short"], sample={"images": 96})  # fmt: skip
+       EXPERIMENTS["alexnet"].recipes["short"], sample={"images": 64})  # fmt: skip
 define("alexnet-two-fc", "AlexNet with two fully connected layers of 4096", "alexnet",
        lambda classes: models.AlexNet(classes, second_fc=True),
-       EXPERIMENTS["alexnet"].recipes["short"], sample={"images": 96})  # fmt: skip
+       EXPERIMENTS["alexnet"].recipes["short"], sample={"images": 64})  # fmt: skip
 
 # 05: depth under one budget, with and without shortcuts.
 DEPTHS = (18, 34, 50, 101, 152)
 PLAIN_DEPTHS = (18, 34, 50)
 DEPTH_RECIPE = OURS.replace(epochs=8, learning_rate=0.05, schedule="constant", ema=0.99)
-DEPTH_SAMPLE = {"epochs": 2, "images": 64, "ema": 0.0}
+DEPTH_SAMPLE = {"epochs": 2, "images": 32, "batch_size": 16, "ema": 0.0}
 for depth in DEPTHS:
     define(f"depth-{depth}", f"ResNet{depth}, one budget", f"resnet{depth}", resnet(depth), DEPTH_RECIPE,
-           sample=DEPTH_SAMPLE, choice=True)  # fmt: skip
+           sample=DEPTH_SAMPLE, choice=True, keep_curve=True)  # fmt: skip
 for depth in PLAIN_DEPTHS:
     define(f"depth-{depth}-plain", f"plain net of {depth} layers, one budget", f"resnet{depth}",
-           resnet(depth, shortcuts=False), DEPTH_RECIPE, sample=DEPTH_SAMPLE, choice=True)  # fmt: skip
+           resnet(depth, shortcuts=False), DEPTH_RECIPE,
+           sample=DEPTH_SAMPLE, choice=True, keep_curve=True)  # fmt: skip
 
 # 06: Mixup's strength, chosen on the hold-out by a shorter training.
 MIXUP_STRENGTHS = (0.0, 0.1, 0.2, 0.4, 1.0)
