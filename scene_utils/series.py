@@ -126,6 +126,7 @@ def execute(notebook: Path, output: Path, values: dict[str, object], timeout: in
         SceneError: for an unknown parameter or profile, and for a notebook that fails.
     """
     import papermill
+    from traitlets.config import Config
 
     notebook, output = Path(notebook).absolute(), Path(output).absolute()
     known = parameters(notebook)
@@ -147,6 +148,7 @@ def execute(notebook: Path, output: Path, values: dict[str, object], timeout: in
                 execution_timeout=timeout or CELL_TIMEOUT[profile],
                 progress_bar={"desc": output.stem, "leave": False, "disable": not sys.stderr.isatty()},
                 stdout_file=_Progress(),
+                config=Config(KernelManager={"transport_encryption": "auto"}),  # else it warns of plain text
             )
         except BaseException as error:
             if running.exists():
@@ -164,7 +166,7 @@ def _reason(error: Exception) -> str:
     if hasattr(error, "ename"):
         lines = str(error.evalue).strip().splitlines() or [""]
         text = lines[0] if error.ename == "SceneError" else f"{error.ename}: {lines[0]}"
-        return f"cell {error.exec_count}: {text}"
+        return f"cell [{error.exec_count}]: {text}"
     return {
         "DeadKernelError": "its kernel was killed (by the system, where memory runs out); call again",
         "CellTimeoutError": "a cell took longer than CELL_TIMEOUT in scene_utils/series.py allows",

@@ -1,0 +1,89 @@
+"""What must hold for every committed notebook, beside what ``pytest --nbval notebooks`` compares."""
+
+import json
+import re
+import statistics
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from scene_utils import series
+
+PATHS = sorted(series.notebooks_dir().glob("*.ipynb"))
+FOLDERS = "|".join(["/home", "/Users", "/root", "/work", tempfile.gettempdir(), re.escape(str(Path.home()))])
+MACHINE = re.compile(rf"(?<![\w.])(?:{FOLDERS})/|site-packages")
+FIRST_LINES = ("git clone", "pip install -e")
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    content = nbformat.read(path, as_version=4)
+    nbformat.validate(content)
+    return content
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
+
+
+def without_pictures(text):
+    return re.sub(r'"image/[\w+]+": (\[[^\]]*\]|"(\\.|[^"\\])*")|base64,[A-Za-z0-9+/=]+', "", text)
+
+
+def test_outputs_without_errors(notebook):
+    cells = [cell for cell in code_cells(notebook) if cell.source.strip()]
+    assert any(cell.outputs for cell in cells), "no outputs; run make publish"
+    assert not [o for cell in cells for o in cell.outputs if o.output_type == "error"]
+
+
+def test_nothing_of_a_machine_or_of_papermill(path):
+    text = path.read_text(encoding="utf-8")
+    assert MACHINE.findall(without_pictures(text)) == []
+    content = json.loads(text)
+    assert "papermill" not in content["metadata"]
+    for cell in content["cells"]:
+        assert "papermill" not in cell["metadata"] and "execution" not in cell["metadata"]
+        assert "injected-parameters" not in cell["metadata"].get("tags", [])
+
+
+def test_parameters(path, notebook):
+    assert sum("parameters" in tags(cell) for cell in notebook.cells) == 1
+    defaults = series.parameters(path)
+    assert defaults["profile"] == "None" and defaults["seed"] == "0"
+    assert notebook.metadata.kernelspec.name == series.KERNEL
+
+
+def test_first_cell_helps_in_a_fresh_session(notebook):
+    source = code_cells(notebook)[0].source
+    assert "scene_utils" in source and all(line in source for line in FIRST_LINES)
+
+
+def test_size_and_short_cells(path, notebook):
+    assert path.stat().st_size < 1_500_000
+    lines = [cell.source.count("\n") + 1 for cell in code_cells(notebook)]
+    assert max(lines) <= 40 and statistics.median(lines) < 10
+
+
+def test_no_scripts(notebook):
+    shown = [o.data for cell in code_cells(notebook) for o in cell.outputs if "data" in o]
+    assert not any("<script" in str(data.get("text/html", "")) for data in shown)
+    kinds = {kind for data in shown for kind in data}
+    assert not [kind for kind in kinds if kind.startswith(("application/javascript", "application/vnd."))]
+
+
+def test_ends_in_a_folded_cell_that_asserts(path, notebook):
+    if path.stem == series.REPORT:
+        return
+    last = code_cells(notebook)[-1]
+    assert "assert" in last.source and last.metadata.get("jupyter", {}).get("source_hidden") is True

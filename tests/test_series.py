@@ -1,0 +1,394 @@
+"""The graph of notebooks, its locks and faults, pages, publishing: on small notebooks made here."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from scene_utils import pages, publish, series, settings
+from scene_utils.settings import SceneError
+
+PROJECT = settings.project_dir()
+PARAMETERS = "profile = None\nseed = 0"
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def code(source, *tags):
+    return new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
+
+
+def notebook(path, *cells, parameters=PARAMETERS):
+    """Write a notebook: a title, the parameters, then cells (source, or a cell)."""
+    first = [new_markdown_cell(f"# {path.stem}"), code(parameters, "parameters")]
+    content = new_notebook(cells=first + [c if isinstance(c, dict) else code(c) for c in cells])
+    content.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(content, path)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A checkout with small notebooks, in a folder with a space and Hangul in its name."""
+    root = tmp_path / "한글 project"
+    package = root / "scene_utils"
+    package.mkdir(parents=True)
+    (root / "report").mkdir()
+    shutil.copy(PROJECT / "Snakefile", root)
+    for name in ("__init__", "__main__", "series", "settings", "pages", "publish"):
+        shutil.copy(PROJECT / "scene_utils" / f"{name}.py", package)
+    shutil.copytree(PROJECT / "scene_utils" / "templates", package / "templates")
+    monkeypatch.setattr(settings, "project_dir", lambda: root)
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(root / "runs"))
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    for name in ("02_lenet", "03_custom_lenet"):
+        notebook(root / "notebooks" / f"{name}.ipynb", "print(profile, seed)")
+    shown = f'from IPython.display import Image\nimport base64\nImage(base64.b64decode("{PNG}"))'
+    notebook(root / "notebooks" / "10_report.ipynb", new_markdown_cell("## 1. Data & <more>"), shown)
+    return root
+
+
+def command(root, *arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "scene_utils", *arguments],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        **options,
+    )
+
+
+def call(root, *arguments):
+    process = command(root, *arguments)
+    return process.wait(), process.stdout.read()
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def output_of(path):
+    cells = nbformat.read(path, as_version=4).cells
+    return "".join(o.get("text", "") for cell in cells for o in cell.get("outputs", []))
+
+
+def test_order_and_dependencies(project):
+    notebook(project / "notebooks" / "A1_beyond.ipynb")
+    assert series.notebooks() == ["02_lenet", "03_custom_lenet", "A1_beyond", "10_report"]
+    assert series.depends("03_custom_lenet") == ["02_lenet"]
+    assert series.depends("10_report") == ["02_lenet", "03_custom_lenet", "A1_beyond"]
+
+
+def test_parameters_reach_the_notebook(tmp_path):
+    path = notebook(
+        tmp_path / "nb{x}" / "a.ipynb", "import os\nprint(profile, seed, os.path.basename(os.getcwd()))"
+    )
+    done = series.execute(path, tmp_path / "out" / "a.ipynb", {"profile": "sample", "seed": 3})
+    assert output_of(done) == "sample 3 nb{x}\n"
+    assert [p.name for p in done.parent.glob("*.ipynb")] == ["a.ipynb"]
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"profil": "short"}, r"a\.ipynb has no parameter 'profil'; known: profile, seed"),
+        ({"profile": "long"}, "profile 'long' is unknown; known: sample, short, full"),
+    ],
+)
+def test_unknown_values_are_refused_before_anything_runs(tmp_path, values, message):
+    path = notebook(tmp_path / "a.ipynb", "print(1)")
+    with pytest.raises(SceneError, match=message):
+        series.execute(path, tmp_path / "out" / "a.ipynb", values)
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_parameters_cell_and_no_notebook(tmp_path):
+    nbformat.write(new_notebook(cells=[code("1")]), tmp_path / "a.ipynb")
+    with pytest.raises(SceneError, match="has no cell tagged 'parameters'"):
+        series.execute(tmp_path / "a.ipynb", tmp_path / "b.ipynb", {})
+    (tmp_path / "a.ipynb").write_text("<html>")
+    with pytest.raises(SceneError, match="no notebook that can be read"):
+        series.execute(tmp_path / "a.ipynb", tmp_path / "b.ipynb", {})
+
+
+@pytest.mark.parametrize(
+    "source, timeout, message",
+    [
+        ("raise ValueError('too much')", None, "a.ipynb failed: cell \\[4\\]: ValueError: too much"),
+        ("import os\nos.kill(os.getpid(), 9)", None, "a.ipynb failed: its kernel was killed"),
+        ("import time\ntime.sleep(60)", 1, "a.ipynb failed: a cell took longer"),
+    ],
+    ids=["exception", "killed", "too long"],
+)
+def test_failure_is_named_and_the_notebook_kept(tmp_path, source, timeout, message):
+    path = notebook(tmp_path / "a.ipynb", "print('before')", source)
+    with pytest.raises(SceneError, match=message) as caught:
+        series.execute(path, tmp_path / "out" / "a.ipynb", {"profile": "sample"}, timeout=timeout)
+    assert "\n" not in str(caught.value)
+    assert [p.name for p in (tmp_path / "out").glob("*.ipynb")] == ["a.failed.ipynb"]
+    assert "before" in output_of(tmp_path / "out" / "a.failed.ipynb")
+
+
+def test_series_is_incremental_goes_on_after_a_failure_and_ends_with_the_page(project):
+    code_, text = call(project, "report")
+    assert code_ == 0, text
+    page = project / "runs" / "sample" / "report.html"
+    assert text.splitlines()[-1] == f"report: {page}"
+    assert "[1 of 3]" in text and "[3 of 3] 10_report: " in text and " left" in text
+    assert page.exists() and (project / "runs" / "sample" / "report.md").exists()
+
+    start = time.monotonic()
+    code_, text = call(project, "report")
+    assert (code_, time.monotonic() - start < 10) == (0, True)
+    assert text.splitlines()[0] == "profile sample, seed 0: none of 3 notebooks to execute"
+
+    changed = project / "notebooks" / "03_custom_lenet.ipynb"
+    notebook(changed, "raise RuntimeError('broken')")
+    code_, text = call(project, "report")
+    failed = project / "runs" / "sample" / "notebooks" / "03_custom_lenet.failed.ipynb"
+    assert code_ == 1
+    assert f"03_custom_lenet.ipynb failed: cell [3]: RuntimeError: broken; its traceback: {failed}" in text
+    assert "Traceback" not in text and "RuntimeError" in json.dumps(nbformat.read(failed, as_version=4))
+
+    notebook(changed, "print('mended')")
+    code_, text = call(project, "report")
+    assert code_ == 0 and not failed.exists()
+    assert re.findall(r"\] (\w+):", text) == ["03_custom_lenet", "10_report"]
+
+
+def test_profiles_and_seeds_do_not_mix(project):
+    notebook(project / "notebooks" / "02_lenet.ipynb", "print(profile, seed)")
+    for profile, seed, place in (("sample", 0, "sample"), ("short", 1, "short-s1")):
+        output = series.folder(profile, seed) / "notebooks" / "02_lenet.ipynb"
+        assert output.parent.parent.name == place
+        series.execute_job("02_lenet", output, profile, seed)
+        assert output_of(output) == f"{profile} {seed}\n"
+
+
+def test_another_run_holds_the_folder(project):
+    with series.hold(series.folder("sample", 0)):
+        code_, text = call(project, "report")
+    assert code_ == 1
+    assert f"is in use by process {os.getpid()} on " in text and text.count("\n") == 1
+
+
+def test_a_killed_run_leaves_nothing_in_the_way(project):
+    """Snakemake, which the command runs in, is killed; what it left finishes, then the next call goes on."""
+    begun, go = project / "begun", project / "go"
+    source = f"""
+        import pathlib, time
+        pathlib.Path({str(begun)!r}).touch()
+        while not pathlib.Path({str(go)!r}).exists():
+            time.sleep(0.1)"""
+    (project / "notebooks" / "03_custom_lenet.ipynb").unlink()
+    notebook(project / "notebooks" / "02_lenet.ipynb", textwrap.dedent(source))
+    process = command(project, "report")
+    wait_for(begun.exists)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    second = command(project, "report")
+    while "waiting" not in (line := second.stdout.readline()):
+        assert line, "the second call ended without waiting"
+    assert line == "02_lenet: still executed by an interrupted run; waiting for it to finish\n"
+    go.touch()
+    assert second.wait() == 0, second.stdout.read()
+    assert (project / "runs" / "sample" / "report.html").exists()
+    assert not list((project / "runs").rglob("*.running.ipynb"))
+
+
+# --- pages
+
+
+def executed_report(path, *cells):
+    content = new_notebook(cells=[new_markdown_cell("# A report")] + list(cells))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(content, path)
+    return path
+
+
+def picture(alt=None):
+    metadata = {"image/png": {"alt": alt}} if alt else {}
+    return nbformat.v4.new_output("display_data", {"image/png": PNG}, metadata=metadata)
+
+
+def html(text):
+    return nbformat.v4.new_output("display_data", {"text/html": text})
+
+
+def markdown(text):
+    return nbformat.v4.new_output("display_data", {"text/markdown": text})
+
+
+def test_html_is_one_page_without_scripts_or_requests(tmp_path):
+    cell = new_code_cell("secret = 1")
+    cell.outputs = [
+        markdown("## 2. Second"),
+        html(
+            "<div><style scoped></style><table border='1'><tr><td onclick='x()'>7</td></tr></table></div>"
+        ),
+        html("<script src='https://example.org/x.js'></script><iframe src='https://example.org'></iframe>"),
+        picture(),
+        picture("a curve"),
+        nbformat.v4.new_output("stream", name="stderr", text="a warning"),
+    ]
+    source = executed_report(
+        tmp_path / "a.ipynb", new_markdown_cell("## 1. First\n\nSee [x](https://x.org)."), cell
+    )
+    text = pages.html_report(source, tmp_path / "report.ko.html", "ko").read_text(encoding="utf-8")
+    assert not re.search(r"<script|<iframe|<link|onclick|secret|a warning|scoped|mathjax|require", text)
+    assert not re.search(r"""(src|srcset)="(?!data:)|url\(|@import""", text)
+    assert re.search(r'<html lang="ko">', text) and "<title>A report</title>" in text
+    assert "Content-Security-Policy" in text
+    assert re.findall(r'<a href="#section-\d">(.*?)</a>', text) == ["1. First", "2. Second"]
+    assert text.count("<section>") == 2 and text.count('<div class="table"') == 1
+    assert re.findall(r'alt="(.*?)"', text) == ["2. Second", "a curve"]
+
+
+def test_html_refuses_pictures_from_elsewhere(tmp_path):
+    source = executed_report(tmp_path / "a.ipynb", new_markdown_cell("![x](https://example.org/x.png)"))
+    with pytest.raises(SceneError, match="an image from elsewhere: https://example.org/x.png"):
+        pages.html_report(source, tmp_path / "a.html")
+    assert not (tmp_path / "a.html").exists()
+
+
+def test_markdown_has_its_figures_beside_it(tmp_path):
+    cell = new_code_cell("secret = 1")
+    cell.outputs = [
+        picture("a curve"),
+        picture(),
+        html("<div><table border='1'><tr><td>7</td></tr></table></div>"),
+    ]
+    source = executed_report(tmp_path / "a.ipynb", new_markdown_cell("## 4. LeNet: loss"), cell)
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "old.png").write_bytes(b"")
+    text = pages.markdown_report(source, tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "![a curve](figures/4-lenet-loss-1.png)" in text and "secret" not in text
+    assert "<table>" in text and "<div>" not in text
+    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert names == ["4-lenet-loss-1.png", "4-lenet-loss-2.png"]
+
+
+# --- publishing and copies for a class
+
+
+@pytest.fixture
+def published(project, monkeypatch):
+    """The small project, executed without Snakemake; no real records."""
+    for name in series.notebooks():
+        values = {"profile": "sample", "seed": 0}
+        series.execute(project / "notebooks" / f"{name}.ipynb", series.executed("sample", 0, name), values)
+    done = series.executed("sample", 0, series.REPORT)
+    pages.write(done, project / "runs" / "sample" / "report.html")
+    pages.write(done, project / "runs" / "sample" / "report.md")
+    monkeypatch.setattr(publish, "write_tables", lambda: None)
+    monkeypatch.setattr(pages, "find_chromium", lambda: None)
+    return project
+
+
+def test_publish(published):
+    other = published / "report" / "results" / "other.short.s0.json"
+    other.parent.mkdir()
+    other.write_text("{}")
+    mine = published / "runs" / "results" / "lenet.sample.s0.json"
+    mine.parent.mkdir()
+    mine.write_text("{}")
+    mine.with_suffix(".npz").write_bytes(b"arrays")
+    (published / "report" / "figures").mkdir()
+    (published / "report" / "figures" / "old.png").write_bytes(b"")
+    publish.publish("sample", 0)
+    names = {
+        str(p.relative_to(published / "report")) for p in (published / "report").rglob("*") if p.is_file()
+    }
+    assert names == {
+        "report.html",
+        "report.md",
+        "figures/1-data-more-1.png",
+        "results/other.short.s0.json",
+        "results/lenet.sample.s0.json",
+        "results/lenet.sample.s0.npz",
+    }
+    content = nbformat.read(published / "notebooks" / "02_lenet.ipynb", as_version=4)
+    assert [cell.source for cell in content.cells][1:] == [PARAMETERS, "print(profile, seed)"]
+    assert content.cells[2].outputs[0].text == "sample 0\n"
+    assert "papermill" not in json.dumps(content)
+    assert [cell.get("execution_count") for cell in content.cells] == [None, 1, 2]
+
+
+def test_publish_refuses_what_has_not_been_executed_as_it_is(published):
+    notebook(published / "notebooks" / "02_lenet.ipynb", "print('changed')")
+    before = {p: p.read_bytes() for p in published.rglob("*") if p.is_file()}
+    with pytest.raises(
+        SceneError, match="02_lenet has changed since it was executed; run make report PROFILE=sample"
+    ):
+        publish.publish("sample", 0)
+    with pytest.raises(SceneError, match="has not been executed; run make report PROFILE=short"):
+        publish.publish("short", 0)
+    assert all(path.read_bytes() == content for path, content in before.items() if path.name[0] != ".")
+
+
+def test_table_between_markers():
+    text = f"a\n{publish.BEGIN}\nold\n{publish.END}\nb"
+    assert publish.with_table(text, "| \\1 |") == f"a\n{publish.BEGIN}\n| \\1 |\n{publish.END}\nb"
+    with pytest.raises(SceneError, match="README.md needs the lines"):
+        publish.with_table("a", "b")
+
+
+def test_student_copies_have_no_solutions_and_no_outputs(published):
+    answer = code("answer = 42", "solution")
+    notebook(published / "notebooks" / "02_lenet.ipynb", "answer = None", answer, "print(answer)")
+    done = series.execute(published / "notebooks" / "02_lenet.ipynb", published / "x.ipynb", {})
+    shutil.copy(done, published / "notebooks" / "02_lenet.ipynb")
+    content = nbformat.read(publish.student() / "02_lenet.ipynb", as_version=4)
+    assert [c.source for c in content.cells if c.cell_type == "code"] == [
+        PARAMETERS,
+        "answer = None",
+        "print(answer)",
+    ]
+    assert not any(c.get("outputs") or c.get("execution_count") for c in content.cells)
+
+
+# --- the command line
+
+
+def test_help_is_instant_and_errors_are_one_line():
+    start = time.monotonic()
+    code_, text = call(PROJECT, "--help")
+    assert code_ == 0 and "publish" in text and time.monotonic() - start < 2
+    code_, text = call(PROJECT, "report", "--profile", "long")
+    assert (code_, text) == (1, "error: profile 'long' is unknown; known: sample, short, full\n")
+
+
+def test_readme_shows_the_published_records():
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert publish.with_table(text, publish.results_table()) == text, "stale; run make publish"
+
+
+def test_requirements_name_what_is_imported():
+    """Nothing is missing in requirements.txt, and nothing in it is unused."""
+    known = {"PIL": "pillow", "sklearn": "scikit-learn", "bs4": "beautifulsoup4"}
+    modules = [p for p in (PROJECT / "scene_utils").glob("*.py") if p.stem not in series.FRAME]
+    sources = [p.read_text(encoding="utf-8") for p in modules]
+    for path in (PROJECT / "notebooks").glob("*.ipynb"):
+        sources += [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    found = {m for s in sources for m in re.findall(r"^\s*(?:import|from) (\w+)", s, flags=re.MULTILINE)}
+    imported = {
+        known.get(name, name) for name in found - sys.stdlib_module_names - {"scene_utils", "IPython"}
+    }
+    lines = Path(PROJECT / "requirements.txt").read_text().splitlines()
+    required = {re.match(r"[\w-]+", line)[0] for line in lines if line[0] != "#"} - {"ipykernel"}
+    assert imported == required
