@@ -161,9 +161,11 @@ def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = Non
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     record = record | {"arrays": hashlib.sha256(buffer.getvalue()).hexdigest()[:16]}
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    record = json.loads(text)  # as it will be read again: lists, not tuples
     jsonschema.validate(record, SCHEMA)
     settings.atomic_write(folder / f"{stem}.npz", buffer.getvalue())
-    settings.atomic_write(folder / f"{stem}.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    settings.atomic_write(folder / f"{stem}.json", text)
     return Run(record, arrays)
 
 

@@ -1,0 +1,188 @@
+"""Runs and records: found, never stale, whole; the declared experiments; the stand-in for pretrained weights."""
+
+import dataclasses
+import json
+import threading
+import time
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from scene_utils import experiments, models, results, settings, training
+from scene_utils.experiments import EXPERIMENTS, Experiment
+from scene_utils.recipe import Recipe, learning_rates
+from scene_utils.settings import SceneError
+
+RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32")
+
+
+def net(classes=6, weights=None, strides=None):
+    return nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.Linear(48, classes))
+
+
+def tiny(**changes):
+    return Experiment("tiny", "Tiny", "tiny", net, {"short": RECIPE, "sample": RECIPE.replace(**changes)})
+
+
+@pytest.fixture(autouse=True)
+def runs_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("SCENE_PROFILE", "sample")
+    monkeypatch.delenv("SCENE_WEIGHTS", raising=False)
+    monkeypatch.delenv("RETRAIN", raising=False)
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """Counts how often something is trained."""
+    calls, fit = [], training.fit
+    monkeypatch.setattr(training, "fit", lambda *args, **more: calls.append(1) or fit(*args, **more))
+    return calls
+
+
+def test_a_finished_run_is_found_and_its_record_fits_the_schema(trainings, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny())
+    first, again = experiments.run(tiny()), experiments.run(tiny())
+    assert len(trainings) == 1
+    assert first.record == again.record
+    jsonschema.validate(again.record, results.SCHEMA)
+    assert again.correct == np.trace(again.confusion) == (again.logits.argmax(1) == again.labels).sum()
+    assert again.dataset["source"].startswith("https://")
+    assert str(settings.runs_dir()) not in json.dumps(again.record)
+    assert experiments.load_model(again)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
+
+
+def test_nothing_stale_is_served(trainings, monkeypatch):
+    experiments.run(tiny())
+    experiments.run(tiny(learning_rate=0.02))  # another recipe
+    assert len(trainings) == 2
+    experiments.run(tiny(learning_rate=0.02), seed=1)  # another seed
+    assert len(trainings) == 3
+    monkeypatch.setitem(models.VERSIONS, "tiny", 2)  # a changed model
+    experiments.run(tiny(learning_rate=0.02))
+    assert len(trainings) == 4
+    monkeypatch.setattr(training, "ENGINE_VERSION", 99)  # a changed engine
+    experiments.run(tiny(learning_rate=0.02))
+    assert len(trainings) == 5
+    train, holdout, dataset = experiments.sets("sample")
+    changed = dataclasses.replace(dataset, key="other images")
+    monkeypatch.setattr(experiments, "sets", lambda *a: (train, holdout, changed))
+    experiments.run(tiny(learning_rate=0.02))
+    assert len(trainings) == 6
+    monkeypatch.setenv("RETRAIN", "1")
+    experiments.run(tiny(learning_rate=0.02))
+    assert len(trainings) == 7
+
+
+def test_a_run_that_serves_a_choice_never_sees_the_test_set(monkeypatch):
+    sets, predict = [], training.predict
+    monkeypatch.setattr(
+        training,
+        "predict",
+        lambda model, split, *a, **k: sets.append(len(split)) or predict(model, split, *a, **k),
+    )
+    run = experiments.run(dataclasses.replace(tiny(), choice=True))
+    assert run.evaluated_on == "hold-out" and "test_logits" not in run.arrays
+    assert len(experiments.sets("sample")[2].test) not in sets
+
+
+def test_a_diverged_run_is_recorded_without_accuracy():
+    run = experiments.run(tiny(learning_rate=1e6, schedule="constant", epochs=3))
+    assert (run.status, run.accuracy) == ("diverged", None) and run.diverged_step >= 1
+    jsonschema.validate(run.record, results.SCHEMA)
+
+
+def test_a_torn_pair_of_record_and_arrays_is_not_used(runs_folder, trainings, capsys):
+    run = experiments.run(tiny())
+    path = runs_folder / "results" / f"{run.name}.npz"
+    path.write_bytes(path.read_bytes()[:-20])
+    experiments.run(tiny())
+    assert len(trainings) == 2
+    assert "its arrays are those of another run); delete it to train again" in capsys.readouterr().out
+
+
+def test_two_processes_never_train_one_run_at_once(capsys):
+    held, done = threading.Event(), threading.Event()
+
+    def other():
+        with experiments.only_run("tiny.sample.s0"):
+            held.set()
+            time.sleep(0.5)
+            done.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait()
+    experiments.run(tiny())
+    assert done.is_set()
+    thread.join()
+    assert "another process trains this run; waiting" in capsys.readouterr().out
+
+
+def test_an_ensemble_averages_its_members_probabilities(monkeypatch):
+    members = {}
+    for number in (1, 2):
+        member = dataclasses.replace(tiny(learning_rate=0.01 * number), name=f"tiny{number}", keep_curve=True)
+        monkeypatch.setitem(EXPERIMENTS, member.name, member)
+        members[member.name] = member
+    both = Experiment("both", "Both", "ensemble", None, {"short": RECIPE}, members=tuple(members))
+    run = experiments.run(both)
+    logits = [torch.from_numpy(experiments.run(name).logits) for name in members]
+    expected = (logits[0].softmax(1) + logits[1].softmax(1)) / 2
+    np.testing.assert_allclose(np.exp(run.logits), expected, atol=2e-3)
+    assert run.history["holdout_accuracy"].iloc[-1] == (
+        (run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]).mean()
+    )
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    with pytest.raises(SceneError, match="experiment 'lenett' is unknown; known: lenet, custom_lenet"):
+        experiments.run("lenett")
+    with pytest.raises(SceneError, match="profile 'long' is unknown; known: sample, short, full"):
+        experiments.run("lenet", profile="long")
+
+
+def test_an_unknown_environment_value_is_refused(monkeypatch):
+    monkeypatch.setenv("SCENE_RUN_DIR", "x")
+    with pytest.raises(SceneError, match="SCENE_RUN_DIR is unknown; known: SCENE_PROFILE"):
+        experiments.run(tiny())
+
+
+def test_the_seven_models_of_the_report_are_declared_in_both_readings():
+    for name in results.facts()["results"]:
+        assert EXPERIMENTS[name].clean and not EXPERIMENTS[f"{name}-reported"].clean
+
+
+def test_the_reported_recipe_is_the_reports():
+    protocol = results.facts()["ensemble_protocol"]
+    for name in EXPERIMENTS["ensemble-reported"].members:
+        recipe = EXPERIMENTS[name].recipe("full")
+        assert (recipe.epochs, recipe.learning_rate, recipe.optimizer) == (
+            protocol["epochs"], protocol["learning_rate"], protocol["optimizer"].lower(),
+        )  # fmt: skip
+        scheduler = protocol["scheduler"]
+        assert (list(recipe.milestones), recipe.gamma) == (scheduler["milestones"], scheduler["gamma"])
+        assert learning_rates(recipe)[10] == pytest.approx(protocol["learning_rate"] / 2)
+
+
+def test_weights_that_cannot_be_had_are_an_error_before_any_training(monkeypatch, tmp_path, trainings):
+    monkeypatch.setenv("SCENE_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("SCENE_WEIGHTS", "local")
+    sample = experiments.sets("sample")
+    monkeypatch.setattr(experiments, "sets", lambda *a: sample)
+    with pytest.raises(
+        SceneError, match="SCENE_WEIGHTS_DIR holds no resnet18-tiny-imagenet-64px.safetensors"
+    ):
+        experiments.run("resnet18_transfer", profile="short")
+    assert not trainings
+
+
+def test_the_stand_in_knows_rotations_and_says_what_it_is():
+    model, source = experiments.build(EXPERIMENTS["resnet18_transfer"], experiments.STAND_IN, 6)
+    state = experiments.stand_in(18)
+    assert "stand-in" in source and model.fc.out_features == 6
+    assert torch.equal(model.conv1.weight, state["conv1.weight"])
