@@ -1,0 +1,139 @@
+"""What a network looks at, and how its signals travel.
+
+The functions of (model, dataset, recipe) are ``extras`` of an experiment: they run once, when it is trained,
+and what they return is kept beside the record, so that a page can show it where the weights are not at hand.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from captum.attr import Occlusion
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from scene_utils.batches import normalised, to_device
+from scene_utils.data import Dataset, Split
+from scene_utils.models import first_filters
+from scene_utils.recipe import Recipe
+
+MAPS = 16  # activation maps that are kept of one image
+PATCH = 16  # side in pixels of the grey square that is moved over an image
+
+
+def shown_images(dataset: Dataset) -> list[int]:
+    """Return the position in the test set of the first image of each class that has one."""
+    labels = dataset.test.labels.tolist()
+    return [labels.index(label) for label in sorted(set(labels))]
+
+
+def to_batch(split: Split, positions: list[int], size: int = 64) -> Tensor:
+    """Return images as a network takes them: float32 (n, 3, size, size), normalised, on the CPU."""
+    return normalised(to_device(split.images[positions], "cpu"), size)
+
+
+@torch.no_grad()
+def first_layer(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
+    """Return the first convolution's kernels, and what it makes of one test image.
+
+    Returns:
+        ``first_filters`` float32 (K, 3, h, w), the strongest kernels first; ``first_maps`` float16
+        (``MAPS``, H, W), the first of them after the ReLU; ``first_image`` (1,), the image's position in the
+        test set.
+    """
+    position = shown_images(dataset)[0]
+    filters = first_filters(model)
+    first = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    batch = to_batch(dataset.test, [position], recipe.input_size).to(first.weight.device)
+    maps = first(batch)[0].relu().float().cpu()
+    order = maps.mean((1, 2)).argsort(descending=True)
+    return {
+        "first_filters": filters[order].numpy(),
+        "first_maps": maps[order[:MAPS]].half().numpy(),
+        "first_image": np.array([position]),
+    }
+
+
+@torch.no_grad()
+def occlusion(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
+    """Return how much a model's answer loses where a grey square hides a part of the image.
+
+    The method of Zeiler and Fergus (2014), as Captum has it.
+
+    Returns:
+        ``occlusion`` float16 (n, H, W): the loss of probability of the model's own answer, averaged over the
+        squares that cover a pixel, for one test image a class; ``occlusion_images`` (n,), their positions.
+    """
+    positions = shown_images(dataset)
+    device = next(model.parameters()).device
+    batch = to_batch(dataset.test, positions, recipe.input_size).to(device)
+    side = PATCH * recipe.input_size // dataset.test.images.shape[2]
+    step = side // 2 if recipe.images is None else side  # a quick look where the training is one too
+    maps = Occlusion(lambda images: model(images).softmax(1)).attribute(
+        batch,
+        strides=(batch.shape[1], step, step),
+        sliding_window_shapes=(batch.shape[1], side, side),
+        target=model(batch).argmax(1),
+        baselines=0.0,  # the mean colour
+    )
+    return {"occlusion": maps[:, 0].half().cpu().numpy(), "occlusion_images": np.array(positions)}
+
+
+@torch.no_grad()
+def normalization(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
+    """Return by how much AlexNet's local response normalizations change their input.
+
+    Returns:
+        ``normalization`` float32 (2,): for LRN1 and LRN2, the length of the change over the length of the
+        input, measured on one test image a class.
+    """
+    changes: list[float] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        changes.append(float((output - inputs[0]).norm() / inputs[0].norm()))
+
+    handles = [layer.register_forward_hook(note) for layer in (model.LRN1, model.LRN2)]
+    try:
+        model(to_batch(dataset.test, shown_images(dataset), recipe.input_size).to(model.fc2.weight.device))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {"normalization": np.array(changes, dtype=np.float32)}
+
+
+# --- before training
+
+
+def multiplications(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> int:
+    """Count the multiplications of convolutions and matrices for one image (torch's own counter)."""
+    modes = [(module, module.training) for module in model.modules()]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(next(model.parameters()).new_zeros(1, *input_size))
+    for module, training in modes:
+        module.training = training
+    return counter.get_total_flops() // 2  # it counts additions too
+
+
+def gradient_norms(model: ResNet, images: Tensor, labels: Tensor) -> list[float]:
+    """Return the length of the loss's gradient at the output of each block of a ResNet, first block first.
+
+    Args:
+        images: float32 (N, 3, H, W), normalised; ``labels`` int64 (N,).
+    """
+    outputs: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        output.retain_grad()
+        outputs.append(output)
+
+    blocks = [module for module in model.modules() if isinstance(module, BasicBlock | Bottleneck)]
+    handles = [block.register_forward_hook(keep) for block in blocks]
+    try:
+        F.cross_entropy(model.train()(images), labels).backward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    model.zero_grad(set_to_none=True)
+    return [float(output.grad.norm()) for output in outputs]
