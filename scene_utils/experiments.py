@@ -108,7 +108,8 @@ TITLES = {"lenet": "LeNet", "custom_lenet": "CustomLeNet", "alexnet": "AlexNet",
 OURS = Recipe(augmentation="flip+crop", label_smoothing=0.1)
 
 define("lenet", "LeNet", "lenet", models.LeNet,
-       OURS.replace(epochs=30, learning_rate=0.01), sample={"epochs": 4})  # fmt: skip
+       OURS.replace(epochs=30, learning_rate=0.01), sample={"epochs": 4},
+       extras=(explain.kernels,))  # fmt: skip
 define("custom_lenet", "CustomLeNet", "custom_lenet", models.CustomLeNet,
        OURS.replace(epochs=12, learning_rate=0.01), sample={"images": 160})  # fmt: skip
 define("alexnet", "AlexNet", "alexnet", models.AlexNet,

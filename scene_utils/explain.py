@@ -34,6 +34,11 @@ def to_batch(split: Split, positions: list[int], size: int = 64) -> Tensor:
     return normalised(to_device(split.images[positions], "cpu"), size)
 
 
+def kernels(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
+    """Return the first convolution's kernels in their own order: ``first_filters`` float32 (K, 3, h, w)."""
+    return {"first_filters": first_filters(model).numpy()}
+
+
 @torch.no_grad()
 def first_layer(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
     """Return the first convolution's kernels, and what it makes of one test image.
