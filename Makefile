@@ -23,7 +23,7 @@ lint: $(READY)
 	@$(RUN) ruff check .
 
 bench: $(READY)
-	@$(RUN) pytest tests/benchmarks -s
+	@$(VENV)/bin/python tests/benchmarks/bench.py
 
 publish: report
 	@$(RUN) scene_utils publish --profile "$$PROFILE" --seed "$$SEED"

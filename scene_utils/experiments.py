@@ -143,7 +143,8 @@ for name, title in TITLES.items():
     define(f"{name}-reported", f"{title}, the report's conditions", name, build, REPORTED, REPORTED,
            {"images": 96}, clean=False)  # fmt: skip
 define("resnet18_mixup-reported", "ResNet18 + Mixup, the report's conditions", "resnet18", resnet(18),
-       REPORTED.replace(mixup=REPORTED_MIXUP), REPORTED.replace(mixup=REPORTED_MIXUP), {"images": 96}, clean=False)  # fmt: skip
+       REPORTED.replace(mixup=REPORTED_MIXUP), REPORTED.replace(mixup=REPORTED_MIXUP), {"images": 96},
+       clean=False)  # fmt: skip
 define("resnet18_transfer-reported", "ResNet18 + transferred, the report's conditions", "resnet18", resnet(18),
        REPORTED, REPORTED, {"images": 96}, clean=False, depth=18)  # fmt: skip
 REPORTED_MEMBERS = tuple(f"{member}-reported" for member in MEMBERS)
@@ -164,7 +165,8 @@ for rate in LEARNING_RATES:
            {"epochs": 2}, choice=True)  # fmt: skip
 
 # 03: two by two, with and without ReLU after the convolutions (the nets without are lenet and custom_lenet).
-define("lenet-relu", "LeNet with ReLU after the convolutions", "lenet", lambda classes: models.LeNet(classes, relu=True),
+define("lenet-relu", "LeNet with ReLU after the convolutions", "lenet",
+       lambda classes: models.LeNet(classes, relu=True),
        EXPERIMENTS["lenet"].recipes["short"], sample={"epochs": 4})  # fmt: skip
 define("custom_lenet-relu", "CustomLeNet with ReLU after the convolutions", "custom_lenet",
        lambda classes: models.CustomLeNet(classes, relu=True),

@@ -1,0 +1,241 @@
+"""Training speed side by side: ``fit`` against the loop that most tutorials write.
+
+``make bench`` runs it on the real dataset (cloned first where it is not there) and writes ``report/bench.json`` and
+``report/figures/bench.svg``. Every measurement is a process of its own, the two sides in turn; medians over repeats.
+
+The usual loop: ``ImageFolder``, ``ToTensor``, ``DataLoader(num_workers=2)``, float32, torchvision's models (and
+``nn.LocalResponseNorm`` in AlexNet), ``.item()`` in each step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BATCH = 128
+STEPS = {"lenet": 96, "custom_lenet": 10, "alexnet": 8, "resnet18": 16, "resnet50": 8, "resnet152": 4}
+TITLES = {"lenet": "LeNet", "custom_lenet": "CustomLeNet", "alexnet": "AlexNet"}
+GPU_STEPS = 96
+
+
+def model_of(name: str, usual: bool):
+    """Return the network ``name``, as the series has it or as the usual loop has it."""
+    import torchvision
+    from torch import nn
+
+    from scene_utils import models
+
+    if name.startswith("resnet"):
+        return getattr(torchvision.models, name)(num_classes=6)
+    model = {"lenet": models.LeNet, "custom_lenet": models.CustomLeNet, "alexnet": models.AlexNet}[name]()
+    if usual and name == "alexnet":
+        model.LRN1, model.LRN2 = nn.LocalResponseNorm(5), nn.LocalResponseNorm(5)
+    return model
+
+
+def steps_of(name: str) -> int:
+    """Number of batches to time: enough for some seconds."""
+    import torch
+
+    return GPU_STEPS if torch.cuda.is_available() else STEPS[name]
+
+
+def ours(name: str) -> dict:
+    """Two epochs of ``fit``; the second one is timed."""
+    import torch
+
+    from scene_utils import data, training
+    from scene_utils.recipe import Recipe
+
+    began = time.perf_counter()
+    dataset = data.load("short")
+    loaded = time.perf_counter() - began
+    images = steps_of(name) * BATCH
+    recipe = Recipe(epochs=2, batch_size=BATCH, learning_rate=1e-3, augmentation="flip+crop", images=images)
+    first, loss_function = [], training.loss_function
+
+    def first_loss(*arguments):
+        first.append(time.perf_counter())
+        return loss_function(*arguments)
+
+    training.loss_function = first_loss
+    began = time.perf_counter()
+    history = training.fit(model_of(name, False), dataset.train, dataset.test.select([0]), recipe)
+    return {
+        "images_per_second": images / history.epochs[1]["seconds"],
+        "first_batch_seconds": first[0] - began,
+        "load_seconds": loaded,
+        "precision": history.precision,
+        "device": history.device,
+        "peak_gb": peak_gb(),
+        "gpu_peak_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
+    }
+
+
+def usual(name: str) -> dict:
+    """Two epochs of the usual loop over as many images; the second one is timed."""
+    import torch
+    import torch.nn.functional as F
+    from torch.utils.data import DataLoader, Subset
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import ToTensor
+
+    from scene_utils import data
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    folder = Path(os.environ.get("SCENE_DATA_DIR") or data.fetch())
+    everything = ImageFolder(folder / "train", ToTensor())
+    some = torch.randperm(len(everything))[: steps_of(name) * BATCH].tolist()
+    loader = DataLoader(Subset(everything, some), batch_size=BATCH, shuffle=True, num_workers=2)
+    model = model_of(name, True).to(device).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    for _epoch in range(2):
+        began, running = time.perf_counter(), 0.0
+        for images, labels in loader:
+            images, labels = images.to(device), labels.to(device)
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(images), labels)
+            loss.backward()
+            optimizer.step()
+            running += loss.item()
+        seconds = time.perf_counter() - began
+    gpu = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
+    return {"images_per_second": len(some) / seconds, "peak_gb": peak_gb(), "gpu_peak_gb": gpu}
+
+
+def peak_gb() -> float:
+    """Peak resident memory of this process in GB (10^9 bytes)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def arithmetic(name: str) -> dict:
+    """Multiply-adds of one training step, counted by torch, in floating-point operations per image."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = model_of(name, False)
+    with FlopCounterMode(display=False) as counter:
+        model(torch.randn(2, 3, 64, 64)).sum().backward()
+    return {"flop_per_image": counter.get_total_flops() / 2}
+
+
+def machine() -> dict:
+    """Matrix-multiplication rate of this machine (the best of several sizes) and what it is."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    rates = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        best = 0.0
+        for size in (1024, 2048, 4096):
+            a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+            for _repeat in range(6):
+                began = time.perf_counter()
+                a @ b
+                if device == "cuda":
+                    torch.cuda.synchronize()
+                best = max(best, 2 * size**3 / (time.perf_counter() - began))
+        rates[str(dtype).removeprefix("torch.")] = best
+    name = torch.cuda.get_device_name() if device == "cuda" else cpu_name()
+    return {"name": name, "threads": torch.get_num_threads(), "matrix_flop_per_second": rates,
+            "torch": torch.__version__, "python": platform.python_version()}  # fmt: skip
+
+
+def cpu_name() -> str:
+    """Model of the processor, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+TASKS = {"ours": ours, "usual": usual, "arithmetic": arithmetic, "machine": lambda _: machine()}
+
+
+def measure(task: str, name: str) -> dict:
+    """Run one task in a process of its own."""
+    command = [sys.executable, __file__, "--task", task, "--model", name]
+    done = subprocess.run(command, env=os.environ | {"TQDM_DISABLE": "1"}, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{task} {name} failed: {done.stderr.strip().splitlines()[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(names: list[str], repeats: int) -> dict:
+    """Measure all models, the two sides in turn, and return what is written to ``bench.json``."""
+    from scene_utils import data, results
+
+    print("loading the images once, so that both sides find them in the page cache", flush=True)
+    count = len(data.load("short").train)
+    about, rows = measure("machine", ""), []
+    matrix = about["matrix_flop_per_second"]
+    for number, name in enumerate(names, 1):
+        sides = {"ours": [], "usual": []}
+        for _repeat in range(repeats):
+            for side, measured in sides.items():
+                measured.append(measure(side, name))
+        middle = {
+            side: {
+                key: statistics.median(each[key] for each in measured)
+                for key, value in measured[0].items()
+                if isinstance(value, float)
+            }
+            for side, measured in sides.items()
+        }
+        speed = {side: values["images_per_second"] for side, values in middle.items()}
+        pairs = zip(sides["ours"], sides["usual"], strict=True)
+        ratios = [mine["images_per_second"] / other["images_per_second"] for mine, other in pairs]
+        precision = sides["ours"][0]["precision"]
+        peak = matrix.get(precision, matrix["bfloat16"])
+        rows.append({
+            "model": name,
+            "precision": precision,
+            "images_per_second": speed,
+            "ratio": statistics.median(ratios),
+            "ratios": sorted(ratios),
+            "epoch_seconds": {
+                "ours": count / speed["ours"] + middle["ours"]["load_seconds"],
+                "usual": count / speed["usual"],
+            },
+            "peak_gb": {side: values["peak_gb"] for side, values in middle.items()},
+            "first_batch_seconds": middle["ours"]["first_batch_seconds"],
+            "share_of_matrix_rate": measure("arithmetic", name)["flop_per_image"] * speed["ours"] / peak,
+        })  # fmt: skip
+        print(f"[{number} of {len(names)}] {name}: {speed['ours']:.0f} against {speed['usual']:.0f} images/s,"
+              f" {rows[-1]['ratio']:.2f} x, {rows[-1]['share_of_matrix_rate']:.0%} of the matrix rate", flush=True)  # fmt: skip
+    return {"machine": about, "batch_size": BATCH, "repeats": repeats, "images": count, "date": results.now(),
+            "models": rows}  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=list(STEPS), choices=list(STEPS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=None, help="JSON file (default: report/bench.json)")
+    parser.add_argument("--task", choices=list(TASKS), help=argparse.SUPPRESS)
+    parser.add_argument("--model", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.task:
+        print(json.dumps(TASKS[chosen.task](chosen.model)))
+    else:
+        from scene_utils import plots, settings
+
+        table = main(chosen.models, chosen.repeats)
+        target = chosen.output or settings.project_dir() / "report" / "bench.json"
+        settings.atomic_write(target, json.dumps(table, indent=1) + "\n")
+        ratios = {
+            TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")): row["ratio"] for row in table["models"]
+        }
+        figure = plots.bars(ratios, "images per second, times the usual loop's")
+        plots.save(figure, target.parent / "figures" / "bench.svg")
+        print(f"written: {target}")
