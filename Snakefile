@@ -50,23 +50,22 @@ rule execute:
         "{sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q} --profile {profile:q} --seed {seed}"
 
 
-rule page:
-    input:
-        f"notebooks/{series.REPORT}{{language}}.ipynb",
-        series.page_sources(),
-    output:
-        "report{language}.html",
-    wildcard_constraints:
-        language=r"(\.[a-z]+)?",
-    shell:
-        "{sys.executable:q} -m scene_utils page {input[0]:q} {output:q}"
-
-
-rule markdown:
+rule pages:
     input:
         f"notebooks/{series.REPORT}.ipynb",
         series.page_sources(),
     output:
+        "report.html",
         "report.md",
+    shell:
+        "{sys.executable:q} -m scene_utils page {input[0]:q} {output:q}"
+
+
+rule translated_page:
+    input:
+        f"notebooks/{series.REPORT}.{{language}}.ipynb",
+        series.page_sources(),
+    output:
+        "report.{language}.html",
     shell:
         "{sys.executable:q} -m scene_utils page {input[0]:q} {output:q}"

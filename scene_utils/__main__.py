@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("output", type=Path, help="path of the executed notebook")
     page = command(_page, "page", profile=False)
     page.add_argument("executed", type=Path, help="executed notebook")
-    page.add_argument("output", type=Path, help="page to write: .html, or .md with its folder figures")
+    page.add_argument("output", type=Path, nargs="+", help="page to write: .html, or .md with its folder figures")
     return parser
 
 
@@ -99,11 +99,12 @@ def _execute(name: str, output: Path, profile: str | None, seed: int) -> None:
     series.execute_job(name, output, series.settings.profile(profile), seed)
 
 
-def _page(executed: Path, output: Path) -> None:
-    """Turn an executed notebook into a page (what the graph calls)."""
+def _page(executed: Path, output: list[Path]) -> None:
+    """Turn an executed notebook into pages (what the graph calls)."""
     from scene_utils import pages
 
-    pages.write(executed, output)
+    for path in output:
+        pages.write(executed, path)
 
 
 if __name__ == "__main__":
