@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 
 import pandas as pd
-from IPython.display import Code
+from IPython.display import Code, Markdown
 from matplotlib.figure import Figure
 
 from scene_utils import data, evaluation, experiments, plots, results, sentences, settings
+from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
 
 
@@ -99,3 +100,30 @@ def check(answer: object, right: object, hint: str = "") -> None:
     else:
         good = answer == right
     print("right" if good else f"not yet: {hint or 'look again'}")
+
+
+def schedule_formula(recipe: Recipe) -> Markdown:
+    """Write a multistep schedule as a formula: the factor of each stage, and the rate it multiplies in two readings."""
+    ends = [*recipe.milestones, None]
+    stages = []
+    for passed, (start, end) in enumerate(zip([None, *recipe.milestones], ends, strict=True)):
+        after, until = "" if start is None else f"{start} < ", rf" \le {end}"
+        when = f"t > {start}" if end is None else f"{after}t{until}"
+        stages.append(f"{recipe.gamma**passed:g} & {when}")
+    factor = r"f(t) = \begin{cases} " + r" \\ ".join(stages) + r" \end{cases}"
+    return Markdown(
+        f"$$\\eta_t = \\eta_0 \\cdot f(t) \\quad\\text{{(MultiStepLR)}} \\qquad\\text{{or}}\\qquad "
+        f"\\eta_t = \\eta_{{t-1}} \\cdot f(t) \\quad\\text{{(as written)}}$$\n\n"
+        f"$$\\eta_0 = {recipe.learning_rate:g}, \\qquad {factor}$$"
+    )
+
+
+def schedule_table(recipe: Recipe) -> pd.DataFrame:
+    """Return one row a stage: its epochs, its factor, and the rate at its end in both readings."""
+    rates, written = learning_rates(recipe), literal_rates(recipe)
+    stages = zip([0, *recipe.milestones], [*recipe.milestones, recipe.epochs], strict=True)
+    rows = [
+        (f"{start + 1} to {end}", recipe.gamma**passed, rates[end - 1], written[end - 1])
+        for passed, (start, end) in enumerate(stages)
+    ]
+    return pd.DataFrame(rows, columns=["epochs", "factor", "MultiStepLR", "as written"])

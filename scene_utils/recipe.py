@@ -130,3 +130,16 @@ def learning_rates(recipe: Recipe, steps: int = 1) -> list[float]:
         optimizer.step()
         scheduler.step()
     return rates
+
+
+def literal_rates(recipe: Recipe) -> list[float]:
+    """Return the rate of each epoch where the multistep factor multiplies the previous epoch's rate, again and again.
+
+    The report's slide writes its formula so. It names MultiStepLR, which multiplies the initial rate
+    (``learning_rates``); this reading is there to be compared with it.
+    """
+    rates = [recipe.learning_rate]
+    for epoch in range(2, recipe.epochs + 1):
+        passed = sum(epoch > milestone for milestone in recipe.milestones)
+        rates.append(rates[-1] * recipe.gamma**passed)
+    return rates
