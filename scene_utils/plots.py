@@ -448,6 +448,30 @@ def seeds(values: Mapping[str, Sequence[float]], label: str = "accuracy") -> Fig
     return figure
 
 
+def two_by_two(table: pd.DataFrame, xlabel: str = "", ylabel: str = "accuracy on the test set") -> Figure:
+    """One line a net over two or more variants, each point with its interval.
+
+    Args:
+        table: columns net, variant, accuracy, low, high; nets and variants are drawn in their order.
+    """
+    variants = list(dict.fromkeys(table["variant"]))
+    figure, axis = subplots(size=(5.6, 3.8))
+    for position, (net, rows) in enumerate(table.groupby("net", sort=False)):
+        shift = 0.04 * (position - (table["net"].nunique() - 1) / 2)  # intervals beside one another
+        places = [variants.index(variant) + shift for variant in rows["variant"]]
+        errors = _error_bars(rows["accuracy"], rows["low"], rows["high"])
+        axis.errorbar(places, rows["accuracy"], yerr=errors, capsize=4, label=net, **line_style(position))
+    axis.set_xticks(range(len(variants)), variants)
+    axis.set_xlim(-0.4, len(variants) - 0.6)
+    axis.grid(axis="x", visible=False)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    _percent(axis.yaxis)
+    _legend_below(figure, axis)
+    told = {f"{row.net}, {row.variant}": row.accuracy for row in table.itertuples()}
+    figure.alt = f"{ylabel}: " + _told(told)
+    return figure
+
+
 def bars(values: Mapping[str, float], label: str, percent: bool = False) -> Figure:
     """Horizontal bars with their values, in the order given."""
     figure, axis = subplots(size=(6.4, 0.8 + 0.36 * len(values)))
@@ -862,6 +886,32 @@ def feature_maps(maps: ArrayLike, titles: Sequence[str] = (), columns: int = 8) 
     low, high = (f(values, axis=(1, 2), keepdims=True) for f in (np.min, np.max))
     scaled = (values - low) / np.maximum(high - low, 1e-12)
     return image_grid(scaled[:, None], titles, columns, alt=f"{len(values)} feature maps")
+
+
+def convolutions(image: ArrayLike, kernels: ArrayLike, maps: ArrayLike, names: Sequence[str]) -> Figure:
+    """One row a filter: the image, the filter with its numbers, and the map that it makes of the image.
+
+    Args:
+        image: the image (3, H, W), uint8.
+        kernels: filters of one channel (K, h, w); grey is zero, in a filter as in a map.
+        maps: what each filter answers to the image (K, H, W).
+        names: a title for each map.
+    """
+    figure, axes = subplots(len(names), 3, (7.6, 2.6 * len(names)), squeeze=False)
+    for row, kernel, answer, name in zip(axes, np.asarray(kernels), np.asarray(maps), names, strict=True):
+        row[0].imshow(_picture(image))
+        for axis, values in ((row[1], kernel), (row[2], answer)):
+            largest = max(np.abs(values).max(), 1e-12)
+            axis.imshow(values, cmap="gray", vmin=-largest, vmax=largest)
+        for (y, x), value in np.ndenumerate(kernel):
+            ink = "white" if value < 0 else INK
+            row[1].text(x, y, f"{value:g}".replace("-", "−"), ha="center", va="center", color=ink, fontsize=13)
+        for axis, title in zip(row, ("the image", "the filter", name), strict=True):
+            axis.set(xticks=[], yticks=[], title=title)
+            axis.spines[:].set_visible(False)
+            axis.grid(False)
+    figure.alt = "An image, filters, and what each makes of the image: " + "; ".join(names)
+    return figure
 
 
 def heatmaps(images: ArrayLike, maps: Mapping[str, ArrayLike], titles: Sequence[str] = ()) -> Figure:

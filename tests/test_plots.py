@@ -63,6 +63,12 @@ def depths():
     return pd.DataFrame(rows)
 
 
+def two_by_two():
+    rows = [("LeNet", "without", 0.8, 0.78, 0.82), ("LeNet", "with", 0.82, 0.8, 0.84),
+            ("CustomLeNet", "without", 0.75, 0.73, 0.77), ("CustomLeNet", "with", 0.85, 0.83, 0.87)]  # fmt: skip
+    return pd.DataFrame(rows, columns=["net", "variant", "accuracy", "low", "high"])
+
+
 def every_figure():
     (plain, labels), (mixup, _) = simulated(1.5), simulated(2.2)
     images = np.zeros((len(labels), 3, 16, 16), dtype=np.uint8)
@@ -95,6 +101,8 @@ def every_figure():
         "grid": plots.image_grid(images[:5], ["sea\n→ street 0.98"] * 5, 3),
         "filters": plots.filters(np.random.default_rng(0).normal(size=(12, 3, 5, 5))),
         "maps": plots.feature_maps(maps),
+        "convolutions": plots.convolutions(images[0], [[[-1, 0, 1]] * 3], maps[:1], ["edges"]),
+        "two by two": plots.two_by_two(two_by_two()),
         "heatmaps": plots.heatmaps(images[:4], {"from scratch": maps, "transferred": maps}, CLASSES[:4]),
     }
 
