@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -256,7 +257,8 @@ def load_checkpoint(
 
 def quiet() -> bool:
     """True where nobody watches: no progress bar then, but one line an epoch."""
-    return os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return not watched or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
 
 
 def report_epoch(bar: tqdm, name: str, history: History, recipe: Recipe) -> None:
