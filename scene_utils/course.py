@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 
 import pandas as pd
 from IPython.display import Code, Markdown
@@ -33,7 +34,8 @@ def start(profile: str | None = None, seed: int = 0) -> str:
 
 def source(*objects: object) -> Code:
     """Show the source of classes or functions from the one place where they are defined."""
-    return Code("\n\n".join(inspect.getsource(each) for each in objects), language="python")
+    texts = [textwrap.dedent(inspect.getsource(each)) for each in objects]
+    return Code("\n\n".join(texts), language="python")
 
 
 def reported(run: Run) -> dict | None:
@@ -127,3 +129,56 @@ def schedule_table(recipe: Recipe) -> pd.DataFrame:
         for passed, (start, end) in enumerate(stages)
     ]
     return pd.DataFrame(rows, columns=["epochs", "factor", "MultiStepLR", "as written"])
+
+
+def structure(name: str) -> pd.DataFrame:
+    """Return the report's layer table of a network: columns #, type, input, specification."""
+    return pd.read_csv(results.FACTS.with_name(f"{name}.csv"), keep_default_na=False)
+
+
+def repeat(name: str, profile: str, seed: int = 0) -> list[Run]:
+    """Return the runs of an experiment: three seeds in the profile ``full``, else one."""
+    seeds = range(seed, seed + 3) if profile == "full" else [seed]
+    return [experiments.run(name, profile, each) for each in seeds]
+
+
+def seeds(first: list[Run], second: list[Run], language: str = "en") -> list[str]:
+    """Say how two recipes differ over several seeds; nothing where each has run with one only."""
+    if min(len(first), len(second)) < 2:
+        return []
+    accuracies = [[run.accuracy for run in runs if run.status == "finished"] for runs in (first, second)]
+    comparison = evaluation.compare_seeds(*accuracies)
+    return [sentences.seeds(comparison, first[0].title, second[0].title, language)]
+
+
+def variants(runs: list[Run]) -> pd.DataFrame:
+    """Return one row a run: weights, training time, device, and accuracy with its 95 % interval."""
+    rows = {
+        run.title: (run.parameters, round(run.seconds, 1), run.device, run.correct, run.total, run.accuracy)
+        + evaluation.wilson(run.correct, run.total)
+        for run in runs
+    }
+    columns = ["weights", "seconds", "device", "correct", "of", "accuracy", "low", "high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def occlusion(run: Run) -> Figure:
+    """Show test images and, below, where a grey square takes most from the answer (``explain.occlusion``)."""
+    _, _, dataset = experiments.sets(run.profile)
+    positions = run.arrays["occlusion_images"].tolist()
+    answers = run.logits[positions].argmax(1)
+    titles = [
+        run.classes[truth] if truth == answer else f"{run.classes[truth]},\ntaken for {run.classes[answer]}"
+        for truth, answer in zip(run.labels[positions], answers, strict=True)
+    ]
+    maps = {"occlusion": run.arrays["occlusion"]}
+    return plots.heatmaps(dataset.test.images[positions], maps, titles)
+
+
+def first_maps(run: Run) -> Figure:
+    """Show one test image, and what the strongest filters of the first layer make of it."""
+    _, _, dataset = experiments.sets(run.profile)
+    image = dataset.test.images[int(run.arrays["first_image"][0])].float().mean(0)
+    maps = run.arrays["first_maps"]
+    titles = ["image", *(f"filter {number}" for number in range(1, len(maps) + 1))]
+    return plots.feature_maps([image.numpy(), *maps.astype("float32")], titles, columns=6)

@@ -7,16 +7,16 @@ and what they return is kept beside the record, so that a page can show it where
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from captum.attr import Occlusion
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from scene_utils.batches import normalised, to_device
 from scene_utils.data import Dataset, Split
-from scene_utils.models import first_filters
+from scene_utils.models import first_filters, trace
 from scene_utils.recipe import Recipe
 
 MAPS = 16  # activation maps that are kept of one image
@@ -111,14 +111,18 @@ def normalization(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[st
 # --- before training
 
 
-def multiplications(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> int:
-    """Count the multiplications of convolutions and matrices for one image (torch's own counter)."""
-    modes = [(module, module.training) for module in model.modules()]
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(next(model.parameters()).new_zeros(1, *input_size))
-    for module, training in modes:
-        module.training = training
-    return counter.get_total_flops() // 2  # it counts additions too
+def layer_costs(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> pd.DataFrame:
+    """Return what each convolution and fully connected layer costs: columns layer, weights, multiplications.
+
+    Weights include biases; multiplications are those of one image on its way forward.
+    """
+    rows = []
+    for step in trace(model, input_size):
+        if isinstance(step.module, nn.Conv2d | nn.Linear):
+            weights = sum(parameter.numel() for parameter in step.module.parameters())
+            positions = step.output[1] * step.output[2] if len(step.output) == 3 else 1
+            rows.append((step.name, weights, step.module.weight.numel() * positions))
+    return pd.DataFrame(rows, columns=["layer", "weights", "multiplications"])
 
 
 def gradient_norms(model: ResNet, images: Tensor, labels: Tensor) -> list[float]:

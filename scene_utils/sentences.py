@@ -16,6 +16,7 @@ from scene_utils.evaluation import (
     verdict,
     wilson,
 )
+from scene_utils.results import Run
 from scene_utils.settings import SceneError
 
 LANGUAGES = ("en", "ko")
@@ -72,6 +73,18 @@ SENTENCES = {
         " finishes {finished}.",
         "divergence.never": "The report's loss becomes NaN from a learning rate of {reported} on; under"
         " our settings no run diverges up to {finished}.",
+        "cost": "From {first} to {second} the weights change by {weights} million ({weights_share} %), the"
+        " training time by {seconds} s ({seconds_share} %).",
+        "depth": "After {epochs} epochs each doubling of the depth changes the accuracy by {points} points"
+        " (95 % interval {low} to {high}){form}",
+        "depth.higher": ": deeper is better.",
+        "depth.lower": ": deeper is worse.",
+        "depth.same": ": the images do not show that depth matters.",
+        "patience": "From {first} to {last} epochs that slope changes by {points} points (95 % interval"
+        " {low} to {high}){form}",
+        "patience.higher": ": the deeper nets catch up, they must train longer.",
+        "patience.lower": ": the deeper nets fall back further.",
+        "patience.same": ": the images do not show that longer training helps the deeper nets more.",
     },
     "ko": {
         "accuracy": "{name}: 테스트 이미지 {total}장 중 {correct}장 정답, 전체 평균 정확도 {accuracy} (95"
@@ -121,6 +134,18 @@ SENTENCES = {
         " 발산: 발산한 가장 낮은 학습률 {diverged}, 끝까지 학습된 가장 높은 학습률 {finished}.",
         "divergence.never": "보고서: 학습률 {reported} 이상에서 손실이 NaN. 재현에서는 {finished}까지"
         " 발산하지 않음.",
+        "cost": "{first} 대비 {second}: 파라미터 {weights}백만 개 변화 ({weights_share} %), 학습 시간"
+        " {seconds}초 변화 ({seconds_share} %).",
+        "depth": "{epochs} Epoch 학습 후 깊이가 두 배가 될 때마다 정확도 {points}%p (95 % 신뢰 구간 {low} ~"
+        " {high}){form}",
+        "depth.higher": ". 깊을수록 좋음.",
+        "depth.lower": ". 깊을수록 나쁨.",
+        "depth.same": ". 깊이에 따른 차이를 구분할 수 없음.",
+        "patience": "{first} Epoch에서 {last} Epoch로 늘리면 그 기울기가 {points}%p 변함 (95 % 신뢰 구간"
+        " {low} ~ {high}){form}",
+        "patience.higher": ". 깊은 모델이 따라잡음: 더 오래 학습해야 함.",
+        "patience.lower": ". 깊은 모델이 더 뒤처짐.",
+        "patience.same": ". 오래 학습하는 것이 깊은 모델에 더 도움이 되는지 구분할 수 없음.",
     },
 }
 
@@ -298,6 +323,38 @@ def claim(reported: float, comparison: Comparison, first: str, second: str, lang
         points=points(comparison.difference),
         **_interval_points(comparison.low, comparison.high),
     )
+
+
+def change(before: float, after: float, unit: float = 1) -> tuple[str, str]:
+    """A change in units and in per cent, both with their sign."""
+    amount, share = f"{(after - before) / unit:+,.1f}", f"{(after / before - 1) * 100:+,.0f}"
+    return amount.replace("-", "−"), share.replace("-", "−")
+
+
+def cost(first: Run, second: Run, language: str = "en") -> str:
+    """What a second run costs beyond the first: weights and training time."""
+    weights, weights_share = change(first.parameters, second.parameters, 1e6)
+    seconds, seconds_share = change(first.seconds, second.seconds)
+    return template("cost", language).format(
+        first=first.title, second=second.title, weights=weights, weights_share=weights_share,
+        seconds=seconds, seconds_share=seconds_share,
+    )  # fmt: skip
+
+
+def depth(slope: tuple[float, float, float], epochs: int, language: str = "en") -> str:
+    """Whether deeper is better or worse after ``epochs``: the slope per doubling and its interval."""
+    value, low, high = slope
+    form = template(f"depth.{verdict((low, high))}", language)
+    values = {"points": points(value), "form": form} | _interval_points(low, high)
+    return template("depth", language).format(epochs=epochs, **values)
+
+
+def patience(change: tuple[float, float, float], first: int, last: int, language: str = "en") -> str:
+    """Whether the deeper nets catch up between ``first`` and ``last`` epochs: the slope's change and interval."""
+    value, low, high = change
+    form = template(f"patience.{verdict((low, high))}", language)
+    values = {"points": points(value), "form": form} | _interval_points(low, high)
+    return template("patience", language).format(first=first, last=last, **values)
 
 
 def divergence(sweep: pd.DataFrame, reported: float, language: str = "en") -> str:

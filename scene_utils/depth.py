@@ -1,0 +1,118 @@
+"""What depth brings, and after how much training: tables and tests over runs that differ in depth alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.weightstats import DescrStatsW
+from torch import nn
+
+from scene_utils import evaluation, explain, models, sentences
+from scene_utils.results import Run
+
+
+def costs(depths: Sequence[int]) -> pd.DataFrame:
+    """Return one row a ResNet: blocks in each stage, layers with weights, weights, multiplications an image."""
+    rows = {}
+    for depth in depths:
+        table = explain.layer_costs(net := models.resnet(depth))
+        on_path = ~table["layer"].str.contains("downsample")
+        rows[f"ResNet{depth}"] = {
+            "blocks": " + ".join(map(str, models.BLOCKS[depth])),
+            "layers": int(on_path.sum()),
+            "weights": count(net),
+            "multiplications": int(table["multiplications"].sum()),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def count(model: nn.Module) -> int:
+    """Number of weights of a model, norms and biases included."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def layers(run: Run) -> int:
+    """Number of layers of a run's network."""
+    return int(run.model.removeprefix("resnet"))
+
+
+def name(run: Run) -> str:
+    """Short name of a run's network: ``ResNet34`` or ``plain 34``."""
+    return f"plain {layers(run)}" if is_plain(run) else f"ResNet{layers(run)}"
+
+
+def is_plain(run: Run) -> bool:
+    """True for a net without shortcuts."""
+    return run.experiment.endswith("-plain")
+
+
+def finished(runs: Sequence[Run]) -> list[Run]:
+    """Leave out the runs that diverged: they have no accuracy."""
+    return [run for run in runs if run.status == "finished"]
+
+
+def lengths(epochs: int) -> list[int]:
+    """Return a quarter, a half and the whole of ``epochs``."""
+    return sorted({max(1, epochs // 4), max(1, epochs // 2), epochs})
+
+
+def patience(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return the hold-out accuracy of each run after a quarter, a half and all of its epochs.
+
+    Columns net, depth, shortcuts, epochs, holdout_accuracy, seconds; ``plots.accuracy_vs_depth`` draws it.
+    """
+    rows = []
+    for run in finished(runs):
+        history = run.history.set_index("epoch")
+        for epochs in lengths(run.epochs):
+            seconds = history["seconds"].loc[:epochs].sum()
+            accuracy = history.loc[epochs, "holdout_accuracy"]
+            rows.append((name(run), layers(run), not is_plain(run), epochs, accuracy, seconds))
+    columns = ["net", "depth", "shortcuts", "epochs", "holdout_accuracy", "seconds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def slopes(runs: Sequence[Run], epochs: int) -> np.ndarray:
+    """Return each hold-out image's contribution to the slope of accuracy over depth, (N,).
+
+    Their mean is the slope of the straight line through the accuracies, per doubling of the depth: that line
+    is linear in the accuracies, and an accuracy is a mean over images. So the interval of a mean is the
+    slope's interval over images (it knows nothing of other seeds).
+    """
+    doublings = np.log2([layers(run) for run in runs])
+    share = (doublings - doublings.mean()) / np.square(doublings - doublings.mean()).sum()
+    right = [run.arrays["holdout_curve"][epochs - 1].argmax(1) == run.labels for run in runs]
+    return share @ np.array(right, dtype=float)
+
+
+def mean(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean of ``values`` and its 95 % interval."""
+    if np.ptp(values) == 0:
+        return (float(values[0]),) * 3
+    statistics = DescrStatsW(values)
+    low, high = statistics.tconfint_mean(alpha=1 - evaluation.LEVEL)
+    return float(statistics.mean), float(low), float(high)
+
+
+def findings(runs: Sequence[Run], language: str = "en") -> list[str]:
+    """Say whether deeper is worse after the shortest and the longest training, and whether patience helps."""
+    runs = finished(runs)
+    if len({layers(run) for run in runs}) < 2:
+        return []
+    first, *_, last = lengths(min(run.epochs for run in runs))
+    short, long = slopes(runs, first), slopes(runs, last)
+    told = [sentences.depth(mean(values), n, language) for values, n in ((short, first), (long, last))]
+    if first == last:
+        return told[:1]
+    return [*told, sentences.patience(mean(long - short), first, last, language)]
+
+
+def last_doubling(runs: Sequence[Run]) -> dict[str, float]:
+    """Return by how much the second half of the epochs raised each net's hold-out accuracy."""
+    gains = {}
+    for run in finished(runs):
+        accuracy = run.history.set_index("epoch")["holdout_accuracy"]
+        gains[name(run)] = float(accuracy[run.epochs] - accuracy[max(1, run.epochs // 2)])
+    return gains
