@@ -115,18 +115,14 @@ define("custom_lenet", "CustomLeNet", "custom_lenet", models.CustomLeNet,
 define("alexnet", "AlexNet", "alexnet", models.AlexNet,
        OURS.replace(epochs=15, learning_rate=0.02), sample={"images": 64},
        extras=(explain.first_layer, explain.normalization, explain.occlusion))  # fmt: skip
-define(
-    "resnet18",
-    "ResNet18",
-    "resnet18",
-    resnet(18),
-    OURS.replace(epochs=30, learning_rate=0.1),
-    sample={"epochs": 2},
-)
+define("resnet18", "ResNet18", "resnet18", resnet(18),
+       OURS.replace(epochs=30, learning_rate=0.1), sample={"epochs": 2},
+       extras=(explain.class_activation,))  # fmt: skip
 define("resnet18_mixup", "ResNet18 + Mixup", "resnet18", resnet(18),
        OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2), sample={"epochs": 2})  # fmt: skip
 define("resnet18_transfer", "ResNet18 + transferred", "resnet18", resnet(18),
-       OURS.replace(epochs=8, learning_rate=0.02), sample={"epochs": 2}, depth=18)  # fmt: skip
+       OURS.replace(epochs=8, learning_rate=0.02), sample={"epochs": 2}, depth=18,
+       extras=(explain.class_activation,))  # fmt: skip
 
 FINAL = OURS.replace(
     epochs=3, learning_rate=0.015, batch_size=64, input_size=128, mixup=0.2, label_smoothing=0.0
@@ -205,7 +201,7 @@ define("transfer-scratch", "ResNet18 from scratch, the transfer's recipe", "resn
        EXPERIMENTS["resnet18_transfer"].recipes["short"], sample={"epochs": 2})  # fmt: skip
 define("transfer-frozen", "ResNet18, transferred features frozen", "resnet18", resnet(18),
        EXPERIMENTS["resnet18_transfer"].recipes["short"].replace(trainable="last"), sample={"epochs": 2},
-       depth=18)  # fmt: skip
+       depth=18, extras=(explain.class_activation,))  # fmt: skip
 
 # 09: one model and budget, four schedules.
 SCHEDULES = ("constant", "multistep", "cosine", "one-cycle")
