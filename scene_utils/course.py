@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import textwrap
+from collections.abc import Sequence
 
 import pandas as pd
 from IPython.display import Code, Markdown
@@ -182,3 +184,82 @@ def first_maps(run: Run) -> Figure:
     maps = run.arrays["first_maps"]
     titles = ["image", *(f"filter {number}" for number in range(1, len(maps) + 1))]
     return plots.feature_maps([image.numpy(), *maps.astype("float32")], titles, columns=6)
+
+
+def bullets(*lines: str) -> Markdown:
+    """Show sentences as a list; empty ones are left out."""
+    return Markdown("\n".join(f"- {line}" for line in lines if line))
+
+
+def guessed(what: str, guess: object, value: object) -> str:
+    """Put a reader's guess beside what came out."""
+    return f"{what}: {value}" + (" (no guess made)" if guess is None else f"; you guessed {guess}")
+
+
+def run_all(names: Sequence[str], profile: str, seed: int = 0) -> list[Run]:
+    """Return the runs of several experiments, as ``experiments.run`` does, and say of each in one line how it ended."""
+    runs = []
+    for name in names:
+        with contextlib.redirect_stdout(None):  # one line a run is enough, not one an epoch
+            run = experiments.run(name, profile, seed)
+        end = f"diverged at step {run.diverged_step}" if run.status == "diverged" else run.status
+        print(f"{run.name}: {end}, {run.epochs} epochs, {run.seconds:.0f} s", flush=True)
+        runs.append(run)
+    return runs
+
+
+def sweep(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return one row a run: learning_rate, loss of the last epoch, hold-out accuracy, diverged_step (NaN: finished)."""
+    rows = [
+        {
+            "learning_rate": run.recipe["learning_rate"],
+            "loss": run.record["history"][-1].get("loss") if run.status == "finished" else None,
+            "holdout_accuracy": run.record["history"][-1].get("holdout_accuracy"),
+            "diverged_step": run.diverged_step,
+        }
+        for run in runs
+    ]
+    return pd.DataFrame(rows).astype(float)
+
+
+def gap(run: Run) -> tuple[float, tuple[float, float]]:
+    """Return training minus hold-out accuracy in the last epoch, and its 95 % interval."""
+    last, counts = run.record["history"][-1], run.dataset["counts"]
+    seen = min(counts["train"], run.recipe["images"] or counts["train"])
+    shares = (last["accuracy"], seen), (last["holdout_accuracy"], counts["holdout"])
+    interval = evaluation.gap(*(n for share, total in shares for n in (round(share * total), total)))
+    return last["accuracy"] - last["holdout_accuracy"], interval
+
+
+def reading(run: Run) -> list[str]:
+    """Read a run's curves aloud: where loss and accuracy end, whether the best epoch was the last, the gap."""
+    table = run.history
+    first, last = table.iloc[0], table.iloc[-1]
+    best = table.loc[table["holdout_accuracy"].idxmax()]
+    difference, interval = gap(run)
+    meaning = {
+        "higher": "it has begun to know its training images by heart",
+        "lower": "the training images, shifted, mirrored and counted while the weights still change, are harder",
+        "same": "the two are not to be told apart, so there is nothing learnt by heart yet",
+    }[evaluation.verdict(interval)]
+    low, high = (sentences.points(end) for end in interval)
+    return [
+        f"{run.title}, {run.epochs} epochs: the loss on the training images goes from {first['loss']:.3f} to"
+        f" {last['loss']:.3f}, on the hold-out from {first['holdout_loss']:.3f} to {last['holdout_loss']:.3f}.",
+        f"The best hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the"
+        f" last epoch has {last['holdout_accuracy']:.1%}. We keep the last, so that nothing was picked.",
+        f"In the last epoch {run.title} is {sentences.points(difference)} points more accurate on its training"
+        f" images than on the hold-out (95 % interval {low} to {high}): {meaning}.",
+    ]
+
+
+def claim(first: Run, second: Run, language: str = "en") -> str:
+    """Say whether a difference that the report states survives on our images; empty where it states none."""
+    stated = {
+        (each["from"], each["to"]): each["difference"] for each in results.facts()["reported_differences"]
+    }
+    theirs = stated.get((first.experiment, second.experiment))
+    if theirs is None or reported(first) is None:
+        return ""
+    comparison = evaluation.compare(first.logits, second.logits, first.labels)
+    return sentences.claim(theirs, comparison, first.title, second.title, language)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 from torchmetrics.functional.classification import multiclass_calibration_error
 
@@ -44,6 +44,14 @@ def wilson(correct: int, total: int) -> Interval:
     if not 0 <= correct <= total or total == 0:
         raise SceneError(f"no interval for {correct} correct of {total}; evaluate at least one image")
     low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")
+    return float(low), float(high)
+
+
+def gap(correct: int, total: int, other_correct: int, other_total: int) -> Interval:
+    """Newcombe's interval for the first accuracy minus the second, on different images (statsmodels)."""
+    low, high = confint_proportions_2indep(
+        correct, total, other_correct, other_total, method="newcomb", compare="diff", alpha=1 - LEVEL
+    )
     return float(low), float(high)
 
 
