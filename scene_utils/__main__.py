@@ -19,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SceneError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}; mend that, then call again", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130
@@ -43,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     train = command(_train, "train")
     train.add_argument("experiment", metavar="EXPERIMENT")
     train.add_argument("--retrain", action="store_true", help="train again though a finished run exists")
+    classify = command(_classify, "classify", profile=False)
+    classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
+    classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
     command(_report, "report")
     command(_publish, "publish")
     command(_student, "student", profile=False)
@@ -69,6 +75,18 @@ def _train(experiment: str, profile: str | None, seed: int, retrain: bool) -> No
     run = experiments.run(experiment, profile, seed, retrain)
     found = f"{run.correct:,} of {run.total:,} images right" if run.status == "finished" else run.status
     print(f"{run.name}: {found}")
+
+
+def _classify(photos: list[Path], profile: str | None) -> None:
+    """Classify photos with the best model that has been trained here."""
+    from scene_utils import classify
+
+    run = classify.best_run(profile)
+    if run is None:
+        raise SceneError(classify.NOTHING)
+    print(classify.told(run))
+    for photo in photos:
+        print(photo.name + ": " + ", ".join(f"{name} {p:.1%}" for name, p in classify.classify(photo, run).items()))
 
 
 def _report(profile: str | None, seed: int) -> None:

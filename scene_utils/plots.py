@@ -880,6 +880,16 @@ def filters(weights: ArrayLike, titles: Sequence[str] = (), columns: int = 10) -
     )
 
 
+def filter_rows(rows: Mapping[str, ArrayLike]) -> Figure:
+    """Filters (K, C, h, w) of several layers or stages, one row a name; grey is zero, each has its own scale."""
+    arrays = [np.asarray(each) for each in rows.values()]
+    pictures = [np.repeat(each, 3, axis=1) if each.shape[1] == 1 else each for each in arrays]
+    figure = class_samples([scaled_filters(each) for each in pictures], list(rows))
+    figure.photos = False
+    figure.alt = "Filters of a convolution, one row each: " + ", ".join(rows)
+    return figure
+
+
 def feature_maps(maps: ArrayLike, titles: Sequence[str] = (), columns: int = 8) -> Figure:
     """Feature maps (K, H, W) of one image in grey, each from its smallest to its largest value."""
     values = np.asarray(maps, dtype=float)
@@ -1029,4 +1039,43 @@ def image_pairs(first: ArrayLike, second: ArrayLike, titles: Sequence[str], colu
         axis.set_title(title, fontsize=8, pad=3)
     figure.photos = True
     figure.alt = f"{len(titles)} pairs of images: {'; '.join(titles)}".replace("\n", ", ")
+    return figure
+
+
+def photo(image: ArrayLike, probabilities: pd.Series, title: str = "") -> Figure:
+    """One image (3, H, W) beside the probability of each class, in the order of ``probabilities``."""
+    figure, (left, right) = subplots(1, 2, (7, max(2.2, 0.5 + 0.3 * len(probabilities))), width_ratios=[1, 2])
+    left.imshow(_picture(image))
+    left.axis("off")
+    left.set_title(title)
+    drawn = right.barh(list(probabilities.index), probabilities.to_numpy(), color=BLUE, height=0.6)
+    right.bar_label(drawn, fmt="{:.1%}", padding=3)
+    right.invert_yaxis()
+    right.set(xlim=(0, 1.15), xlabel="probability")
+    right.grid(axis="y", visible=False)
+    _percent(right.xaxis)
+    right.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    figure.photos = True
+    figure.alt = f"{title or 'A photo'}, probability of each class: " + _told(probabilities.to_dict(), ".1%")
+    return figure
+
+
+def intervals(table: pd.DataFrame, name: str, label: str = "accuracy on the test set") -> Figure:
+    """Accuracies with their intervals, a row a way of answering.
+
+    Args:
+        table: columns accuracy, low, high, and ``name`` with what to write at each row.
+    """
+    figure, axis = subplots(size=(7, 0.9 + 0.36 * len(table)))
+    rows = np.arange(len(table))
+    bars = _error_bars(table["accuracy"], table["low"], table["high"])
+    axis.errorbar(table["accuracy"], rows, xerr=bars, fmt="o", color=BLUE, markeredgecolor=INK, capsize=3)
+    for row, (value, high) in enumerate(zip(table["accuracy"], table["high"], strict=True)):
+        axis.annotate(f"{value:.2%}", (high, row), xytext=(6, 0), textcoords="offset points", va="center", fontsize=8)
+    axis.set_yticks(rows, table[name])
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    axis.margins(x=0.15)
+    axis.set_xlabel(label)
+    _percent(axis.xaxis)
+    figure.alt = f"{label}: " + _told(dict(zip(table[name], table["accuracy"], strict=True)), ".2%")
     return figure

@@ -1,0 +1,114 @@
+"""A reader's own photo: read, answered by the best trained model, and one clear line where that cannot be."""
+
+import dataclasses
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from scene_utils import __main__ as command_line
+from scene_utils import classify, experiments, plots, results
+from scene_utils.settings import SceneError
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two LeNets of one epoch and their ensemble, in a runs folder of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCENE_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
+        patch.setattr("scene_utils.settings.published_dir", lambda: tmp_path_factory.mktemp("published"))
+        for name in ("lenet", "lenet-relu"):
+            experiment = experiments.EXPERIMENTS[name]
+            quick = experiment.recipes["sample"].replace(epochs=1, images=96)
+            quick = dataclasses.replace(experiment, recipes={"short": quick}, keep_curve=True)
+            patch.setitem(experiments.EXPERIMENTS, name, quick)
+        both = dataclasses.replace(experiments.EXPERIMENTS["ensemble"], members=("lenet", "lenet-relu"))
+        patch.setitem(experiments.EXPERIMENTS, "ensemble", both)
+        yield {name: experiments.run(name, "sample") for name in ("lenet", "lenet-relu", "ensemble")}
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A photo of 300 x 200 with transparency."""
+    path = tmp_path / "my photo.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 300, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_the_best_run_is_the_one_that_the_hold_out_prefers(runs, monkeypatch):
+    preferred = {"lenet": 0.2, "lenet-relu": 0.9, "ensemble": 0.3}
+    monkeypatch.setattr(classify, "holdout_accuracy", lambda run: preferred[run.experiment])
+    assert classify.best_run().name == "lenet-relu.sample.s0"
+    assert classify.best_run("short") is None
+
+
+def test_without_its_weights_a_run_and_its_ensembles_are_no_candidates(runs, monkeypatch):
+    monkeypatch.setattr(classify, "has_weights", lambda run: run.experiment == "lenet")
+    assert classify.best_run().experiment == "lenet"
+
+
+def test_what_a_model_says_about_a_test_image_is_what_its_record_says(runs):
+    _, _, dataset = experiments.sets("sample")
+    for name in ("lenet", "ensemble"):
+        run = runs[name]
+        told = classify.classify(dataset.test.images[5].numpy(), run)
+        expected = pd.Series(run.logits[5], index=run.classes).pipe(np.exp)
+        expected = (expected / expected.sum()).sort_values(ascending=False)
+        assert told.sum() == pytest.approx(1)
+        assert told.is_monotonic_decreasing
+        pd.testing.assert_series_equal(told, expected, atol=0.02, rtol=0, check_names=False, check_dtype=False)
+
+
+def test_a_photo_from_a_path_and_from_an_upload_get_the_same_answer(runs, photo):
+    from_path = classify.classify(photo, runs["lenet"])
+    content = memoryview(photo.read_bytes())
+    for value in ({photo.name: {"content": bytes(content)}}, ({"name": photo.name, "content": content},)):
+        (file,) = classify.uploads(value)
+        assert file.name == photo.name
+        pd.testing.assert_series_equal(classify.classify(file, runs["lenet"]), from_path)
+
+
+def test_a_photo_that_cannot_be_read_is_named_with_a_remedy(photo):
+    with pytest.raises(SceneError, match="photo gone.jpg cannot be read: No such file"):
+        classify.read_photo(photo.parent / "gone.jpg")
+    photo.write_bytes(b"no image")
+    with pytest.raises(SceneError, match="photo my photo.png cannot be read: no PNG, JPEG or WebP image; convert"):
+        classify.read_photo(photo)
+    torn = io.BytesIO()
+    Image.new("RGB", (99, 99)).save(torn, "PNG")
+    with pytest.raises(SceneError, match="cannot be read: .*save the photo again"):
+        classify.read_photo(io.BytesIO(torn.getvalue()[:80]))
+
+
+def test_the_page_shows_a_photo_an_example_or_a_chooser(runs, photo, monkeypatch, capsys):
+    assert isinstance(classify.own_photo(photo, "sample"), plots.Figure)
+    assert "answered by" in capsys.readouterr().out
+    assert isinstance(classify.own_photo(None, "sample"), plots.Figure)
+    assert "no photo given" in capsys.readouterr().out
+    monkeypatch.setenv("TQDM_DISABLE", "0")
+    shown = []
+    monkeypatch.setattr(classify, "display", shown.append)
+    button, _ = classify.own_photo(None, "sample").children
+    content = memoryview(photo.read_bytes())
+    button.value = ({"name": "a.png", "type": "image/png", "size": len(content), "content": content,
+                     "last_modified": results.datetime.datetime.now()},)  # fmt: skip
+    assert [type(each) for each in shown] == [plots.Figure]
+
+
+def test_where_nothing_is_trained_there_is_one_clear_line(runs, photo, capsys):
+    assert classify.own_photo(photo, "full") is None
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "python -m scene_utils train" in line
+    assert command_line.main(["classify", str(photo), "--profile", "full"]) == 1
+    assert capsys.readouterr().err == f"error: {classify.NOTHING}\n"
+
+
+def test_command_line(runs, photo, capsys):
+    assert command_line.main(["classify", str(photo), str(photo)]) == 0
+    first, *answers = capsys.readouterr().out.splitlines()
+    assert first.startswith("answered by")
+    assert answers[0] == answers[1] and answers[0].startswith("my photo.png: ")
+    assert str(photo.parent) not in "".join(answers)
