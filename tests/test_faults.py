@@ -1,0 +1,206 @@
+"""Faults injected into runs: what was there stays whole, and the message says what to do."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from scene_utils import evaluation, experiments, results, settings, training
+from scene_utils.data import Split
+from scene_utils.recipe import Recipe
+from scene_utils.settings import SceneError
+from tests.test_experiments import RECIPE, net, tiny
+
+CALLS = {  # where the system may refuse, and how
+    "no room for a temporary file": ("tempfile.mkstemp", errno.ENOSPC),
+    "no room while writing": ("os.fsync", errno.ENOSPC),
+    "no permission to replace": ("os.replace", errno.EACCES),
+    "no permission in the folder": ("tempfile.mkstemp", errno.EACCES),
+}
+
+
+@pytest.fixture(autouse=True)
+def runs_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("SCENE_PROFILE", "sample")
+    return tmp_path / "runs"
+
+
+def refuse(monkeypatch, call, code):
+    def refused(*args, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(call, refused)
+
+
+@pytest.mark.parametrize("fault", CALLS)
+def test_a_refused_write_keeps_the_old_file_and_says_what_to_do(fault, tmp_path, monkeypatch):
+    path = settings.atomic_write(tmp_path / "file", "old")
+    refuse(monkeypatch, *CALLS[fault])
+    with pytest.raises(SceneError, match=r"cannot write .*file: .*; free some space or choose another folder"):
+        settings.atomic_write(path, "new")
+    monkeypatch.undo()
+    assert path.read_text() == "old" and list(tmp_path.glob(".file*")) == []
+
+
+@pytest.mark.parametrize("fault", CALLS)
+def test_a_refused_checkpoint_ends_the_run_with_one_line_and_the_next_run_goes_on(fault, monkeypatch, capsys):
+    experiment = tiny(epochs=3)
+    save, calls = training.save_checkpoint, []
+
+    def second_refused(*args):
+        calls.append(1)
+        with pytest.MonkeyPatch.context() as patch:
+            if len(calls) == 2:
+                refuse(patch, *CALLS[fault])
+            save(*args)
+
+    monkeypatch.setattr(training, "save_checkpoint", second_refused)
+    with pytest.raises(SceneError, match="cannot write .*tiny.sample.s0.*pt"):
+        experiments.run(experiment)
+    capsys.readouterr()
+    run = experiments.run(experiment)
+    assert run.epochs == 3 and "epoch 1/3" not in capsys.readouterr().out  # it went on from the first epoch
+
+
+@pytest.mark.parametrize("fault", CALLS)
+def test_a_refused_record_loses_no_training(fault, monkeypatch, capsys):
+    write = results.write
+
+    def refused(*args):
+        with pytest.MonkeyPatch.context() as patch:
+            refuse(patch, *CALLS[fault])
+            return write(*args)
+
+    monkeypatch.setattr(results, "write", refused)
+    with pytest.raises(SceneError, match="cannot write"):
+        experiments.run(tiny())
+    monkeypatch.setattr(results, "write", write)
+    capsys.readouterr()
+    assert experiments.run(tiny()).status == "finished"
+    assert "epoch" not in capsys.readouterr().out  # the checkpoint had the finished training
+
+
+KILL = """
+import os, sys
+from pathlib import Path
+from scene_utils import settings
+def die(*args): os.kill(os.getpid(), 9)
+if sys.argv[2] == "while writing":
+    settings.atomic_write(Path(sys.argv[1]), lambda file: (file.write(b"half"), file.flush(), die()))
+os.replace = os.fsync = die
+settings.atomic_write(Path(sys.argv[1]), b"new")
+"""
+
+
+@pytest.mark.parametrize("moment", ["while writing", "before the file takes its place"])
+def test_a_process_killed_during_a_write_leaves_the_old_file_whole(moment, tmp_path):
+    path = settings.atomic_write(tmp_path / "record.json", "old")
+    killed = subprocess.run([sys.executable, "-c", KILL, str(path), moment])
+    assert killed.returncode == -9 and path.read_text() == "old"
+    settings.atomic_write(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_a_truncated_checkpoint_is_named_with_its_remedy(tmp_path):
+    train, holdout, _ = experiments.sets("sample")
+    training.fit(net(), train, holdout, RECIPE, tmp_path / "run.pt")
+    content = (tmp_path / "run.pt").read_bytes()
+    (tmp_path / "run.pt").write_bytes(content[: len(content) // 2])
+    with pytest.raises(SceneError, match="run.pt cannot be read .*delete it to start over"):
+        training.fit(net(), train, holdout, RECIPE, tmp_path / "run.pt")
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"experiment": "tiny"}'])
+def test_a_damaged_record_is_named_and_trained_again(damage, runs_folder, capsys):
+    run = experiments.run(tiny())
+    (runs_folder / "results" / f"{run.name}.json").write_text(damage)
+    again = experiments.run(tiny())
+    assert again.accuracy == run.accuracy
+    assert "cannot be used" in capsys.readouterr().out
+
+
+def test_a_record_never_executes_code(runs_folder, tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "executed"),)
+
+    run = experiments.run(tiny())
+    arrays = runs_folder / "results" / f"{run.name}.npz"
+    np.savez(arrays, test_logits=np.array([Evil()], dtype=object))
+    record = json.loads(arrays.with_suffix(".json").read_text())
+    record["arrays"] = results.hashlib.sha256(arrays.read_bytes()).hexdigest()[:16]
+    arrays.with_suffix(".json").write_text(json.dumps(record))
+    with pytest.raises(SceneError, match="cannot be used"):
+        results.read(arrays.with_suffix(".json"))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_hold_out_smaller_than_the_classes_and_a_class_without_test_images(monkeypatch):
+    train, holdout, dataset = experiments.sets("sample")
+    some = [i for i, label in enumerate(dataset.test.labels.tolist()) if label != 2]
+    fewer = dataset.__class__(dataset.train, dataset.test.select(some), dataset.source, dataset.commit, "fewer")
+    monkeypatch.setattr(experiments, "sets", lambda *a: (train, holdout.select([0, 20, 30]), fewer))
+    run = experiments.run(tiny())
+    assert run.per_class[2] is None and run.total == len(some)
+    table = evaluation.per_class(run.labels, run.logits.argmax(1), run.classes)
+    assert np.isnan(table["recall"][2]) and table["total"][2] == 0
+
+
+def test_infinite_inputs_to_the_loss_end_as_diverged():
+    class Infinite(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = torch.nn.Linear(3, 6)
+
+        def forward(self, x):
+            return self.last(x.mean((2, 3))) * float("inf")
+
+    train, holdout, _ = experiments.sets("sample")
+    history = training.fit(Infinite(), train, holdout, RECIPE)
+    assert (history.status, history.diverged_step) == ("diverged", 1)
+
+
+def command(experiment, **env):
+    line = [sys.executable, "-m", "scene_utils", "train", experiment, "--profile", "sample"]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHONUTF8"))}
+    return subprocess.Popen(line, env=kept | env, cwd=env.pop("cwd", "/"), text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")  # fmt: skip
+
+
+def test_an_odd_machine_no_utf8_no_home_another_folder_a_path_with_spaces_and_hangul(tmp_path):
+    runs = tmp_path / "실행 폴더's"
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/nonexistent/home",
+           "SCENE_RUNS_DIR": str(runs)}  # fmt: skip
+    child = command("lenet-rate-0.007", **env)
+    output, _ = child.communicate(timeout=120)
+    assert child.returncode == 0, output
+    assert list((runs / "results").glob("lenet-rate-0.007.sample.s0.json"))
+
+
+def test_the_same_run_twice_at_once_trains_once(tmp_path):
+    env = {"SCENE_RUNS_DIR": str(tmp_path / "runs")}
+    first = command("lenet-rate-0.01", **env)
+    time.sleep(0.5)
+    second = command("lenet-rate-0.01", **env)
+    outputs = [child.communicate(timeout=180)[0] for child in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0], outputs
+    assert sum("epoch 1/" in output for output in outputs) == 1
+    assert sum("finished run found" in output for output in outputs) == 1
+
+
+def test_a_single_image_in_the_last_batch_and_a_net_with_norms():
+    norm = torch.nn.Sequential(
+        torch.nn.AvgPool2d(64), torch.nn.Flatten(), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 6)
+    )
+    train, holdout, _ = experiments.sets("sample")
+    few = train.select(range(33))
+    assert isinstance(few, Split)
+    history = training.fit(norm, few, holdout, Recipe(epochs=1, batch_size=32, precision="float32"))
+    assert history.status == "finished"
