@@ -238,18 +238,19 @@ def reading(run: Run) -> list[str]:
     best = table.loc[table["holdout_accuracy"].idxmax()]
     difference, interval = gap(run)
     meaning = {
-        "higher": "it has begun to know its training images by heart",
-        "lower": "the training images, shifted, mirrored and counted while the weights still change, are harder",
-        "same": "the two are not to be told apart, so there is nothing learnt by heart yet",
+        "higher": "it begins to know its training images by heart",
+        "lower": "the training images, changed at random and counted while the weights still move, are harder",
+        "same": "not to be told apart, so nothing shows that it learns by heart",
     }[evaluation.verdict(interval)]
-    low, high = (sentences.points(end) for end in interval)
+    low, high = (sentences.points(end, sign=False) for end in interval)
     return [
-        f"{run.title}, {run.epochs} epochs: the loss on the training images goes from {first['loss']:.3f} to"
-        f" {last['loss']:.3f}, on the hold-out from {first['holdout_loss']:.3f} to {last['holdout_loss']:.3f}.",
-        f"The best hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the"
-        f" last epoch has {last['holdout_accuracy']:.1%}. We keep the last, so that nothing was picked.",
-        f"In the last epoch {run.title} is {sentences.points(difference)} points more accurate on its training"
-        f" images than on the hold-out (95 % interval {low} to {high}): {meaning}.",
+        f"{run.title}: from epoch {first['epoch']:.0f} to epoch {last['epoch']:.0f} the loss goes from"
+        f" {first['loss']:.3f} to {last['loss']:.3f} on the training images and from {first['holdout_loss']:.3f}"
+        f" to {last['holdout_loss']:.3f} on the hold-out.",
+        f"The highest hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the"
+        f" last epoch has {last['holdout_accuracy']:.1%}. The last is kept, so that no lucky epoch is picked.",
+        f"In the last epoch the accuracy on the training images is that on the hold-out"
+        f" {sentences.points(difference)} points (95 % interval {low} to {high}): {meaning}.",
     ]
 
 

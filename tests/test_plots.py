@@ -100,6 +100,7 @@ def every_figure():
         ),
         "grid": plots.image_grid(images[:5], ["sea\n→ street 0.98"] * 5, 3),
         "filters": plots.filters(np.random.default_rng(0).normal(size=(12, 3, 5, 5))),
+        "filter rows": plots.filter_rows({"by hand": np.eye(3)[None, None], "learnt": np.ones((2, 3, 5, 5))}),
         "maps": plots.feature_maps(maps),
         "convolutions": plots.convolutions(images[0], [[[-1, 0, 1]] * 3], maps[:1], ["edges"]),
         "two by two": plots.two_by_two(two_by_two()),
