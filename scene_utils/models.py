@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+from scene_utils.lrn import LocalResponseNorm
 from scene_utils.settings import SceneError
 from scene_utils.weights import GROWN, find_weights, load_weights, read_weights
 
@@ -77,32 +77,6 @@ class CustomLeNet(nn.Module):
         x = self.pool3(self.activation(self.conv3(x)))
         x = self.relu(self.fc1(x.flatten(1)))
         return self.fc2(x)
-
-
-class LocalResponseNorm(nn.Module):
-    """Drop-in for ``nn.LocalResponseNorm`` (Krizhevsky et al., 2012), several times as fast on a CPU.
-
-    Divides each value by (k + alpha * mean of the squares of ``size`` neighbouring channels) ** beta.
-    Takes and returns float (N, C, H, W).
-    """
-
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        super().__init__()
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
-
-    def forward(self, x: Tensor) -> Tensor:
-        channels = torch.arange(x.shape[1], device=x.device)
-        offset = channels[None, :] - channels[:, None]
-        band = (offset >= -(self.size // 2)) & (offset <= (self.size - 1) // 2)
-        squares = F.conv2d(x * x, band.to(x.dtype)[:, :, None, None])
-        scale = self.k + self.alpha / self.size * squares
-        if self.beta == 0.75:  # two square roots are far cheaper than a power
-            root = scale.rsqrt()
-            return x * (root * root.sqrt())
-        return x * scale.pow(-self.beta)
-
-    def extra_repr(self) -> str:
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
 class AlexNet(nn.Module):
