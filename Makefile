@@ -5,6 +5,7 @@ PROFILE ?= sample
 SEED ?= 0
 PYTHON ?= python3
 export PROFILE SEED
+export PYTHONUTF8 = 1
 
 VENV := .venv
 RUN := $(VENV)/bin/python -m

@@ -126,7 +126,6 @@ def execute(notebook: Path, output: Path, values: dict[str, object], timeout: in
         SceneError: for an unknown parameter or profile, and for a notebook that fails.
     """
     import papermill
-    from traitlets.config import Config
 
     notebook, output = Path(notebook).absolute(), Path(output).absolute()
     known = parameters(notebook)
@@ -148,7 +147,7 @@ def execute(notebook: Path, output: Path, values: dict[str, object], timeout: in
                 execution_timeout=timeout or CELL_TIMEOUT[profile],
                 progress_bar={"desc": output.stem, "leave": False, "disable": not sys.stderr.isatty()},
                 stdout_file=_Progress(),
-                config=Config(KernelManager={"transport_encryption": "auto"}),  # else it warns of plain text
+                extra_arguments=["--log-level=CRITICAL"],  # what the kernel says of itself helps no reader
             )
         except BaseException as error:
             if running.exists():
@@ -255,6 +254,7 @@ def run(profile: str | None = None, seed: int = 0) -> Path:
     place = folder(profile, seed)
     plan = place / PLAN
     with hold(place):
+        _use_writable_caches()
         todo, total = _out_of_date(profile, seed)
         count = len(todo) or "none"
         print(f"profile {profile}, seed {seed}: {count} of {total} notebooks to execute", flush=True)
@@ -266,6 +266,17 @@ def run(profile: str | None = None, seed: int = 0) -> Path:
         if code != 0:
             raise SceneError("the series has stopped; mend what is named above, then call again to go on")
     return place / ("report.html" if REPORT in notebooks() else "notebooks")
+
+
+def _use_writable_caches() -> None:
+    """Where the home folder cannot be written to, let caches lie in the runs folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=cache).close()
+    except OSError:
+        os.environ["XDG_CACHE_HOME"] = str(settings.runs_dir() / ".cache")
+        os.environ.setdefault("MPLCONFIGDIR", str(settings.runs_dir() / ".cache" / "matplotlib"))
 
 
 def _snakemake(profile: str, seed: int, *options: str) -> int:
@@ -290,11 +301,12 @@ def _snakemake(profile: str, seed: int, *options: str) -> int:
 
 def _out_of_date(profile: str, seed: int) -> tuple[list[str], int]:
     """Names of the notebooks that Snakemake will execute, and the number of all."""
-    table = io.StringIO()
-    with contextlib.redirect_stdout(table):
-        code = _snakemake(profile, seed, "--summary", "--quiet", "all")
+    table, log = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(table), contextlib.redirect_stderr(log):
+        code = _snakemake(profile, seed, "--summary")
     if code != 0:
-        raise SceneError(f"the graph of the series cannot be built: {table.getvalue().strip()}")
+        reason = log.getvalue().removeprefix("Building DAG of jobs...\n")
+        raise SceneError(f"the graph of the series cannot be built: {' '.join(reason.split())}")
     rows = [line.split("\t") for line in table.getvalue().splitlines()]
     rows = [row for row in rows if len(row) > 2 and row[2] == "execute"]
     return [Path(row[0]).stem for row in rows if row[-1] == "update pending"], len(rows)

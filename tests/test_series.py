@@ -348,6 +348,25 @@ def test_table_between_markers():
         publish.with_table("a", "b")
 
 
+def test_one_line_where_the_graph_or_the_folder_is_broken(project, monkeypatch):
+    (project / "Snakefile").write_text("rule all:\n    input: undefined\n")
+    code_, text = call(project, "report")
+    assert code_ == 1 and text.startswith("error: the graph of the series cannot be built: ")
+    assert "undefined" in text and text.count("\n") == 1
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(project / "Snakefile" / "runs"))
+    code_, text = call(project, "report")
+    assert code_ == 1 and "Not a directory; mend that" in text and text.count("\n") == 1
+
+
+def test_report_without_a_writable_home_and_without_utf8(project, monkeypatch):
+    (project / "notebooks" / "03_custom_lenet.ipynb").unlink()
+    monkeypatch.setenv("HOME", os.devnull)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    code_, text = call(project, "report")
+    assert code_ == 0 and "[2 of 2] 10_report: " in text
+
+
 def test_student_copies_have_no_solutions_and_no_outputs(published):
     answer = code("answer = 42", "solution")
     notebook(published / "notebooks" / "02_lenet.ipynb", "answer = None", answer, "print(answer)")
