@@ -117,12 +117,13 @@ define("alexnet", "AlexNet", "alexnet", models.AlexNet,
        extras=(explain.first_layer, explain.normalization, explain.occlusion))  # fmt: skip
 define("resnet18", "ResNet18", "resnet18", resnet(18),
        OURS.replace(epochs=30, learning_rate=0.1), sample={"epochs": 2},
-       extras=(explain.class_activation,))  # fmt: skip
+       extras=(explain.kernels, explain.class_activation, explain.between))  # fmt: skip
 define("resnet18_mixup", "ResNet18 + Mixup", "resnet18", resnet(18),
-       OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2), sample={"epochs": 2})  # fmt: skip
+       OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2), sample={"epochs": 2},
+       extras=(explain.between,))  # fmt: skip
 define("resnet18_transfer", "ResNet18 + transferred", "resnet18", resnet(18),
        OURS.replace(epochs=8, learning_rate=0.02), sample={"epochs": 2}, depth=18,
-       extras=(explain.class_activation,))  # fmt: skip
+       extras=(explain.kernels, explain.class_activation))  # fmt: skip
 
 FINAL = OURS.replace(
     epochs=3, learning_rate=0.015, batch_size=64, input_size=128, mixup=0.2, label_smoothing=0.0

@@ -16,12 +16,13 @@ from captum.attr import LayerGradCam, Occlusion
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-from scene_utils.batches import normalised, to_device
+from scene_utils.batches import mixed, normalised, to_device
 from scene_utils.data import Dataset, Split
 from scene_utils.models import first_filters, trace
 from scene_utils.recipe import Recipe
 
 MAPS = 16  # activation maps that are kept of one image
+STEPS = 11  # mixtures from one image to another
 PATCH = 16  # side in pixels of the grey square that is moved over an image
 
 
@@ -148,6 +149,29 @@ def class_activation(model: ResNet, dataset: Dataset, recipe: Recipe) -> dict[st
     maps = LayerGradCam(net, net.layer4).attribute(batch, target=target)[:, 0].detach()
     maps = maps / maps.abs().amax((1, 2), keepdim=True).clamp_min(1e-12)  # each to its own largest value
     return {"cam": maps.half().cpu().numpy(), "cam_images": np.array(positions)}
+
+
+@torch.no_grad()
+def between(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
+    """Return what a model says of mixtures of two test images, from one to the other.
+
+    Mixup's authors (Zhang et al., 2018) want it to walk evenly between the two classes.
+
+    Returns:
+        ``between`` float32 (``STEPS``, 3): the mean probability of the first image's class, of the second's and
+        of all others, for shares of the first image from 0 to 1.
+    """
+    positions = shown_images(dataset, each=8)  # a class follows another, so that neighbours differ
+    device = next(model.parameters()).device
+    batch = to_batch(dataset.test, positions, recipe.input_size).to(device)
+    target = F.one_hot(dataset.test.labels[positions], len(dataset.test.classes)).float().to(device)
+    differ = (target != target.roll(1, 0)).any(1)
+    rows = []
+    for share in torch.linspace(0, 1, STEPS).tolist():
+        probabilities = model(mixed(batch, target, share)[0]).float().softmax(1)
+        first, second = ((probabilities * each).sum(1) for each in (target, target.roll(1, 0)))
+        rows.append(torch.stack([first, second, 1 - first - second])[:, differ].mean(1))
+    return {"between": torch.stack(rows).cpu().numpy()}
 
 
 # --- before training

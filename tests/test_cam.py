@@ -50,3 +50,23 @@ def test_frozen_features_have_a_map_too(dataset):
     model = models.resnet(18).requires_grad_(False)
     arrays = explain.class_activation(model, dataset, Recipe())
     assert arrays["cam"].shape == (12, 8, 8) and np.isfinite(arrays["cam"]).all()
+
+
+def test_walk_between_two_images_ends_at_their_classes(dataset):
+    class ByColour(torch.nn.Module):  # knows each image by its mean, and is as sure as the mixture is pure
+        def __init__(self, means, labels):
+            super().__init__()
+            self.means, self.labels = torch.nn.Parameter(means), labels
+
+        def forward(self, images):
+            distances = torch.cdist(images.flatten(1), self.means)
+            near = torch.zeros(len(images), 6).index_add_(1, self.labels, (-distances).softmax(1))
+            return near.log()
+
+    positions = explain.shown_images(dataset, each=8)
+    means = explain.to_batch(dataset.test, positions).flatten(1)
+    model = ByColour(means, dataset.test.labels[positions])
+    rows = explain.between(model, dataset, Recipe())["between"]
+    assert rows.shape == (explain.STEPS, 3)
+    np.testing.assert_allclose(rows.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(rows[[0, -1]], [[0, 1, 0], [1, 0, 0]], atol=1e-3)
