@@ -175,6 +175,56 @@ TERMS = {
         "mountains": "산",
         "sea": "바다",
         "street": "거리",
+        "model": "모델",
+        "report": "보고서",
+        "report: train": "보고서: train",
+        "report: val": "보고서: val",
+        "report: interval": "보고서: 신뢰 구간",
+        "ours": "재현",
+        "ours: interval": "재현: 신뢰 구간",
+        "accuracy": "정확도",
+        "hold-out accuracy": "hold-out 정확도",
+        "95 % interval": "95 % 신뢰 구간",
+        "right": "정답",
+        "images": "이미지",
+        "points": "%p",
+        "verdict": "판정",
+        "higher": "증가",
+        "lower": "감소",
+        "same": "구분할 수 없음",
+        "not to be told apart": "구분할 수 없음",
+        "not run": "미실행",
+        "class": "클래스",
+        "final loss": "마지막 손실",
+        "diverged at step": "발산한 step",
+        "training seconds": "학습 시간(초)",
+        "seconds": "시간(초)",
+        "parameters": "parameter 수",
+        "device": "장치",
+        "weights": "weights",
+        "layer": "layer",
+        "calculation": "계산",
+        "output": "출력",
+        "measured": "측정값",
+        "type": "종류",
+        "input": "입력",
+        "specification": "상세",
+        "condition": "조건",
+        "epochs": "Epoch 수",
+        "schedule": "Scheduler",
+        "seeds": "시드별 평균",
+        "claim": "주장",
+        "what matters": "중요한 것",
+        "why": "이유",
+        "slide": "슬라이드",
+        "experiments to come": "실행할 실험",
+        "experiment": "실험",
+        "profile": "프로필",
+        "seed": "시드",
+        "reading": "읽는 방법",
+        "status": "상태",
+        "judged on": "평가 데이터",
+        "date": "날짜",
     }
 }
 
@@ -363,16 +413,20 @@ def divergence(sweep: pd.DataFrame, reported: float, language: str = "en") -> st
     Args:
         sweep: columns learning_rate and diverged_step, as ``plots.learning_rate_sweep`` takes it.
     """
-    ended = pd.to_numeric(sweep["diverged_step"]).notna()
-    rates = sweep["learning_rate"]
-    finished = f"{rates[~ended].max():g}" if not ended.all() else template("nothing", language)
-    if not ended.any():
-        return template("divergence.never", language).format(reported=reported, finished=finished)
-    lowest = rates[ended].min()
-    if lowest < reported:
-        form = "lower"
-    else:
-        form = "higher" if (rates[~ended] >= reported).any() else "confirmed"
-    return template(f"divergence.{form}", language).format(
-        reported=reported, finished=finished, diverged=f"{lowest:g}"
+    ended, rates = pd.to_numeric(sweep["diverged_step"]).notna(), sweep["learning_rate"]
+    nothing = template("nothing", language)
+    finished = nothing if ended.all() else f"{rates[~ended].max():g}"
+    diverged = f"{rates[ended].min():g}" if ended.any() else nothing
+    return template(f"divergence.{divergence_form(sweep, reported)}", language).format(
+        reported=reported, finished=finished, diverged=diverged
     )
+
+
+def divergence_form(sweep: pd.DataFrame, reported: float) -> str:
+    """Where runs diverge: from the report's rate on (``confirmed``), from ``higher`` or ``lower`` ones, ``never``."""
+    ended, rates = pd.to_numeric(sweep["diverged_step"]).notna(), sweep["learning_rate"]
+    if not ended.any():
+        return "never"
+    if rates[ended].min() < reported:
+        return "lower"
+    return "higher" if (rates[~ended] >= reported).any() else "confirmed"
