@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 
 import pandas as pd
-from IPython.display import Code, Markdown
+from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from scene_utils import data, evaluation, experiments, plots, results, sentences, settings
@@ -34,10 +34,10 @@ def start(profile: str | None = None, seed: int = 0) -> str:
     return profile
 
 
-def source(*objects: object) -> Code:
+def source(*objects: object) -> Markdown:
     """Show the source of classes or functions from the one place where they are defined."""
     texts = [textwrap.dedent(inspect.getsource(each)) for each in objects]
-    return Code("\n\n".join(texts), language="python")
+    return Markdown("```python\n" + "\n\n".join(texts) + "```")
 
 
 def reported(run: Run) -> dict | None:
@@ -249,7 +249,7 @@ def reading(run: Run) -> list[str]:
         f" to {last['holdout_loss']:.3f} on the hold-out.",
         f"The highest hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the"
         f" last epoch has {last['holdout_accuracy']:.1%}. The last is kept, so that no lucky epoch is picked.",
-        f"In the last epoch the accuracy on the training images is that on the hold-out"
+        f"In the last epoch, accuracy on the training images less accuracy on the hold-out is"
         f" {sentences.points(difference)} points (95 % interval {low} to {high}): {meaning}.",
     ]
 
