@@ -94,7 +94,7 @@ class Figure(mpl_figure.Figure):
     photos = False
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        if matplotlib.rcParams["savefig.format"] == "svg":
+        if matplotlib.rcParams["savefig.format"] == "svg" and not self.photos:
             return {"image/svg+xml": render(self, "svg").decode()}, {"image/svg+xml": {"alt": self.alt}}
         kind = "jpeg" if self.photos else "png"
         width, height = (round(size * self.dpi) for size in self.get_size_inches())
@@ -830,6 +830,7 @@ def wall(
             if len(titles):
                 cell.set_title(titles[int(position)], fontsize=8)
         parts[1].suptitle("right in none of the models", fontsize=9)
+        figure.photos = np.asarray(images[0]).dtype == np.uint8
     everyone = int((solved == len(table)).sum())
     figure.alt = (
         f"Each of {len(solved):,} test images by {len(table)} models: {everyone:,} are right in all models,"
@@ -924,10 +925,18 @@ def convolutions(image: ArrayLike, kernels: ArrayLike, maps: ArrayLike, names: S
     return figure
 
 
-def heatmaps(images: ArrayLike, maps: Mapping[str, ArrayLike], titles: Sequence[str] = ()) -> Figure:
+def heatmaps(
+    images: ArrayLike,
+    maps: Mapping[str, ArrayLike],
+    titles: Sequence[str] = (),
+    answers: Mapping[str, Sequence[str]] | None = None,
+) -> Figure:
     """Images above, and one row a method or model with its heat map (N, H, W) laid over them.
 
     Each map is scaled to its own largest value; yellow is strong, and only what is strong is covered.
+
+    Args:
+        answers: what to write below each map of a row.
     """
     count = len(images)
     figure, axes = subplots(1 + len(maps), count, (1.3 * count + 1.2, 1.4 * (1 + len(maps))), squeeze=False)
@@ -952,9 +961,62 @@ def heatmaps(images: ArrayLike, maps: Mapping[str, ArrayLike], titles: Sequence[
             axis.spines[:].set_visible(False)
             if row == 0 and len(titles):
                 axis.set_title(str(titles[column]), fontsize=8)
+            if name in (answers or {}):
+                axis.set_xlabel(answers[name][column], fontsize=8)
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6)
     figure.photos = True
     figure.alt = f"Heat maps of {', '.join(maps)} over {count} images."
+    return figure
+
+
+def soft_labels(images: ArrayLike, targets: ArrayLike, classes: Sequence[str], titles: Sequence[str] = ()) -> Figure:
+    """Images (N, 3, H, W), uint8 or float in 0..1, and below each its target (N, C): how much of which class."""
+    targets, count = np.asarray(targets, dtype=float), len(images)
+    figure, axes = subplots(
+        2, count, (1.35 * count + 0.9, 1.6 + 0.19 * len(classes)), height_ratios=[1.4, 0.19 * len(classes)], squeeze=False
+    )
+    for column, (above, below) in enumerate(axes.T):
+        above.imshow(_picture(images[column]))
+        above.axis("off")
+        if len(titles):
+            above.set_title(str(titles[column]), fontsize=8, pad=3)
+        shares = targets[column]
+        drawn = below.barh(range(len(classes)), shares, color=class_colors(len(classes)), edgecolor=INK, linewidth=0.5)
+        below.bar_label(drawn, [f"{share:.0%}" if share > 0.005 else "" for share in shares], fontsize=8, padding=2)
+        below.set(xlim=(0, 1.6), xticks=[], yticks=range(len(classes)))
+        below.set_yticklabels(classes if column == 0 else [])
+        below.tick_params(axis="y", length=0)
+        below.invert_yaxis()
+        below.grid(False)
+        below.spines["bottom"].set_visible(False)
+    figure.photos = True
+    figure.alt = "Images and their targets: " + "; ".join(
+        ", ".join(f"{name} {share:.0%}" for name, share in zip(classes, row, strict=True) if share > 0.005)
+        for row in targets
+    )
+    return figure
+
+
+def between(walks: Mapping[str, ArrayLike]) -> Figure:
+    """What nets say of mixtures of two images: belief in the first one's class, and in neither's.
+
+    Args:
+        walks: from ``explain.between``, (S, 3) a net: probabilities of first, second and other classes, for
+            shares of the first image from 0 to 1.
+    """
+    figure, axes = subplots(1, 2, (9, 3.6))
+    axes[0].plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as mixed")
+    for position, (name, walk) in enumerate(walks.items()):
+        shares = np.linspace(0, 1, len(walk))
+        for axis, column in zip(axes, (0, 2), strict=True):
+            axis.plot(shares, np.asarray(walk)[:, column], label=name, **line_style(position))
+    for axis, title in zip(axes, ("the first image's class", "a class of neither image"), strict=True):
+        axis.set(xlabel="share of the first image", ylabel="probability", title=title, ylim=(0, 1))
+        _percent(axis.xaxis)
+        _percent(axis.yaxis)
+    _legend_below(figure, axes[0])
+    halves = {name: np.asarray(walk)[len(walk) // 2, 2] for name, walk in walks.items()}
+    figure.alt = "Probabilities along mixtures of two images. Halfway, for classes of neither: " + _told(halves)
     return figure
 
 
