@@ -8,7 +8,7 @@ import tempfile
 _RUNS = tempfile.mkdtemp(prefix="scene-runs-")
 atexit.register(shutil.rmtree, _RUNS, ignore_errors=True)
 
-for _name in ("SCENE_DATA_DIR", "SCENE_WEIGHTS", "RETRAIN", "PROFILE", "SEED"):
+for _name in ("SCENE_DATA_DIR", "SCENE_WEIGHTS", "RETRAIN", "ONLY", "PROFILE", "SEED"):
     os.environ.pop(_name, None)
 os.environ["SCENE_PROFILE"] = "sample"
 os.environ["SCENE_RUNS_DIR"] = _RUNS

@@ -34,7 +34,7 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
         for old in (target / "figures").glob("*"):
             if not (source / "figures" / old.name).exists():
                 old.unlink()
-        for record in sorted((settings.runs_dir() / "results").glob(f"*.{profile}.s{seed}.json")):
+        for record in sorted((settings.runs_dir() / "results").glob(f"*.{profile}.s*.json")):
             _copy(record.with_suffix(".npz"), settings.published_dir() / f"{record.stem}.npz")
             _copy(record, settings.published_dir() / record.name)
         if pages.pdf_deck(target / "report.html", target / "report.pdf") is None:

@@ -45,8 +45,19 @@ def notebooks_dir() -> Path:
 
 
 def notebooks() -> list[str]:
-    """Names of the notebooks in reading order; the report comes last."""
+    """Names of the notebooks in reading order; the report comes last.
+
+    ``ONLY="01_data 02_lenet"`` in the environment leaves these and the report.
+
+    Raises:
+        SceneError: where ``ONLY`` names what is no notebook.
+    """
     names = sorted(path.stem for path in notebooks_dir().glob("*.ipynb"))
+    only = os.environ.get("ONLY", "").split()
+    for name in only:
+        if name not in names:
+            raise SceneError(f"ONLY: there is no notebook {name!r}; known: {', '.join(names)}")
+    names = [name for name in names if not only or name in [*only, REPORT]]
     return sorted(names, key=lambda name: name == REPORT)
 
 
