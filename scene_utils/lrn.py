@@ -79,7 +79,7 @@ def like(x: Tensor, rows: Tensor) -> Tensor:
 
 
 def pieces(*tensors: Tensor):
-    """Cut (positions, C) tensors into matching pieces that fit into a processor's cache; a GPU takes all at once."""
+    """Cut (positions, C) tensors into matching pieces that fit into a CPU's cache; a GPU takes all at once."""
     count, channels = tensors[0].shape
     step = max(1, PIECE // channels) if tensors[0].device.type == "cpu" else max(1, count)
     return zip(*(tensor.split(step) for tensor in tensors), strict=True)

@@ -101,8 +101,9 @@ class AlexNet(nn.Module):
         self.pool3 = nn.MaxPool2d(kernel_size=3, stride=2)
         self.fc1 = nn.Linear(256 * 7 * 7, 4096)
         self.Drop1 = nn.Dropout(0.5)
-        second = nn.Sequential(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5))
-        self.hidden = second if second_fc else nn.Identity()
+        self.hidden = nn.Identity()
+        if second_fc:
+            self.hidden = nn.Sequential(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout(0.5))
         self.fc2 = nn.Linear(4096, classes)
         self.Drop2 = nn.Dropout(0.5) if logit_dropout else nn.Identity()
 
@@ -141,13 +142,13 @@ def resnet(
     if depth not in BLOCKS:
         raise SceneError(f"depth {depth} is no ResNet; known: {', '.join(map(str, BLOCKS))}")
     if strides not in (None, "v1") or (strides == "v1" and depth < 50):
-        raise SceneError(
-            f"strides {strides!r} are unknown at depth {depth}; known: None, 'v1' from depth 50 on"
-        )
+        raise SceneError(f"strides {strides!r} are unknown at depth {depth}; known: None, 'v1' from depth 50 on")
     if isinstance(weights, str):
+        if not shortcuts:
+            raise SceneError(f"weights {weights!r} belong to nets with shortcuts; plain nets need weights=None")
         state = read_weights(path := find_weights(depth, weights))
-    blocks = {True: (BasicBlock, Bottleneck), False: (PlainBlock, PlainBottleneck)}[shortcuts]
-    model = ResNet(blocks[depth >= 50], list(BLOCKS[depth]), num_classes=classes)
+    basic, bottleneck = (BasicBlock, Bottleneck) if shortcuts else (PlainBlock, PlainBottleneck)
+    model = ResNet(bottleneck if depth >= 50 else basic, list(BLOCKS[depth]), num_classes=classes)
     if strides == "v1":
         for first in (model.layer2[0], model.layer3[0], model.layer4[0]):
             first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
@@ -256,6 +257,8 @@ def trace(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> l
 
     def note(name: str):
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if not inputs or not isinstance(output, Tensor):  # no layer that a row could describe
+                return
             shape = tuple(inputs[0].shape[1:])
             if type(module) in (BasicBlock, Bottleneck):
                 steps.insert(-1, Step(name, module, tuple(output.shape[1:]), tuple(output.shape[1:])))

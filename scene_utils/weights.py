@@ -38,7 +38,7 @@ def weights_source(depth: int, weights: str | None) -> str:
         return "none (from scratch)"
     path = find_weights(depth, weights)
     grown = f", ResNet{depth} grown from ResNet50" if weights.endswith(GROWN) else ""
-    return f"{path.name} (sha256 {sha256(path)[:8]}){grown}"
+    return f"{path.name} (sha256 {fingerprint(path)[:8]}){grown}"
 
 
 def find_weights(depth: int, weights: str) -> Path:
@@ -50,9 +50,7 @@ def find_weights(depth: int, weights: str) -> Path:
     source = weights.removesuffix(GROWN)
     if weights != source:
         if depth not in (101, 152):
-            raise SceneError(
-                f"weights {weights!r} at depth {depth}: only ResNet101 and 152 grow from ResNet50"
-            )
+            raise SceneError(f"weights {weights!r} at depth {depth}: only ResNet101 and 152 grow from ResNet50")
         depth = 50
     folder, url = weights_dir(), torchvision_url(depth, source)
     if folder is None and url is None:
@@ -88,6 +86,7 @@ def download(url: str) -> Path:
     if not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            print(f"downloading torchvision's {name}, once", flush=True)
             torch.hub.download_url_to_file(url, str(path), checksum_in(name), progress=sys.stderr.isatty())
         except (OSError, RuntimeError) as error:
             raise SceneError(
@@ -103,9 +102,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         SceneError: for a wrong checksum, an unreadable file, one that holds code, values that are not finite.
     """
-    expected = checksum_in(path.name)
-    if expected and not sha256(path).startswith(expected):
-        raise SceneError(f"weights {path.name}: the SHA-256 is not the one in the name; fetch the file again")
+    fingerprint(path)
     try:
         if path.suffix == ".safetensors":
             state = load_file(path)
@@ -173,10 +170,16 @@ def checksum_in(name: str) -> str | None:
     return match[1] if match else None
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def fingerprint(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal; refuse the file where its name promises another one."""
+    try:
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SceneError(f"weights {path.name} cannot be read ({error.strerror}); mend that first") from error
+    if not found.startswith(checksum_in(path.name) or ""):
+        raise SceneError(f"weights {path.name}: the SHA-256 is not the one in the name; fetch the file again")
+    return found
 
 
 def one_line(error: Exception) -> str:

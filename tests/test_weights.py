@@ -1,0 +1,219 @@
+"""Pretrained weights: found, verified, loaded without executing anything, grown."""
+
+import hashlib
+import os
+import pickle
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from scene_utils import models, weights
+from scene_utils.settings import SceneError
+
+FILE = "resnet18-toy.safetensors"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    path = tmp_path / "weights"
+    path.mkdir()
+    monkeypatch.setenv("SCENE_WEIGHTS_DIR", str(path))
+    return path
+
+
+def pretrained(depth=18, classes=10):
+    """A random net whose norms are not trivial, in half precision as such files often are."""
+    model = getattr(torchvision.models, f"resnet{depth}")(num_classes=classes)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.2, 0.6)
+            module.running_mean.uniform_(-0.1, 0.1)
+    return {key: value.half() if value.is_floating_point() else value for key, value in model.state_dict().items()}
+
+
+def test_local_weights_replace_all_but_the_classifier(folder):
+    state = pretrained()
+    save_file(state, folder / FILE)
+    model = models.resnet(18, classes=6, weights="toy")
+    loaded = model.state_dict()
+    assert all(torch.equal(loaded[key], value.to(loaded[key].dtype)) for key, value in state.items() if "fc" not in key)
+    assert loaded["fc.weight"].shape == (6, 512) and loaded["conv1.weight"].dtype == torch.float32
+    given = models.resnet(18, classes=3, weights=state)
+    assert torch.equal(given.conv1.weight, model.conv1.weight) and given.fc.out_features == 3
+
+
+def test_source_names_file_and_checksum_but_no_path(folder):
+    save_file(pretrained(), folder / FILE)
+    checksum = hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
+    assert weights.weights_source(18, "toy") == f"{FILE} (sha256 {checksum[:8]})"
+    assert weights.weights_source(18, None) == "none (from scratch)"
+    (folder / FILE).rename(folder / "resnet50-toy.safetensors")
+    assert weights.weights_source(101, "toy-grown").endswith("ResNet101 grown from ResNet50")
+
+
+def test_files_without_counted_batches_load(folder):
+    state = {key: value for key, value in pretrained().items() if "num_batches_tracked" not in key}
+    save_file(state, folder / FILE)
+    models.resnet(18, weights="toy")
+
+
+@pytest.mark.parametrize("depth, strides", [(152, None), (101, "v1")])
+def test_grown_nets_compute_the_same_function(folder, depth, strides):
+    save_file(pretrained(50), folder / "resnet50-toy.safetensors")
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 64, 64)
+    small = models.resnet(50, weights="toy", strides=strides).eval()
+    large = models.resnet(depth, weights="toy-grown", strides=strides).eval()
+    large.fc = small.fc
+    with torch.inference_mode():
+        assert torch.equal(large(images), small(images))
+    added = large.layer3[6]
+    assert added.bn3.weight.count_nonzero() == 0 and added.conv1.weight.count_nonzero() > 0
+    large.train()(images).sum().backward()
+    assert added.bn3.weight.grad.count_nonzero() > 0  # what is added can learn
+
+
+def test_only_whole_resnet50_files_grow(folder):
+    with pytest.raises(SceneError, match="only ResNet101 and 152"):
+        weights.weights_source(50, "toy-grown")
+    state = {key: value for key, value in pretrained(50).items() if not key.startswith("layer3.2.")}
+    save_file(state, folder / "resnet50-toy.safetensors")
+    with pytest.raises(SceneError, match="resnet50-toy.safetensors.*has no layer3.2.conv1.weight"):
+        models.resnet(101, weights="toy-grown")
+
+
+def torchvision_name(depth=18, source="imagenet"):
+    return weights.torchvision_url(depth, source).rsplit("/", 1)[1]
+
+
+def test_torchvisions_own_file_comes_first_and_its_checksum_is_verified(folder):
+    save_file(pretrained(), folder / "resnet18-imagenet.safetensors")
+    assert weights.find_weights(18, "imagenet").name == "resnet18-imagenet.safetensors"
+    name = torchvision_name()
+    assert name == "resnet18-f37072fd.pth"
+    torch.save(pretrained(classes=1000), folder / name)
+    for function in (weights.weights_source, lambda *which: models.resnet(which[0], weights=which[1])):
+        with pytest.raises(SceneError, match=f"{name}: the SHA-256 is not the one in the name"):
+            function(18, "imagenet")
+
+
+def test_torchvisions_versions():
+    assert torchvision_name(50) == "resnet50-0676ba61.pth"
+    assert torchvision_name(50, "imagenet-v2") == "resnet50-11ad3fa6.pth"
+    assert weights.torchvision_url(18, "imagenet-v2") is None and weights.torchvision_url(18, "toy") is None
+
+
+def named_by_checksum(path):
+    """Give a file a name with its own checksum, as torchvision does."""
+    return path.rename(path.with_name(f"resnet18-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.pth"))
+
+
+def test_a_true_checksum_is_accepted(tmp_path):
+    state = pretrained()
+    torch.save(state, tmp_path / "file")
+    read = weights.read_weights(named_by_checksum(tmp_path / "file"))
+    assert read.keys() == state.keys()
+
+
+class Malicious:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("write", [pickle.dump, torch.save], ids=["pickle", "torch"])
+def test_code_in_a_file_is_refused_and_not_executed(tmp_path, write):
+    target, path = tmp_path / "executed", tmp_path / "file"
+    with open(path, "wb") as file:
+        write({"conv1.weight": Malicious(target)}, file)
+    with pytest.raises(SceneError) as caught:
+        weights.read_weights(named_by_checksum(path))
+    assert not target.exists()
+    assert "\n" not in str(caught.value) and "nothing in it was executed" in str(caught.value)
+
+
+def truncated(state, path):
+    save_file(state, path)
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def text(state, path):
+    path.write_text("<html>sign in</html>")
+
+
+def without_a_layer(state, path):
+    save_file({key: value for key, value in state.items() if key != "layer2.0.conv1.weight"}, path)
+
+
+def deeper(state, path):
+    save_file(state | {"layer1.2.conv1.weight": torch.zeros(1)}, path)
+
+
+def narrower(state, path):
+    save_file(state | {"conv1.weight": torch.zeros(8, 3, 7, 7)}, path)
+
+
+def not_a_number(state, path):
+    save_file(state | {"conv1.weight": torch.full((64, 3, 7, 7), torch.nan)}, path)
+
+
+@pytest.mark.parametrize(
+    "damage, words",
+    [(truncated, "cannot be read"), (text, "cannot be read"), (without_a_layer, "has no layer2.0.conv1.weight"),
+     (deeper, "unknown layer1.2.conv1.weight"), (narrower, "shape of conv1.weight"), (not_a_number, "nan")],
+)  # fmt: skip
+def test_damaged_files_are_refused_by_name(folder, damage, words):
+    damage(pretrained(), folder / FILE)
+    with pytest.raises(SceneError, match=f"{FILE}.*{words}") as caught:
+        models.resnet(18, weights="toy")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_holds_no_tensors(tmp_path):
+    torch.save([1, 2], tmp_path / "file")
+    with pytest.raises(SceneError, match="no state dict"):
+        weights.read_weights(named_by_checksum(tmp_path / "file"))
+
+
+def test_missing_weights_are_an_error_with_remedies(folder, monkeypatch):
+    save_file({}, folder / FILE)
+    with pytest.raises(SceneError) as caught:
+        weights.weights_source(50, "imagenet")
+    for words in ("resnet50-0676ba61.pth", "resnet50-imagenet.safetensors", FILE, "unset SCENE_WEIGHTS_DIR"):
+        assert words in str(caught.value)
+    monkeypatch.setenv("SCENE_WEIGHTS_DIR", str(folder / "nowhere"))
+    with pytest.raises(SceneError, match="no weights"):
+        weights.weights_source(50, "toy")
+    monkeypatch.delenv("SCENE_WEIGHTS_DIR")
+    with pytest.raises(SceneError, match="set SCENE_WEIGHTS_DIR .* resnet50-toy.safetensors"):
+        weights.weights_source(50, "toy")
+
+
+def test_download_without_network_leaves_nothing_and_names_the_remedies(tmp_path, monkeypatch):
+    monkeypatch.delenv("SCENE_WEIGHTS_DIR", raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+
+    def fail(*arguments, **options):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("torch.hub.urlopen", fail)
+    with pytest.raises(SceneError, match="resnet18-f37072fd.pth cannot be downloaded.*SCENE_WEIGHTS_DIR"):
+        weights.weights_source(18, "imagenet")
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+def test_download_verifies_the_checksum(tmp_path, monkeypatch):
+    monkeypatch.delenv("SCENE_WEIGHTS_DIR", raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    torch.save(pretrained(), tmp_path / "file")
+    path = named_by_checksum(tmp_path / "file")
+    assert weights.download(path.as_uri()).read_bytes() == path.read_bytes()
+    other = path.with_name("resnet18-00000000.pth")
+    path.rename(other)
+    with pytest.raises(SceneError, match="cannot be downloaded.*invalid hash"):
+        weights.download(other.as_uri())
+    assert [file.name for file in (tmp_path / "hub" / "checkpoints").iterdir()] == [path.name]
