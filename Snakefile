@@ -4,6 +4,7 @@
     snakemake --executor slurm --jobs 8 --config profile=full
 """
 
+import os
 import sys
 
 from scene_utils import series, settings
@@ -43,7 +44,7 @@ rule execute:
         "notebooks/{name}.ipynb",
     params:
         state=series.data_state() if profile != "sample" else "",
-    threads: workflow.cores or 8
+    threads: os.cpu_count() or 1  # Snakemake lowers it to --cores
     resources:
         gpu=1,  # notebooks do not run side by side on one GPU
     shell:
