@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from IPython.display import Markdown
@@ -264,3 +264,118 @@ def claim(first: Run, second: Run, language: str = "en") -> str:
         return ""
     comparison = evaluation.compare(first.logits, second.logits, first.labels)
     return sentences.claim(theirs, comparison, first.title, second.title, language)
+
+
+# --- choices, changes and weights
+
+
+def choice(runs: Mapping[str, Run]) -> str:
+    """Say which run the hold-out prefers, and from which of the others it is not to be told apart."""
+    finished = {name: run for name, run in runs.items() if run.status == "finished"}
+    best = max(finished, key=lambda name: finished[name].correct)
+    ahead = finished[best]
+    apart, alike = [], []
+    for name, run in finished.items():
+        if name != best:
+            lower = evaluation.compare(ahead.logits, run.logits, ahead.labels).verdict == "lower"
+            (apart if lower else alike).append(name)
+    told = f"Of {ahead.total:,} hold-out images {best} has most right, {ahead.correct:,}."
+    if not apart:
+        return f"{told} None of the others is to be told apart from it: the hold-out does not choose."
+    less = f"{told} Less accurate: {', '.join(apart)}."
+    return f"{less} Not to be told apart from it: {', '.join(alike)}." if alike else f"{less} The hold-out chooses it."
+
+
+def reported_changes(first: Run, second: Run) -> list[int] | None:
+    """Return the net images per class that the report's second model gains; None on other data than the report's."""
+    if not is_report_data(second) or reported(first) is None or reported(second) is None:
+        return None
+    return plots.report_changes(results.facts(), first.experiment, second.experiment)
+
+
+def calibration(first: Run, second: Run, language: str = "en") -> str:
+    """Say whether the second run's confidence lies nearer to its accuracy than the first's."""
+    errors = tuple(evaluation.calibration_error(run.logits, run.labels) for run in (first, second))
+    interval = evaluation.compare_calibration(first.logits, second.logits, first.labels)
+    return sentences.calibration(errors, interval, first.title, second.title, language)
+
+
+def caption(*runs: Run) -> Markdown:
+    """Write below a figure from which weights each of its runs started, and how long it trained."""
+    parts = [
+        f"{run.title}: {f'weights {run.weights}' if run.weights else 'from scratch'}, {run.epochs} epochs"
+        for run in runs
+    ]
+    return Markdown(f"<small>{'; '.join(parts)}; profile {runs[0].profile}, seed {runs[0].seed}.</small>")
+
+
+def borrowed(run: Run) -> str:
+    """Say whose eyes a run has borrowed, and what a stand-in is not."""
+    if run.weights_choice == experiments.STAND_IN:
+        return (
+            "**A stand-in.** In this profile nothing may be downloaded, so the weights come from a few seconds of"
+            " another task: telling by how many quarter turns the sample's own images were rotated (Gidaris et"
+            " al., 2018). The code is the same, the eyes are not: this page shows the way, the profiles short and"
+            " full what it is worth."
+        )
+    return f"The weights of this page: {run.weights}."
+
+
+def reached(history: pd.DataFrame, goal: float) -> tuple[int, float] | None:
+    """Return the first epoch with that hold-out accuracy and the seconds until its end; None if there is none."""
+    there = history["holdout_accuracy"] >= goal
+    if not there.any():
+        return None
+    row = int(there.to_numpy().argmax())
+    return int(history["epoch"].iloc[row]), float(history["seconds"].iloc[: row + 1].sum())
+
+
+def worth(first: Run, second: Run) -> list[str]:
+    """Say when the second run has the hold-out accuracy that the first ends with, and the reverse."""
+    lines = []
+    for slow, fast in ((first, second), (second, first)):
+        goal = float(slow.history["holdout_accuracy"].iloc[-1])
+        start = f"{slow.title} ends with a hold-out accuracy of {goal:.1%}, after {slow.epochs} epochs"
+        place = reached(fast.history, goal)
+        if place is None:
+            lines.append(f"{start}; {fast.title} never has it in its {fast.epochs} epochs.")
+        elif slow.device != fast.device:
+            lines.append(f"{start}; {fast.title} has it after epoch {place[0]}.")
+        else:
+            lines.append(
+                f"{start} and {slow.seconds:,.0f} s; {fast.title} has it after epoch {place[0]}, at"
+                f" {place[1]:,.0f} s: {_times(slow.seconds / place[1])}."
+            )
+    return lines
+
+
+def _times(ratio: float) -> str:
+    """A ratio of training times in words."""
+    return f"{ratio:.1f} times as fast" if ratio >= 1 else f"{1 / ratio:.1f} times as slow"
+
+
+def looks(runs: Mapping[str, Run], nth: int = 1) -> Figure | Markdown:
+    """Show where each net sees evidence for the true class, on the ``nth`` test image of each class.
+
+    A run that was recorded without its maps is left out, with a line that says how to have them.
+    """
+    kept = {name: run for name, run in runs.items() if "cam" in run.arrays}
+    for name in runs.keys() - kept.keys():
+        print(f"{name}: recorded without its maps; RETRAIN=1 trains it again and keeps them")
+    if not kept:
+        return Markdown("")
+    first = next(iter(kept.values()))
+    classes, positions = first.classes, first.arrays["cam_images"]
+    shown = slice(len(classes) * (nth - 1), len(classes) * nth)
+    places = positions[shown].tolist()
+    _, _, dataset = experiments.sets(first.profile)
+    answers = {
+        name: [
+            f"{'right' if answer == label else f'taken for {classes[answer]}'}"
+            for answer, label in zip(run.logits[places].argmax(1), run.labels[places], strict=True)
+        ]
+        for name, run in kept.items()
+    }
+    titles = [classes[label] for label in first.labels[places]]
+    maps = {name: run.arrays["cam"][shown] for name, run in kept.items()}
+    return plots.heatmaps(dataset.test.images[places], maps, titles, answers)

@@ -972,9 +972,8 @@ def heatmaps(
 def soft_labels(images: ArrayLike, targets: ArrayLike, classes: Sequence[str], titles: Sequence[str] = ()) -> Figure:
     """Images (N, 3, H, W), uint8 or float in 0..1, and below each its target (N, C): how much of which class."""
     targets, count = np.asarray(targets, dtype=float), len(images)
-    figure, axes = subplots(
-        2, count, (1.35 * count + 0.9, 1.6 + 0.19 * len(classes)), height_ratios=[1.4, 0.19 * len(classes)], squeeze=False
-    )
+    size, heights = (1.35 * count + 0.9, 1.6 + 0.19 * len(classes)), [1.4, 0.19 * len(classes)]
+    figure, axes = subplots(2, count, size, height_ratios=heights, squeeze=False)
     for column, (above, below) in enumerate(axes.T):
         above.imshow(_picture(images[column]))
         above.axis("off")

@@ -105,6 +105,9 @@ def every_figure():
         "convolutions": plots.convolutions(images[0], [[[-1, 0, 1]] * 3], maps[:1], ["edges"]),
         "two by two": plots.two_by_two(two_by_two()),
         "heatmaps": plots.heatmaps(images[:4], {"from scratch": maps, "transferred": maps}, CLASSES[:4]),
+        "answers": plots.heatmaps(images[:4], {"plain": maps}, CLASSES[:4], {"plain": ["right", "taken for sea"] * 2}),
+        "soft labels": plots.soft_labels(images[:6], 0.7 * np.eye(6) + 0.3 * np.eye(6)[::-1], CLASSES, ["a\nb"] * 6),
+        "between": plots.between({"plain": np.full((11, 3), 1 / 3), "Mixup": np.eye(3)[[1] * 5 + [2] + [0] * 5]}),
     }
 
 
@@ -372,3 +375,20 @@ def test_heat_maps_lie_over_the_whole_image():
 def test_grid_has_a_title_an_image():
     figure = plots.image_grid(np.zeros((5, 3, 4, 4), dtype=np.uint8), list("abcde"), 3)
     assert [axis.get_title() for axis in figure.axes] == ["a", "b", "c", "d", "e", ""]
+
+
+def test_soft_labels_are_the_targets():
+    targets = np.array([[0.7, 0.3, 0], [0, 0, 1]])
+    figure = plots.soft_labels(np.zeros((2, 3, 8, 8), np.uint8), targets, ["sea", "street", "forests"])
+    below = figure.axes[2:]
+    np.testing.assert_allclose([[bar.get_width() for bar in axis.patches] for axis in below], targets)
+    assert [text.get_text() for text in below[0].texts] == ["70%", "30%", ""]
+    assert plots.alt_text(figure) == "Images and their targets: sea 70%, street 30%; forests 100%"
+
+
+def test_walk_between_images():
+    walk = np.stack([np.linspace(0, 1, 11), np.linspace(0.8, 0, 11), np.linspace(0.2, 0, 11)], axis=1)
+    figure = plots.between({"Mixup": walk})
+    for axis, column in zip(figure.axes, (0, 2), strict=True):
+        np.testing.assert_allclose(line(axis, "Mixup").get_ydata(), walk[:, column])
+    assert "Mixup 10.0%" in plots.alt_text(figure)

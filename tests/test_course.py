@@ -1,0 +1,81 @@
+"""Sentences that pages make of choices, of training time and of borrowed weights."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from scene_utils import course, experiments, results
+from scene_utils.results import Run
+
+CLASSES = results.facts()["dataset"]["classes"]
+LABELS = np.arange(600) % 6
+
+
+def run(wrong=0, **fields):
+    """A run that has the first ``wrong`` images wrong."""
+    answers = LABELS.copy()
+    answers[:wrong] = (answers[:wrong] + 1) % 6
+    record = {
+        "experiment": "resnet18", "title": "plain", "profile": "short", "seed": 0, "status": "finished",
+        "evaluated_on": "test", "correct": 600 - wrong, "total": 600, "classes": CLASSES, "device": "cpu",
+        "epochs": 3, "seconds": 30.0, "weights": None, "weights_choice": None,
+        "dataset": {"commit": None},
+    }  # fmt: skip
+    arrays = {"test_logits": np.eye(6, dtype=np.float32)[answers] * 9, "test_labels": LABELS}
+    return Run(record | fields, arrays)
+
+
+def history(*accuracies, seconds=10.0):
+    return [{"epoch": e, "holdout_accuracy": a, "seconds": seconds} for e, a in enumerate(accuracies, 1)]
+
+
+def test_choice_has_three_forms():
+    assert "does not choose" in course.choice({"0": run(100), "0.2": run(99)})
+    clear = course.choice({"0": run(100), "0.2": run(10), "1": run(120)})
+    assert clear.startswith("Of 600 hold-out images 0.2 has most right, 590.") and "The hold-out chooses it" in clear
+    partly = course.choice(
+        {"0": run(11), "0.2": run(10), "1": run(120), "4": run(600, status="diverged", correct=None)}
+    )
+    assert partly.endswith("Less accurate: 1. Not to be told apart from it: 0.")
+
+
+def test_reached():
+    table = pd.DataFrame(history(0.5, 0.7, 0.6))
+    assert course.reached(table, 0.5) == (1, 10.0)
+    assert course.reached(table, 0.65) == (2, 20.0)
+    assert course.reached(table, 0.8) is None
+
+
+def test_worth_in_seconds_epochs_or_never():
+    slow = run(history=history(0.5, 0.6, 0.7), title="plain")
+    fast = run(history=history(0.65, 0.75, 0.8), title="transferred")
+    there, back = course.worth(slow, fast)
+    assert there == (
+        "plain ends with a hold-out accuracy of 70.0%, after 3 epochs and 30 s;"
+        " transferred has it after epoch 2, at 20 s: 1.5 times as fast."
+    )
+    assert back.endswith("after 3 epochs; plain never has it in its 3 epochs.")
+    elsewhere = course.worth(slow, run(history=history(0.65, 0.75, 0.8), device="cuda"))[0]
+    assert elsewhere.endswith("has it after epoch 2.") and " s;" not in elsewhere
+
+
+def test_a_page_says_whose_weights():
+    named = run(weights="resnet18-f37072fd.pth (sha256 f37072fd)", weights_choice="imagenet", title="transferred")
+    assert "resnet18-f37072fd.pth" in course.borrowed(named)
+    below = course.caption(run(), named).data
+    assert "plain: from scratch, 3 epochs" in below and "transferred: weights resnet18-f37072fd.pth" in below
+    assert "Gidaris" in course.borrowed(run(weights_choice=experiments.STAND_IN))
+
+
+def test_report_stands_beside_its_own_data_only():
+    assert course.reported_changes(run(), run(experiment="resnet18_mixup")) is None
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_looks_leaves_out_runs_without_maps(capsys, nth):
+    net = run(profile="sample")
+    with_maps = Run(net.record, net.arrays | {"cam": np.ones((12, 8, 8)), "cam_images": np.arange(12)})
+    figure = course.looks({"plain": net, "transferred": with_maps}, nth)
+    assert capsys.readouterr().out == "plain: recorded without its maps; RETRAIN=1 trains it again and keeps them\n"
+    assert "transferred" in figure.alt
+    assert course.looks({"plain": net}).data == ""
