@@ -82,7 +82,7 @@ def mistakes(run: Run, n: int = 12) -> Figure:
     _, _, dataset = experiments.sets(run.profile)
     errors = evaluation.most_confident_errors(run.logits, run.labels, n)
     titles = [
-        f"{run.classes[row.label]},\nnot {run.classes[row.prediction]} ({row.probability:.0%})"
+        f"{run.classes[row.label]},\nnot {run.classes[row.prediction]}\n({row.probability:.0%} sure)"
         for row in errors.itertuples()
     ]
     images = dataset.test.images[errors["index"].tolist()]
@@ -194,6 +194,21 @@ def bullets(*lines: str) -> Markdown:
 def guessed(what: str, guess: object, value: object) -> str:
     """Put a reader's guess beside what came out."""
     return f"{what}: {value}" + (" (no guess made)" if guess is None else f"; you guessed {guess}")
+
+
+def conditions(recipe: Recipe) -> str:
+    """Say in one line how a recipe trains: the conditions of a model, as the report calls them."""
+    parts = [
+        f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}",
+        f"batches of {recipe.batch_size}",
+        f"{recipe.optimizer} with momentum {recipe.momentum:g} and weight decay {recipe.weight_decay:g}",
+        f"learning rate {recipe.learning_rate:g} ({recipe.schedule})",
+        f"Mixup of strength {recipe.mixup:g}" if recipe.mixup else "",
+        f"label smoothing {recipe.label_smoothing:g}" if recipe.label_smoothing else "",
+        {"none": "", "flip": "random mirroring"}.get(recipe.augmentation, "random mirroring and shifts"),
+        f"at most {recipe.images:,} images" if recipe.images else "",
+    ]
+    return "; ".join(part for part in parts if part) + "."
 
 
 def run_all(names: Sequence[str], profile: str, seed: int = 0) -> list[Run]:

@@ -159,7 +159,7 @@ for rate in LEARNING_RATES:
     define(f"lenet-rate-{rate}", f"LeNet at a constant rate of {rate}", "lenet", models.LeNet,
            REPORTED.replace(epochs=3, learning_rate=rate, schedule="constant", precision="float32"),
            REPORTED.replace(epochs=3, learning_rate=rate, schedule="constant", precision="float32"),
-           {"epochs": 2}, choice=True)  # fmt: skip
+           {"epochs": 2, "images": 192}, choice=True)  # fmt: skip
 
 # 03: two by two, with and without ReLU after the convolutions (the nets without are lenet and custom_lenet).
 define("lenet-relu", "LeNet with ReLU after the convolutions", "lenet",
