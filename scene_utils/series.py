@@ -211,18 +211,20 @@ def _private_jupyter() -> Iterator[None]:
 
 
 class _Progress:
-    """Shows the newest line about an epoch among what a notebook prints, every half minute at most."""
+    """Shows the newest line that ``training.fit`` printed about an epoch, every half minute at most."""
 
     def __init__(self, every: float = 30.0):
         self.every, self.last = every, time.monotonic()
 
     def write(self, text: str) -> None:
-        lines = re.findall(r"^.*\bepoch \d+/\d+.*$", text, flags=re.MULTILINE)
+        lines = re.findall(r"^(.* epoch (\d+)/(\d+), .* ([\d.]+) s)$", text, flags=re.MULTILINE)
         if lines and time.monotonic() - self.last >= self.every:
             from tqdm import tqdm
 
             self.last = time.monotonic()
-            tqdm.write(f"    {lines[-1]}")
+            line, epoch, epochs, seconds = lines[-1]
+            left = (int(epochs) - int(epoch)) * float(seconds)
+            tqdm.write(f"    {line}, about {duration(left)} left")
             sys.stdout.flush()
 
     def flush(self) -> None:

@@ -180,6 +180,13 @@ def test_profiles_and_seeds_do_not_mix(project):
         assert output_of(output) == f"{profile} {seed}\n"
 
 
+def test_progress_shows_the_newest_epoch_and_the_time_left(capsys):
+    progress = series._Progress(every=0)
+    progress.write("LeNet: epoch 1/9, loss 1.2, hold-out 0.5, 3.0 s\nLeNet: epoch 2/9, loss 1.1, diverged, 3.5 s\n")
+    progress.write("table of epoch 3/9\n")
+    assert capsys.readouterr().out == "    LeNet: epoch 2/9, loss 1.1, diverged, 3.5 s, about 24 s left\n"
+
+
 def test_another_run_holds_the_folder(project):
     with series.hold(series.folder("sample", 0)):
         code_, text = call(project, "report")
