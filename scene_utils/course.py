@@ -284,8 +284,12 @@ def claim(first: Run, second: Run, language: str = "en") -> str:
 # --- choices, changes and weights
 
 
-def choice(runs: Mapping[str, Run]) -> str:
-    """Say which run the hold-out prefers, and from which of the others it is not to be told apart."""
+def choice(runs: Mapping[str, Run], used: str = "") -> str:
+    """Say which run the hold-out prefers, and from which of the others it is not to be told apart.
+
+    Args:
+        used: the name of the one that goes on, to be told where it stands.
+    """
     finished = {name: run for name, run in runs.items() if run.status == "finished"}
     best = max(finished, key=lambda name: finished[name].correct)
     ahead = finished[best]
@@ -294,11 +298,19 @@ def choice(runs: Mapping[str, Run]) -> str:
         if name != best:
             lower = evaluation.compare(ahead.logits, run.logits, ahead.labels).verdict == "lower"
             (apart if lower else alike).append(name)
-    told = f"Of {ahead.total:,} hold-out images {best} has most right, {ahead.correct:,}."
+    lines = [f"Of {ahead.total:,} hold-out images {best} has most right, {ahead.correct:,}."]
     if not apart:
-        return f"{told} None of the others is to be told apart from it: the hold-out does not choose."
-    less = f"{told} Less accurate: {', '.join(apart)}."
-    return f"{less} Not to be told apart from it: {', '.join(alike)}." if alike else f"{less} The hold-out chooses it."
+        lines.append("None of the others is to be told apart from it: the hold-out does not choose.")
+    else:
+        lines.append(f"Less accurate: {', '.join(apart)}.")
+        lines.append(
+            f"Not to be told apart from it: {', '.join(alike)}." if alike else "The hold-out chooses it."
+        )
+    if used:
+        place = "the best here" if used == best else "not to be told apart from the best"
+        place = "less accurate here than the best" if used in apart else place
+        lines.append(f"What follows uses {used}: {place}.")
+    return " ".join(lines)
 
 
 def reported_changes(first: Run, second: Run) -> list[int] | None:
@@ -369,14 +381,35 @@ def _times(ratio: float) -> str:
     return f"{ratio:.1f} times as fast" if ratio >= 1 else f"{1 / ratio:.1f} times as slow"
 
 
+def having(runs: Mapping[str, Run], array: str) -> dict[str, Run]:
+    """Return the runs that were recorded with an array; say of the others how to have it."""
+    kept = {name: run for name, run in runs.items() if array in run.arrays}
+    for name in runs.keys() - kept.keys():
+        print(f"{name}: recorded without this; RETRAIN=1 trains it again and keeps it")
+    return kept
+
+
+def walk(runs: Mapping[str, Run]) -> Figure | Markdown:
+    """Show what nets say of mixtures of two test images (``explain.between``), where their runs have kept it."""
+    kept = having(runs, "between")
+    return plots.between({name: run.arrays["between"] for name, run in kept.items()}) if kept else Markdown("")
+
+
+def first_filters(runs: Mapping[str, Run], n: int = 12) -> Figure | Markdown:
+    """Show the ``n`` largest filters of each run's first layer, where their runs have kept them."""
+    rows = {}
+    for name, run in having(runs, "first_filters").items():
+        filters = run.arrays["first_filters"]
+        rows[name] = filters[(-(filters**2).sum((1, 2, 3))).argsort(kind="stable")[:n]]
+    return plots.filter_rows(rows) if rows else Markdown("")
+
+
 def looks(runs: Mapping[str, Run], nth: int = 1) -> Figure | Markdown:
     """Show where each net sees evidence for the true class, on the ``nth`` test image of each class.
 
     A run that was recorded without its maps is left out, with a line that says how to have them.
     """
-    kept = {name: run for name, run in runs.items() if "cam" in run.arrays}
-    for name in runs.keys() - kept.keys():
-        print(f"{name}: recorded without its maps; RETRAIN=1 trains it again and keeps them")
+    kept = having(runs, "cam")
     if not kept:
         return Markdown("")
     first = next(iter(kept.values()))

@@ -39,6 +39,15 @@ def test_choice_has_three_forms():
     assert partly.endswith("Less accurate: 1. Not to be told apart from it: 0.")
 
 
+@pytest.mark.parametrize(
+    ("used", "place"),
+    [("0", "not to be told apart from the best"), ("0.2", "the best here"), ("1", "less accurate here than the best")],
+)
+def test_choice_says_where_the_one_that_goes_on_stands(used, place):
+    runs = {"0": run(11), "0.2": run(10), "1": run(120)}
+    assert course.choice(runs, used).endswith(f"What follows uses {used}: {place}.")
+
+
 def test_reached():
     table = pd.DataFrame(history(0.5, 0.7, 0.6))
     assert course.reached(table, 0.5) == (1, 10.0)
@@ -76,6 +85,16 @@ def test_looks_leaves_out_runs_without_maps(capsys, nth):
     net = run(profile="sample")
     with_maps = Run(net.record, net.arrays | {"cam": np.ones((12, 8, 8)), "cam_images": np.arange(12)})
     figure = course.looks({"plain": net, "transferred": with_maps}, nth)
-    assert capsys.readouterr().out == "plain: recorded without its maps; RETRAIN=1 trains it again and keeps them\n"
+    assert capsys.readouterr().out == "plain: recorded without this; RETRAIN=1 trains it again and keeps it\n"
     assert "transferred" in figure.alt
     assert course.looks({"plain": net}).data == ""
+
+
+def test_first_filters_are_the_largest():
+    filters = np.zeros((20, 3, 7, 7))
+    filters[7] = 1
+    kept = Run(run().record, {"first_filters": filters})
+    figure = course.first_filters({"transferred": kept}, n=2)
+    shown = [axis.get_images()[0].get_array() for axis in figure.axes]
+    assert len(shown) == 2 and shown[0].max() == 1 and shown[1].max() == 0.5
+    assert course.first_filters({"plain": run()}).data == "" == course.walk({"plain": run()}).data
