@@ -95,7 +95,8 @@ class Figure(mpl_figure.Figure):
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         if matplotlib.rcParams["savefig.format"] == "svg" and not self.photos:
-            return {"image/svg+xml": render(self, "svg").decode()}, {"image/svg+xml": {"alt": self.alt}}
+            drawn = " ".join(render(self, "svg").decode().split())  # a notebook keeps a line apiece, at a price
+            return {"image/svg+xml": drawn}, {"image/svg+xml": {"alt": self.alt}}
         kind = "jpeg" if self.photos else "png"
         width, height = (round(size * self.dpi) for size in self.get_size_inches())
         metadata = {"alt": self.alt, "width": width, "height": height}
