@@ -181,7 +181,7 @@ define("alexnet-two-fc", "AlexNet with two fully connected layers of 4096", "ale
 DEPTHS = (18, 34, 50, 101, 152)
 PLAIN_DEPTHS = (18, 34, 50)
 DEPTH_RECIPE = OURS.replace(epochs=8, learning_rate=0.05, schedule="constant", ema=0.99)
-DEPTH_SAMPLE = {"epochs": 2, "images": 32, "batch_size": 16, "ema": 0.0}
+DEPTH_SAMPLE = {"epochs": 2, "images": 32, "batch_size": 16, "learning_rate": 0.01, "ema": 0.0}
 for depth in DEPTHS:
     define(f"depth-{depth}", f"ResNet{depth}, one budget", f"resnet{depth}", resnet(depth), DEPTH_RECIPE,
            sample=DEPTH_SAMPLE, choice=True, keep_curve=True)  # fmt: skip
