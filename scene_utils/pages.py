@@ -90,7 +90,8 @@ def _structure(page: BeautifulSoup, language: str) -> None:
         if section is not None:
             section.append(element.extract())
     for number, heading in enumerate(headings, start=1):
-        heading["id"] = f"section-{number}"
+        slide = re.match(r"(\d+)\.", heading.get_text())
+        heading["id"] = f"slide-{slide[1]}" if slide else f"section-{number}"
 
     title = main.find("h1")
     if title is None:

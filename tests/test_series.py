@@ -261,7 +261,7 @@ def test_html_is_one_page_without_scripts_or_requests(tmp_path):
     assert not re.search(r"""(src|srcset)="(?!data:)|url\(|@import""", text)
     assert re.search(r'<html lang="ko">', text) and "<title>A report</title>" in text
     assert "Content-Security-Policy" in text
-    assert re.findall(r'<a href="#section-\d">(.*?)</a>', text) == ["1. First", "2. Second"]
+    assert re.findall(r'<a href="#slide-\d">(.*?)</a>', text) == ["1. First", "2. Second"]
     assert text.count("<section>") == 2 and text.count('<div class="table"') == 1
     assert re.findall(r'alt="(.*?)"', text) == ["2. Second", "a curve"]
 
