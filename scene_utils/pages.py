@@ -78,8 +78,9 @@ def _structure(page: BeautifulSoup, language: str) -> None:
         classes = " ".join(wrapper.get("class", []))
         if not classes or re.search(r"cell|output|prompt|rendered_html|jp-", classes):
             wrapper.unwrap()
-    for table in main.find_all("table"):
-        table.wrap(page.new_tag("div", attrs={"class": "table", "tabindex": "0"}))
+    for wide in main.find_all(["table", "img"]):  # on a phone they scroll by themselves
+        kind = {"table": "table", "img": "figure"}[wide.name]
+        wide.wrap(page.new_tag("div", attrs={"class": kind, "tabindex": "0"}))
 
     section, headings = None, []
     for element in list(main.contents):
