@@ -29,6 +29,7 @@ def start(profile: str | None = None, seed: int = 0) -> str:
     if not isinstance(seed, int) or seed < 0:
         raise settings.SceneError(f"seed {seed!r} is no whole number from 0 up; set seed = 0")
     plots.use_style()
+    pd.set_option("display.max_colwidth", None)
     profile = settings.profile(profile)
     print(f"profile {profile}, seed {seed}")
     return profile

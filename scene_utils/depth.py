@@ -116,3 +116,14 @@ def last_doubling(runs: Sequence[Run]) -> dict[str, float]:
         accuracy = run.history.set_index("epoch")["holdout_accuracy"]
         gains[name(run)] = float(accuracy[run.epochs] - accuracy[max(1, run.epochs // 2)])
     return gains
+
+
+def pairs(plain: Sequence[Run], deep: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """Pair each plain net with the ResNet of its depth, where both finished."""
+    return [(a, b) for a in finished(plain) for b in finished(deep) if layers(a) == layers(b)]
+
+
+def difference(first: Run, second: Run, language: str = "en") -> str:
+    """Say in images what changes from one net to the other, by their short names."""
+    comparison = evaluation.compare(first.logits, second.logits, first.labels)
+    return sentences.difference(comparison, name(first), name(second), language)

@@ -75,12 +75,12 @@ SENTENCES = {
         " our settings no run diverges up to {finished}.",
         "cost": "From {first} to {second} the weights change by {weights} million ({weights_share} %), the"
         " training time by {seconds} s ({seconds_share} %).",
-        "depth": "After {epochs} epochs each doubling of the depth changes the accuracy by {points} points"
+        "depth": "After epoch {epochs} each doubling of the depth changes the accuracy by {points} points"
         " (95 % interval {low} to {high}){form}",
         "depth.higher": ": deeper is better.",
         "depth.lower": ": deeper is worse.",
         "depth.same": ": the images do not show that depth matters.",
-        "patience": "From {first} to {last} epochs that slope changes by {points} points (95 % interval"
+        "patience": "From epoch {first} to epoch {last} that slope changes by {points} points (95 % interval"
         " {low} to {high}){form}",
         "patience.higher": ": the deeper nets catch up, they must train longer.",
         "patience.lower": ": the deeper nets fall back further.",
@@ -201,7 +201,6 @@ TERMS = {
         "seconds": "시간(초)",
         "parameters": "parameter 수",
         "device": "장치",
-        "weights": "weights",
         "layer": "layer",
         "calculation": "계산",
         "output": "출력",
