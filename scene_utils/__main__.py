@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     command(_report, "report")
     command(_publish, "publish")
     command(_student, "student", profile=False)
+    command(_check_numbers, "check-numbers", profile=False)
     execute = command(_execute, "execute")
     execute.add_argument("name", metavar="NOTEBOOK", help="name of a notebook, such as 02_lenet")
     execute.add_argument("output", type=Path, help="path of the executed notebook")
@@ -108,6 +109,13 @@ def _student() -> None:
     from scene_utils import publish
 
     print(f"notebooks without solutions: {publish.student()}")
+
+
+def _check_numbers() -> None:
+    """Recompute all published accuracies from their logits and compare them with what is published."""
+    from scene_utils import publish
+
+    print("\n".join(publish.check_numbers()))
 
 
 def _execute(name: str, output: Path, profile: str | None, seed: int) -> None:

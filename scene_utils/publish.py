@@ -129,6 +129,37 @@ def results_table() -> str:
     return "\n".join(lines)
 
 
+def check_numbers() -> list[str]:
+    """Recompute every published accuracy from its logits, and what is written from records; return one line each.
+
+    Raises:
+        SceneError: naming all that disagree.
+    """
+    import numpy as np
+
+    from scene_utils import evaluation, results
+
+    lines, wrong = [], []
+    for run in results.records(published=True):
+        if run.status != "finished":
+            lines.append(f"{run.name}: {run.status} at step {run.diverged_step}")
+            continue
+        matrix = evaluation.confusion(run.labels, run.logits.argmax(1), run.classes)
+        same = np.array_equal(matrix, run.confusion) and run.accuracy == np.trace(matrix) / matrix.sum()
+        lines.append(f"{run.name}: {np.trace(matrix):,} of {matrix.sum():,} on the {run.evaluated_on} set")
+        if not same:
+            wrong.append(f"{run.name} has {run.correct}, its logits give {np.trace(matrix)}")
+    for model, agrees in evaluation.facts_agree(results.facts()).items():
+        lines.append(f"the report's {model}: per-class and overall accuracy {'agree' if agrees else 'DISAGREE'}")
+        wrong += [] if agrees else [f"the report's facts on {model} disagree with themselves"]
+    readme = (settings.project_dir() / "README.md").read_text(encoding="utf-8")
+    if with_table(readme, results_table()) != readme:
+        wrong.append("the README's table is not that of the records; run make publish")
+    if wrong:
+        raise SceneError("numbers disagree: " + "; ".join(wrong))
+    return lines
+
+
 # --- copies for a class
 
 
