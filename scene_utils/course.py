@@ -259,15 +259,15 @@ def reading(run: Run) -> list[str]:
         "same": "not to be told apart, so nothing shows that it learns by heart",
     }[evaluation.verdict(interval)]
     low, high = (sentences.points(end, sign=False) for end in interval)
-    return [
-        f"{run.title}: from epoch {first['epoch']:.0f} to epoch {last['epoch']:.0f} the loss goes from"
-        f" {first['loss']:.3f} to {last['loss']:.3f} on the training images and from {first['holdout_loss']:.3f}"
-        f" to {last['holdout_loss']:.3f} on the hold-out.",
-        f"The highest hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the"
-        f" last epoch has {last['holdout_accuracy']:.1%}. The last is kept, so that no lucky epoch is picked.",
-        f"In the last epoch, accuracy on the training images less accuracy on the hold-out is"
-        f" {sentences.points(difference)} points (95 % interval {low} to {high}): {meaning}.",
+    lines = [
+        f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images (in the first"
+        f" {first['loss']:.3f}) and {last['holdout_loss']:.3f} on the hold-out (in the first {first['holdout_loss']:.3f}).",
+        f"Its highest hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the last"
+        f" epoch has {last['holdout_accuracy']:.1%}. The last is kept, so that no lucky epoch is picked.",
+        f"{run.title}'s accuracy on its training images less that on the hold-out is {sentences.points(difference)}"
+        f" points in the end (95 % interval {low} to {high}): {meaning}.",
     ]
+    return lines if len(table) > 1 else lines[-1:]
 
 
 def claim(first: Run, second: Run, language: str = "en") -> str:

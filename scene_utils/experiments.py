@@ -162,10 +162,10 @@ for rate in LEARNING_RATES:
            {"epochs": 2, "images": 192}, choice=True)  # fmt: skip
 
 # 03: two by two, with and without ReLU after the convolutions (the nets without are lenet and custom_lenet).
-define("lenet-relu", "LeNet with ReLU after the convolutions", "lenet",
+define("lenet-relu", "LeNet + ReLU", "lenet",
        lambda classes: models.LeNet(classes, relu=True),
        EXPERIMENTS["lenet"].recipes["short"], sample={"epochs": 4})  # fmt: skip
-define("custom_lenet-relu", "CustomLeNet with ReLU after the convolutions", "custom_lenet",
+define("custom_lenet-relu", "CustomLeNet + ReLU", "custom_lenet",
        lambda classes: models.CustomLeNet(classes, relu=True),
        EXPERIMENTS["custom_lenet"].recipes["short"], sample={"images": 160})  # fmt: skip
 
