@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command(_fetch, "fetch", profile=False)
     train = command(_train, "train")
-    train.add_argument("experiment", metavar="EXPERIMENT")
+    train.add_argument("names", metavar="EXPERIMENT", nargs="+")
     train.add_argument("--retrain", action="store_true", help="train again though a finished run exists")
     classify = command(_classify, "classify", profile=False)
     classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
@@ -69,13 +69,14 @@ def _fetch() -> None:
     print(data.fetch())
 
 
-def _train(experiment: str, profile: str | None, seed: int, retrain: bool) -> None:
-    """Train one experiment, or go on with an interrupted run."""
+def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> None:
+    """Train experiments, or go on with interrupted runs."""
     from scene_utils import experiments
 
-    run = experiments.run(experiment, profile, seed, retrain)
-    found = f"{run.correct:,} of {run.total:,} images right" if run.status == "finished" else run.status
-    print(f"{run.name}: {found}")
+    for experiment in [experiments.get(name) for name in names]:  # an unknown name is refused before any training
+        run = experiments.run(experiment, profile, seed, retrain)
+        found = f"{run.correct:,} of {run.total:,} images right" if run.status == "finished" else run.status
+        print(f"{run.name}: {found}")
 
 
 def _classify(photos: list[Path], profile: str | None) -> None:
