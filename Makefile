@@ -35,10 +35,11 @@ student: $(READY)
 check-numbers: $(READY)
 	@$(RUN) scene_utils check-numbers
 
-# Known weaknesses in the pinned versions; the tool itself stays out of .venv.
+# Known weaknesses in the pinned versions; the tool itself stays out of .venv. Strict: what cannot be looked up
+# (a mirror without the index's own data on weaknesses) is a failure, not a clean result.
 audit:
 	@$(PYTHON) -m venv build/audit && build/audit/bin/pip install -q pip-audit
-	@build/audit/bin/pip-audit --disable-pip --no-deps -r constraints.txt
+	@build/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
 # Trained runs stay: delete the folder runs by hand where they are not wanted any more.
 clean:
