@@ -18,6 +18,7 @@ from accelerate import PartialState
 from filelock import FileLock, Timeout
 from safetensors.torch import load_file, save
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from scene_utils import data, evaluation, explain, models, results, settings, training
 from scene_utils.data import Dataset, Split
@@ -116,10 +117,10 @@ define("alexnet", "AlexNet", "alexnet", models.AlexNet,
        OURS.replace(epochs=15, learning_rate=0.02), sample={"images": 64},
        extras=(explain.first_layer, explain.normalization, explain.occlusion))  # fmt: skip
 define("resnet18", "ResNet18", "resnet18", resnet(18),
-       OURS.replace(epochs=30, learning_rate=0.1), sample={"epochs": 2},
+       OURS.replace(epochs=30, learning_rate=0.1), sample={"epochs": 2, "learning_rate": 0.01},
        extras=(explain.kernels, explain.class_activation, explain.between))  # fmt: skip
 define("resnet18_mixup", "ResNet18 + Mixup", "resnet18", resnet(18),
-       OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2), sample={"epochs": 2},
+       OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2), sample={"epochs": 2, "learning_rate": 0.01},
        extras=(explain.between,))  # fmt: skip
 define("resnet18_transfer", "ResNet18 + transferred", "resnet18", resnet(18),
        OURS.replace(epochs=8, learning_rate=0.02), sample={"epochs": 2}, depth=18,
@@ -195,7 +196,7 @@ MIXUP_STRENGTHS = (0.0, 0.1, 0.2, 0.4, 1.0)
 for strength in MIXUP_STRENGTHS:
     define(f"mixup-{strength}", f"ResNet18, Mixup strength {strength}", "resnet18", resnet(18),
            OURS.replace(epochs=8, learning_rate=0.1, mixup=strength),
-           sample={"images": 96}, choice=True)  # fmt: skip
+           sample={"images": 96, "batch_size": 16, "learning_rate": 0.01}, choice=True)  # fmt: skip
 
 # 07: beside the transferred net: from scratch with the same recipe, and its features frozen.
 define("transfer-scratch", "ResNet18 from scratch, the transfer's recipe", "resnet18", resnet(18),
@@ -506,6 +507,9 @@ def stand_in(depth: int) -> dict[str, torch.Tensor]:
         model = models.resnet(depth, classes=4)
         with contextlib.redirect_stdout(None):
             training.fit(model, turns, turns.select(range(0, len(turns), 16)), recipe, name="stand-in")
+        # a few steps do not tell the norms what to expect, and frozen ones cannot learn it later
+        some = explain.to_batch(turns, list(range(0, len(turns), 4)))
+        update_bn([some], model, next(model.parameters()).device)
     return {name: value.cpu() for name, value in model.state_dict().items()}
 
 
