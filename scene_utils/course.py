@@ -260,8 +260,8 @@ def reading(run: Run) -> list[str]:
     }[evaluation.verdict(interval)]
     low, high = (sentences.points(end, sign=False) for end in interval)
     lines = [
-        f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images (in the first"
-        f" {first['loss']:.3f}) and {last['holdout_loss']:.3f} on the hold-out (in the first {first['holdout_loss']:.3f}).",
+        f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images, from"
+        f" {first['loss']:.3f}, and {last['holdout_loss']:.3f} on the hold-out, from {first['holdout_loss']:.3f}.",
         f"Its highest hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the last"
         f" epoch has {last['holdout_accuracy']:.1%}. The last is kept, so that no lucky epoch is picked.",
         f"{run.title}'s accuracy on its training images less that on the hold-out is {sentences.points(difference)}"

@@ -112,7 +112,7 @@ define("lenet", "LeNet", "lenet", models.LeNet,
        OURS.replace(epochs=30, learning_rate=0.01), sample={"epochs": 4},
        extras=(explain.kernels,))  # fmt: skip
 define("custom_lenet", "CustomLeNet", "custom_lenet", models.CustomLeNet,
-       OURS.replace(epochs=12, learning_rate=0.01), sample={"images": 160})  # fmt: skip
+       OURS.replace(epochs=12, learning_rate=0.01), sample={"images": 96, "batch_size": 16})  # fmt: skip
 define("alexnet", "AlexNet", "alexnet", models.AlexNet,
        OURS.replace(epochs=15, learning_rate=0.02), sample={"images": 64},
        extras=(explain.first_layer, explain.normalization, explain.occlusion))  # fmt: skip
@@ -168,7 +168,7 @@ define("lenet-relu", "LeNet + ReLU", "lenet",
        EXPERIMENTS["lenet"].recipes["short"], sample={"epochs": 4})  # fmt: skip
 define("custom_lenet-relu", "CustomLeNet + ReLU", "custom_lenet",
        lambda classes: models.CustomLeNet(classes, relu=True),
-       EXPERIMENTS["custom_lenet"].recipes["short"], sample={"images": 160})  # fmt: skip
+       EXPERIMENTS["custom_lenet"].recipes["short"], sample={"images": 96, "batch_size": 16})  # fmt: skip
 
 # 04: without the dropout on the logits; with the original two fully connected layers of 4096.
 define("alexnet-no-logit-dropout", "AlexNet without dropout on the logits", "alexnet",
