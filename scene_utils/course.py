@@ -7,6 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
@@ -260,8 +261,8 @@ def reading(run: Run) -> list[str]:
     }[evaluation.verdict(interval)]
     low, high = (sentences.points(end, sign=False) for end in interval)
     lines = [
-        f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images, from"
-        f" {first['loss']:.3f}, and {last['holdout_loss']:.3f} on the hold-out, from {first['holdout_loss']:.3f}.",
+        f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images (first"
+        f" epoch: {first['loss']:.3f}), {last['holdout_loss']:.3f} on the hold-out ({first['holdout_loss']:.3f}).",
         f"Its highest hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the last"
         f" epoch has {last['holdout_accuracy']:.1%}. The last is kept, so that no lucky epoch is picked.",
         f"{run.title}'s accuracy on its training images less that on the hold-out is {sentences.points(difference)}"
@@ -428,3 +429,106 @@ def looks(runs: Mapping[str, Run], nth: int = 1) -> Figure | Markdown:
     titles = [classes[label] for label in first.labels[places]]
     maps = {name: run.arrays["cam"][shown] for name, run in kept.items()}
     return plots.heatmaps(dataset.test.images[places], maps, titles, answers)
+
+
+# --- ensembles
+
+
+def depth_name(run: Run) -> str:
+    """Return a member's name without what all members share: ``ResNet50``."""
+    return run.title.split(" + ")[0]
+
+
+def ways(members: Sequence[Run]) -> pd.DataFrame:
+    """Return every way of answering with these members: alone, in pairs, together, by vote, by chosen weights.
+
+    Columns way, correct, total, accuracy, low, high, on the test set; weights are chosen on the hold-out.
+    """
+    labels, logits = members[0].labels, {depth_name(run): run.logits for run in members}
+    table = evaluation.subsets(logits, labels).rename(columns={"members": "way"}).drop(columns="size")
+    table.loc[len(table) - 1, "way"] = "all, probabilities averaged"
+    weights = holdout_weights(members)
+    others = {
+        "all, majority of votes": evaluation.hard_vote(list(logits.values())),
+        f"all, weights {' : '.join(f'{w:g}' for w in weights)}": weighted(members, weights),
+    }
+    for way, answers in others.items():
+        correct = int((evaluation.predictions(answers) == labels).sum())
+        interval = evaluation.wilson(correct, len(labels))
+        table.loc[len(table)] = [way, correct, len(labels), correct / len(labels), *interval]
+    return table
+
+
+def holdout_weights(members: Sequence[Run]) -> tuple[float, ...]:
+    """Return one weight a member, those with which the average fits the hold-out best."""
+    logits = [run.arrays["holdout_logits"] for run in members]
+    return evaluation.choose_weights(logits, members[0].arrays["holdout_labels"])
+
+
+def weighted(members: Sequence[Run], weights: Sequence[float]) -> np.ndarray:
+    """Return the weighted mean of the members' probabilities on the test set."""
+    return evaluation.average_probabilities([run.logits for run in members], weights)
+
+
+def best_member(members: Sequence[Run]) -> int:
+    """Return the position of the member with the highest hold-out accuracy: nothing is chosen on the test set."""
+    return max(range(len(members)), key=lambda i: members[i].record["history"][-1]["holdout_accuracy"])
+
+
+def disputed(members: Sequence[Run]) -> int:
+    """Return the position of the test image on which the members' probabilities lie furthest apart."""
+    chances = np.stack([evaluation.average_probabilities([run.logits]) for run in members])
+    return int(chances.std(axis=0).sum(axis=1).argmax())
+
+
+def opinions(members: Sequence[Run], position: int) -> Figure:
+    """Draw what each member, and their mean, say about one test image."""
+    _, _, dataset = experiments.sets(members[0].profile)
+    rows = {depth_name(run): evaluation.average_probabilities([run.logits[[position]]])[0] for run in members}
+    rows["mean"] = np.mean(list(rows.values()), axis=0)
+    truth = members[0].classes[members[0].labels[position]]
+    table = pd.DataFrame(rows, index=members[0].classes)
+    return plots.opinions(dataset.test.images[position], table, f"truth: {truth}")
+
+
+def votes(members: Sequence[Run], positions: Sequence[int], n: int = 6) -> Figure | Markdown:
+    """Show up to ``n`` of these test images, each with its truth and every member's answer."""
+    if not len(positions):
+        return Markdown("*no image*")
+    _, _, dataset = experiments.sets(members[0].profile)
+    classes, shown = members[0].classes, [int(position) for position in positions[:n]]
+    titles = []
+    for position in shown:
+        answers = [classes[run.logits[position].argmax()] for run in members]
+        titles.append("\n".join([f"truth: {classes[members[0].labels[position]]}", *answers]))
+    return plots.image_grid(dataset.test.images[shown], titles, columns=6)
+
+
+def grown(members: Sequence[Run], language: str = "en") -> list[str]:
+    """Say how far each member that was grown from the first has come to disagree with it."""
+    first = members[0]
+    others = [run for run in members[1:] if "grown" in (run.weights or "")]
+    if not others:
+        return ["None of this page's members was grown: each started from weights of its own."]
+    answers = first.logits.argmax(1)
+    return [
+        sentences.grown(answers, run.logits.argmax(1), run.labels, depth_name(first), depth_name(run), language)
+        for run in others
+    ]
+
+
+def goal(run: Run, language: str = "en") -> str:
+    """Say whether the report's goal is reached, by the interval; empty for other classes than the report's."""
+    if reported(run) is None:
+        return ""
+    return sentences.target(run.title, run.correct, run.total, results.facts()["target_accuracy"], language)
+
+
+def reported_reading(run: Run) -> Markdown:
+    """Show the same model under the report's own conditions where that has run, else the command that runs it."""
+    name = f"{run.experiment}-reported"
+    other = results.find(name, "full", run.seed) or results.find(name, run.profile, run.seed)
+    if other is None:
+        command = f"python -m scene_utils train {name} --profile full"
+        return Markdown(f"Not run. One command runs it, on a GPU in the time of a lecture: `{command}`")
+    return bullets(verdict(other), goal(other), difference(run, other) if other.total == run.total else "")
