@@ -1,5 +1,6 @@
 """The graph of notebooks, its locks and faults, pages, publishing: on small notebooks made here."""
 
+import errno
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -290,15 +292,30 @@ def test_markdown_has_its_figures_beside_it(tmp_path):
     assert names == ["4-lenet-loss-1.png", "4-lenet-loss-2.png"]
 
 
+@pytest.mark.skipif(pages.find_chromium() is None, reason="no Chromium here")
+def test_the_deck_has_one_wide_page_per_section(tmp_path):
+    cells = [new_markdown_cell(f"## {n}. Slide\n\nText.") for n in (1, 2)]
+    page = pages.html_report(executed_report(tmp_path / "a.ipynb", *cells), tmp_path / "report.html")
+    deck = pages.pdf_deck(page, tmp_path / "report.pdf").read_bytes()
+    assert deck.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", deck)) == 3  # title, two slides
+    assert b"/MediaBox [0 0 960 540]" in deck
+
+
 # --- publishing and copies for a class
 
 
 @pytest.fixture
 def published(project, monkeypatch):
-    """The small project, executed without Snakemake; no real records."""
+    """The small project as if executed: papermill's own cell and metadata, outputs made up; no records."""
     for name in series.notebooks():
-        values = {"profile": "sample", "seed": 0}
-        series.execute(project / "notebooks" / f"{name}.ipynb", series.executed("sample", 0, name), values)
+        done = series.executed("sample", 0, name)
+        done.parent.mkdir(parents=True, exist_ok=True)
+        source = str(project / "notebooks" / f"{name}.ipynb")
+        content = papermill.execute_notebook(source, None, {"profile": "sample", "seed": 0}, prepare_only=True)
+        shown = picture() if name == series.REPORT else nbformat.v4.new_output("stream", text="sample 0\n")
+        content.cells[-1].outputs = [shown]
+        content.cells[-1].metadata.papermill = {"duration": 1.0}
+        series.write_notebook(content, done)
     done = series.executed("sample", 0, series.REPORT)
     pages.write(done, project / "runs" / "sample" / "report.html")
     pages.write(done, project / "runs" / "sample" / "report.md")
@@ -334,6 +351,26 @@ def test_publish(published):
     assert content.cells[2].outputs[0].text == "sample 0\n"
     assert "papermill" not in json.dumps(content)
     assert [cell.get("execution_count") for cell in content.cells] == [None, 1, 2]
+
+
+def test_a_full_disk_during_publish_leaves_whole_files(published, monkeypatch):
+    target = published / "report"
+    for name in ("report.html", "report.md"):
+        (target / name).write_text("old")
+    replace, calls = os.replace, []
+
+    def full(source, destination):
+        calls.append(destination)
+        if len(calls) > 1:  # the first file still fits
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, destination)
+
+    monkeypatch.setattr(settings.os, "replace", full)
+    with pytest.raises(SceneError, match="No space left on device"):
+        publish.publish("sample", 0)
+    whole = {"old", (published / "runs" / "sample" / "report.html").read_text()}
+    assert (target / "report.html").read_text() in whole and (target / "report.md").read_text() == "old"
+    assert not list(target.rglob("*.tmp"))
 
 
 def test_publish_refuses_what_has_not_been_executed_as_it_is(published):
@@ -377,8 +414,10 @@ def test_report_without_a_writable_home_and_without_utf8(project, monkeypatch):
 def test_student_copies_have_no_solutions_and_no_outputs(published):
     answer = code("answer = 42", "solution")
     notebook(published / "notebooks" / "02_lenet.ipynb", "answer = None", answer, "print(answer)")
-    done = series.execute(published / "notebooks" / "02_lenet.ipynb", published / "x.ipynb", {})
-    shutil.copy(done, published / "notebooks" / "02_lenet.ipynb")
+    path = published / "notebooks" / "02_lenet.ipynb"
+    content = nbformat.read(path, as_version=4)
+    content.cells[-1] |= {"outputs": [nbformat.v4.new_output("stream", text="42\n")], "execution_count": 4}
+    nbformat.write(content, path)
     content = nbformat.read(publish.student() / "02_lenet.ipynb", as_version=4)
     assert [c.source for c in content.cells if c.cell_type == "code"] == [
         PARAMETERS,
