@@ -300,7 +300,9 @@ def choice(runs: Mapping[str, Run], used: str = "") -> str:
         if name != best:
             lower = evaluation.compare(ahead.logits, run.logits, ahead.labels).verdict == "lower"
             (apart if lower else alike).append(name)
-    lines = [f"Of {ahead.total:,} hold-out images {best} has most right, {ahead.correct:,}."]
+    leaders = [name for name, run in finished.items() if run.correct == ahead.correct]
+    have = f"{' and '.join(leaders)} {'has' if len(leaders) == 1 else 'have'}"
+    lines = [f"Of {ahead.total:,} hold-out images {have} most right, {ahead.correct:,}."]
     if not apart:
         lines.append("None of the others is to be told apart from it: the hold-out does not choose.")
     else:
@@ -530,5 +532,5 @@ def reported_reading(run: Run) -> Markdown:
     other = results.find(name, "full", run.seed) or results.find(name, run.profile, run.seed)
     if other is None:
         command = f"python -m scene_utils train {name} --profile full"
-        return Markdown(f"Not run. One command runs it, on a GPU in the time of a lecture: `{command}`")
+        return Markdown(f"Not run. One command runs it (on a GPU): `{command}`")
     return bullets(verdict(other), goal(other), difference(run, other) if other.total == run.total else "")
