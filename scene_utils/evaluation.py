@@ -437,3 +437,19 @@ def disagreement(logits: Mapping[str, ArrayLike]) -> pd.DataFrame:
     predicted = {name: predictions(values) for name, values in logits.items()}
     counts = [[int((a != b).sum()) for b in predicted.values()] for a in predicted.values()]
     return pd.DataFrame(counts, index=list(logits), columns=list(logits))
+
+
+def shared_errors(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:
+    """Images on which two members differ, on which both are wrong, and how many these would be by chance.
+
+    Columns members, disagree, both_wrong, if_independent: errors that fall independently meet on the product
+    of the two error rates.
+    """
+    labels = np.asarray(labels)
+    wrong = {name: predictions(values) != labels for name, values in logits.items()}
+    rows = []
+    for a, b in itertools.combinations(logits, 2):
+        differ = int((predictions(logits[a]) != predictions(logits[b])).sum())
+        expected = wrong[a].mean() * wrong[b].mean() * len(labels)
+        rows.append((f"{a} + {b}", differ, int((wrong[a] & wrong[b]).sum()), round(float(expected), 1)))
+    return pd.DataFrame(rows, columns=["members", "disagree", "both_wrong", "if_independent"])

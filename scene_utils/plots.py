@@ -1141,3 +1141,28 @@ def intervals(table: pd.DataFrame, name: str, label: str = "accuracy on the test
     _percent(axis.xaxis)
     figure.alt = f"{label}: " + _told(dict(zip(table[name], table["accuracy"], strict=True)), ".2%")
     return figure
+
+
+def opinions(image: ArrayLike, table: pd.DataFrame, title: str = "") -> Figure:
+    """One image (3, H, W) beside the probabilities of several models: rows are classes, a column a model."""
+    figure, (left, right) = subplots(1, 2, (8, max(2.8, 0.6 + 0.48 * len(table))), width_ratios=[1, 2.4])
+    left.imshow(_picture(image))
+    left.axis("off")
+    left.set_title(title)
+    height = 0.8 / table.shape[1]
+    for column, name in enumerate(table):
+        places = np.arange(len(table)) + (column - (table.shape[1] - 1) / 2) * height
+        last = column == table.shape[1] - 1
+        color, hatch = (INK, "") if last else (LINE_COLORS[column], ("", "///", "...")[column % 3])
+        right.barh(places, table[name], height, color=color, hatch=hatch, edgecolor="white", label=name)
+    right.set_yticks(range(len(table)), table.index)
+    right.set(xlim=(0, 1), xlabel="probability")
+    right.invert_yaxis()
+    right.grid(axis="y", visible=False)
+    _percent(right.xaxis)
+    _legend_below(figure, right)
+    figure.photos = True
+    figure.alt = f"{title}. Most probable class: " + "; ".join(
+        f"{name} {table[name].idxmax()} {table[name].max():.0%}" for name in table
+    )
+    return figure

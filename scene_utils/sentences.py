@@ -51,6 +51,9 @@ SENTENCES = {
         "calibration.same": "; the two are not to be told apart.",
         "ensemble": "The members disagree on {disagree} of {total} images. Against {best} alone the vote"
         " rescues {rescued} and loses {lost}; {none_right} images no member gets.",
+        "grown": "{second} was grown from {first} and started as the same function. After training the two"
+        " answer {images} of {total} test images differently ({share}); of these {second} has {second_right}"
+        " right, {first} {first_right}.",
         "changes": "Most gained: {gained}. Most lost: {lost}.",
         "change": "{name} ({images} images)",
         "nothing": "no class",
@@ -115,6 +118,9 @@ SENTENCES = {
         "calibration.same": ". 두 모델의 차이를 구분할 수 없음.",
         "ensemble": "모델들의 예측이 {total}장 중 {disagree}장에서 서로 다름. {best} 단독 대비"
         " {rescued}장을 새로 맞히고 {lost}장을 새로 틀림. 어느 모델도 맞히지 못한 이미지는 {none_right}장.",
+        "grown": "{second}: {first}에서 확장되어 같은 함수로 시작. 학습 후 두 모델의 예측은 테스트 이미지"
+        " {total}장 중 {images}장에서 다름 ({share}). 그중 {second} 정답 {second_right}장, {first} 정답"
+        " {first_right}장.",
         "changes": "가장 많이 증가: {gained}. 가장 많이 감소: {lost}.",
         "change": "{name} ({images}장)",
         "nothing": "없음",
@@ -348,6 +354,20 @@ def ensemble(analysis: EnsembleAnalysis, members: list[str], language: str = "en
         for name in ("total", "disagree", "rescued", "lost", "none_right")
     }
     return template("ensemble", language).format(best=members[analysis.best], **counts)
+
+
+def grown(first_answers, second_answers, labels, first: str, second: str, language: str = "en") -> str:
+    """How far a member grown from another has come to disagree with it; answers and labels are integers (N,)."""
+    differ = first_answers != second_answers
+    return template("grown", language).format(
+        first=first,
+        second=second,
+        images=f"{differ.sum():,}",
+        total=f"{len(labels):,}",
+        share=f"{differ.mean():.1%}",
+        first_right=f"{(differ & (first_answers == labels)).sum():,}",
+        second_right=f"{(differ & (second_answers == labels)).sum():,}",
+    )
 
 
 def changes(table: pd.DataFrame, language: str = "en") -> str:

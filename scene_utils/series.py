@@ -28,7 +28,7 @@ DEPENDS = {
     "06_resnet18_mixup": ["05_resnet_depth"],
     "07_resnet18_transfer": ["05_resnet_depth"],
     "08_ensemble": ["06_resnet18_mixup", "07_resnet18_transfer"],
-    "09_questions": ["08_ensemble"],
+    "09_questions": ["04_alexnet", "08_ensemble"],
     "A1_beyond": ["08_ensemble"],
 }
 

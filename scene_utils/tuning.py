@@ -1,0 +1,200 @@
+"""A small hyperparameter study of LeNet: Optuna's search, and tuning one at a time, each trial kept in one table.
+
+The table ``tuning.<profile>.s<seed>.csv`` lies beside the run records, is published with them and found again;
+an interrupted search goes on after its last trial. The hold-out judges, the test set is never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import optuna
+import pandas as pd
+import torch
+from optuna.distributions import CategoricalDistribution
+
+from scene_utils import experiments, models, results, settings, training
+from scene_utils.recipe import Recipe
+
+# Every search chooses among these, and tuning one at a time starts where the report's conditions are.
+LEVELS: dict[str, tuple[float, ...]] = {
+    "learning_rate": (0.001, 0.004, 0.016, 0.064),
+    "batch_size": (32, 64, 128, 256),
+    "momentum": (0.0, 0.5, 0.9, 0.95),
+    "weight_decay": (0.0, 0.0001, 0.001, 0.01),
+    "mixup": (0.0, 0.1, 0.3, 1.0),
+}
+START = {name: getattr(experiments.REPORTED, name) for name in LEVELS}
+BUDGET = 1 + sum(len(levels) - 1 for levels in LEVELS.values())  # trainings that one at a time takes
+
+RECIPES = {
+    "sample": experiments.OURS.replace(epochs=1, images=96, precision="float32"),
+    "short": experiments.OURS.replace(epochs=4, images=4000),
+    "full": experiments.OURS.replace(epochs=8),
+}
+TRIALS = {"sample": 12, "short": 40, "full": 60}  # of the study
+
+COLUMNS = ["search", "trial", *LEVELS, "training_seed", "accuracy", "seconds", "key"]
+
+
+def trials(profile: str | None = None, seed: int = 0, key: str | None = None) -> pd.DataFrame:
+    """Return the trials of all searches from the runs folder, else the published ones; no row where there are none.
+
+    Columns: search, trial (from 1), one for each of ``LEVELS``, training_seed, accuracy (hold-out), seconds, key.
+    """
+    name = f"tuning.{settings.profile(profile)}.s{seed}.csv"
+    for path in (results.results_dir() / name, settings.published_dir() / name):
+        if path.exists():
+            table = pd.read_csv(path, converters=dict.fromkeys([*LEVELS, "accuracy", "seconds"], float))
+            if list(table.columns) == COLUMNS and (key is None or (table["key"] == key).all()):
+                return table
+    return pd.DataFrame(columns=COLUMNS)
+
+
+def trial(
+    search: str, number: int, values: Mapping[str, float], profile: str, seed: int, training_seed: int | None = None
+) -> float:
+    """Return the hold-out accuracy of a search's trial: found, taken from the same training, or trained now.
+
+    A training that diverges counts as chance: one over the number of classes.
+    """
+    recipe = RECIPES[profile].replace(**values, seed=seed if training_seed is None else training_seed)
+    key = study_key(profile, seed)
+    with experiments.only_run(f"tuning.{profile}.s{seed}"):
+        table = trials(profile, seed, key)
+        same = table["training_seed"] == recipe.seed
+        for name, value in values.items():
+            same &= table[name] == value
+        here = (table["search"] == search) & (table["trial"] == number)
+        if (here & same).any():
+            return float(table.loc[here, "accuracy"].iloc[0])
+        if same.any():
+            accuracy, seconds = table.loc[same, ["accuracy", "seconds"]].iloc[0]
+        else:
+            accuracy, seconds = train(recipe, profile)
+        row = {"search": search, "trial": number, **values, "training_seed": recipe.seed,
+               "accuracy": accuracy, "seconds": seconds, "key": key}  # fmt: skip
+        table = pd.DataFrame([*table[~here].to_dict("records"), row], columns=COLUMNS)
+        settings.atomic_write(results.results_dir() / f"tuning.{profile}.s{seed}.csv", table.to_csv(index=False))
+    return float(accuracy)
+
+
+def study_key(profile: str, seed: int) -> str:
+    """Return the hash that a kept trial must carry to be taken for one of this study."""
+    _, _, dataset = experiments.sets(profile)
+    return results.run_key(
+        base=dataclasses.asdict(RECIPES[profile]), levels=LEVELS, data=dataset.key, seed=seed,
+        model=models.VERSIONS.get("lenet", 1), engine=training.ENGINE_VERSION,
+    )  # fmt: skip
+
+
+def train(recipe: Recipe, profile: str) -> tuple[float, float]:
+    """Train a LeNet and return its hold-out accuracy and the seconds that took."""
+    training_set, holdout, _ = experiments.sets(profile)
+    torch.manual_seed(recipe.seed)
+    with contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):  # a line a trial is enough
+        history = training.fit(models.LeNet(len(training_set.classes)), training_set, holdout, recipe)
+    if history.status == "diverged":
+        return 1 / len(training_set.classes), history.seconds
+    return history.epochs[-1]["holdout_accuracy"], history.seconds
+
+
+# --- searches
+
+
+def study(profile: str | None = None, seed: int = 0) -> pd.DataFrame:
+    """Search with Optuna's Tree-structured Parzen Estimator (Bergstra et al., 2011); return its trials in order.
+
+    Columns are those of ``LEVELS`` and accuracy. ``RETRAIN=1`` starts the whole table anew.
+    """
+    profile = settings.profile(profile)
+    if os.environ.get("RETRAIN", "0") not in ("", "0"):
+        empty = pd.DataFrame(columns=COLUMNS).to_csv(index=False)
+        settings.atomic_write(results.results_dir() / f"tuning.{profile}.s{seed}.csv", empty)
+    search = quiet_study(seed)
+    for number in range(1, TRIALS[profile] + 1):
+        asked = search.ask(distributions())
+        search.tell(asked, trial("study", number, asked.params, profile, seed))
+        if number % 10 == 0:
+            best = search.best_value
+            print(f"study: trial {number} of {TRIALS[profile]}, best hold-out accuracy {best:.3f}", flush=True)
+    return pd.DataFrame([done.params | {"accuracy": done.value} for done in search.trials])
+
+
+def one_at_a_time(order: Sequence[str], search: str, profile: str | None = None, seed: int = 0) -> pd.DataFrame:
+    """Tune one hyperparameter after the other, from ``START``: try its other levels, keep the best, go on.
+
+    Args:
+        order: names of ``LEVELS``, the first to be tuned first.
+        search: what to call this search.
+
+    Returns:
+        Its ``BUDGET`` trials in order, with the columns of ``LEVELS`` and accuracy.
+    """
+    profile = settings.profile(profile)
+
+    def score(values: Mapping[str, float]) -> float:
+        return trial(search, len(rows) + 1, values, profile, seed)
+
+    rows: list[dict] = []
+    best = dict(START)
+    rows.append(best | {"accuracy": score(best)})
+    top = rows[0]["accuracy"]
+    for name in order:
+        start = dict(best)
+        for level in LEVELS[name]:
+            if level != start[name]:
+                values = start | {name: level}
+                accuracy = score(values)
+                rows.append(values | {"accuracy": accuracy})
+                if accuracy > top:
+                    best, top = values, accuracy
+    return pd.DataFrame(rows)
+
+
+def importances(study_trials: pd.DataFrame, seed: int = 0) -> dict[str, float]:
+    """Return the share of the differences in accuracy that each hyperparameter explains, largest first.
+
+    Functional ANOVA (Hutter et al., 2014; Optuna). All are zero where all trials came out the same.
+    """
+    search = quiet_study(seed)
+    for row in study_trials.to_dict("records"):
+        params = {name: row[name] for name in LEVELS}
+        search.add_trial(
+            optuna.trial.create_trial(params=params, distributions=distributions(), value=row["accuracy"])
+        )
+    if np.ptp(study_trials["accuracy"]) == 0:
+        return dict.fromkeys(LEVELS, 0.0)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+    found = optuna.importance.get_param_importances(search, evaluator=evaluator)
+    return {name: float(share) for name, share in found.items()}
+
+
+def winner(search_trials: pd.DataFrame) -> dict[str, float]:
+    """Return the hyperparameters of the best trial among the first ``BUDGET``; the first among equals."""
+    row = search_trials.head(BUDGET)["accuracy"].idxmax()
+    return {name: type(LEVELS[name][0])(search_trials.loc[row, name]) for name in LEVELS}
+
+
+def again(
+    values: Mapping[str, float], search: str, profile: str | None = None, seed: int = 0, n: int = 3
+) -> list[float]:
+    """Train a winner again with ``n`` other seeds: what remains of its accuracy when luck is not chosen too."""
+    profile = settings.profile(profile)
+    return [trial(f"{search}, again", i, values, profile, seed, seed + i) for i in range(1, n + 1)]
+
+
+def distributions() -> dict[str, CategoricalDistribution]:
+    """Return ``LEVELS`` as Optuna takes them."""
+    return {name: CategoricalDistribution(levels) for name, levels in LEVELS.items()}
+
+
+def quiet_study(seed: int) -> optuna.Study:
+    """Return an empty study that maximises, and says nothing on stderr."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
