@@ -263,10 +263,11 @@ def lines(
 
 
 def _legend_below(figure: Figure, axis: Axes, extra: Sequence[Artist] = ()) -> None:
-    """A legend under the figure: one row where the names are short, else rows of four."""
+    """A legend under the figure: one row where the names are short, else rows of three or four."""
     handles = [*axis.get_legend_handles_labels()[0], *extra]
     labels = [handle.get_label() for handle in handles]
-    columns = len(labels) if sum(map(len, labels)) < 60 else min(4, len(labels))
+    rows_of = 3 if len(labels) in (5, 6) else 4
+    columns = len(labels) if sum(map(len, labels)) < 60 else min(rows_of, len(labels))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
