@@ -140,10 +140,10 @@ def structure(name: str) -> pd.DataFrame:
     return pd.read_csv(results.FACTS.with_name(f"{name}.csv"), keep_default_na=False)
 
 
-def repeat(name: str, profile: str, seed: int = 0) -> list[Run]:
+def repeat(name: str, profile: str, seed: int = 0, weights: str | None = None) -> list[Run]:
     """Return the runs of an experiment: three seeds in the profile ``full``, else one."""
     seeds = range(seed, seed + 3) if profile == "full" else [seed]
-    return [experiments.run(name, profile, each) for each in seeds]
+    return [experiments.run(name, profile, each, weights=weights) for each in seeds]
 
 
 def seeds(first: list[Run], second: list[Run], language: str = "en") -> list[str]:
