@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+from functools import partial
 
 import pytest
 import torch
@@ -125,7 +126,7 @@ class Malicious:
         return os.mkdir, (str(self.target),)
 
 
-@pytest.mark.parametrize("write", [pickle.dump, torch.save], ids=["pickle", "torch"])
+@pytest.mark.parametrize("write", [partial(pickle.dump, protocol=2), torch.save], ids=["pickle", "torch"])
 def test_code_in_a_file_is_refused_and_not_executed(tmp_path, write):
     target, path = tmp_path / "executed", tmp_path / "file"
     with open(path, "wb") as file:
