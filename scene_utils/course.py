@@ -345,8 +345,8 @@ def borrowed(run: Run) -> str:
     if run.weights_choice == experiments.STAND_IN:
         return (
             "**A stand-in.** In this profile nothing may be downloaded, so the weights come from a few seconds of"
-            " another task: telling by how many quarter turns the sample's own images were rotated (Gidaris et"
-            " al., 2018). The code is the same, the eyes are not: this page shows the way, the profiles short and"
+            " another task: telling by how many quarter turns the sample's own images were rotated ([Gidaris et"
+            " al., 2018](https://arxiv.org/abs/1803.07728)). The code is the same, the eyes are not: this page shows the way, the profiles short and"
             " full what it is worth."
         )
     return f"The weights of this page: {run.weights}."
@@ -389,7 +389,7 @@ def having(runs: Mapping[str, Run], array: str) -> dict[str, Run]:
     """Return the runs that were recorded with an array; say of the others how to have it."""
     kept = {name: run for name, run in runs.items() if array in run.arrays}
     for name in runs.keys() - kept.keys():
-        print(f"{name}: recorded without this; RETRAIN=1 trains it again and keeps it")
+        print(f"{' '.join(name.split())}: recorded without this; RETRAIN=1 trains it again and keeps it")
     return kept
 
 
@@ -521,9 +521,10 @@ def grown(members: Sequence[Run], language: str = "en") -> list[str]:
 
 def goal(run: Run, language: str = "en") -> str:
     """Say whether the report's goal is reached, by the interval; empty for other classes than the report's."""
+    wanted = results.facts()["target_accuracy"]
     if reported(run) is None:
         return ""
-    return sentences.target(run.title, run.correct, run.total, results.facts()["target_accuracy"], language)
+    return sentences.target(run.title, run.correct, run.total, wanted, language)
 
 
 def reported_reading(run: Run) -> Markdown:
