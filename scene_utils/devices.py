@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -46,3 +49,16 @@ def device_name(device: torch.device) -> str:
 def precision_name(acc: Accelerator) -> str:
     """Return ``float32``, ``bfloat16`` or ``float16``."""
     return {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[acc.mixed_precision]
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep the memory that tensors give back, where it is glibc.
+
+    It returns every block above 32 MB to the system, and getting the pages again takes longer than most layers'
+    arithmetic: a quarter of AlexNet's training step.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library, another system
+        mallopt = ctypes.CDLL(None).mallopt
+        never_map, never_trim = (-4, 0), (-1, 2**31 - 1)
+        for setting in (never_map, never_trim):
+            mallopt(*setting)

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from scene_utils import settings
 from scene_utils.batches import normalised, steps_per_epoch, to_device, train_batches
 from scene_utils.data import Split
-from scene_utils.devices import accelerator, device_name, precision_name
+from scene_utils.devices import accelerator, device_name, keep_freed_memory, precision_name
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
 from scene_utils.settings import SceneError
 
@@ -81,6 +81,7 @@ def fit(
         KeyboardInterrupt: passed on, after a line that says how to go on.
     """
     check_sets(train, holdout, recipe, teacher_logits)
+    keep_freed_memory()
     acc = accelerator(recipe.precision)
     history = History(device=device_name(acc.device), precision=precision_name(acc))
     model.to(acc.device, memory_format=torch.channels_last)
