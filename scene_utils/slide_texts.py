@@ -35,6 +35,10 @@ TEXTS = {
         "summary.own": "The most accurate of our {all} models is {best} ({accuracy}); not to be told apart from it:"
         " {same}.",
         "summary.final": "The final model has not run.",
+        "against.higher": "higher",
+        "against.lower": "lower",
+        "against.same": "not to be told apart",
+        "against.missing": "not run",
         # --- slides
         "slide.1": "Data",
         "slide.2": "LeNet: output dimensions",
@@ -198,6 +202,10 @@ TEXTS = {
         "summary.own": "모델 {all}개 중 정확도가 가장 높은 모델: {best} ({accuracy}). 이와 차이를 구분할 수 없는 모델:"
         " {same}.",
         "summary.final": "최종 모델은 아직 실행되지 않음.",
+        "against.higher": "증가",
+        "against.lower": "감소",
+        "against.same": "구분할 수 없음",
+        "against.missing": "미실행",
         "slide.1": "데이터",
         "slide.2": "LeNet: 출력 차원",
         "slide.3": "LeNet: 학습",

@@ -747,7 +747,8 @@ def summary_table(report: Report) -> pd.DataFrame:
             images = run.correct - round(theirs["accuracy"] * run.total) if run else None
             row["± images"] = f"{images:+,}".replace("-", "−") if run else ""
             row["± points"] = sentences.points(run.accuracy - theirs["accuracy"]) if run else ""
-        row["verdict"] = report.term(against(report, name)) if theirs is not None or not run else ""
+        if theirs is not None or not run:
+            row["verdict"] = report.say(f"against.{against(report, name)}")
         rows.append(row)
     table = pd.DataFrame(rows)
     return table if report.compared else table.rename(columns={"ours": "accuracy"})
