@@ -345,9 +345,9 @@ def borrowed(run: Run) -> str:
     if run.weights_choice == experiments.STAND_IN:
         return (
             "**A stand-in.** In this profile nothing may be downloaded, so the weights come from a few seconds of"
-            " another task: telling by how many quarter turns the sample's own images were rotated ([Gidaris et"
-            " al., 2018](https://arxiv.org/abs/1803.07728)). The code is the same, the eyes are not: this page shows the way, the profiles short and"
-            " full what it is worth."
+            " another task: telling by how many quarter turns the sample's own images were rotated ([Gidaris et al.,"
+            " 2018](https://arxiv.org/abs/1803.07728)). The code is the same, the eyes are not: this page shows the"
+            " way, the profiles short and full what it is worth."
         )
     return f"The weights of this page: {run.weights}."
 
