@@ -28,6 +28,9 @@ def executed_inputs(wildcards):
     name = wildcards.name.partition(".")[0]
     inputs = [project / "notebooks" / f"{name}.ipynb", *series.sources()]
     inputs += [f"notebooks/{other}.ipynb" for other in series.depends(name)]
+    before = names[: names.index(name)]
+    if before and config.get("in_order"):  # one after the other; "ancient": an order, not a dependency
+        inputs.append(ancient(f"notebooks/{before[-1]}.ipynb"))
     return inputs + (series.record_files(profile) if name == series.REPORT else [])
 
 

@@ -299,7 +299,7 @@ def _snakemake(profile: str, seed: int, *options: str) -> int:
     project = settings.project_dir()
     retrain = os.environ.get("RETRAIN", "0") not in ("", "0")
     arguments = ["--snakefile", project / "Snakefile", "--config", f"profile={profile}", f"seed={seed}"]
-    arguments += ["--cores", "all", "--resources", "gpu=1", "--nolock", "--rerun-incomplete"]
+    arguments += ["in_order=1", "--cores", "all", "--resources", "gpu=1", "--nolock", "--rerun-incomplete"]
     # Not "input": a record more or less is no reason, a newer one is.
     arguments += ["--rerun-triggers", "code", "mtime", "params"]
     arguments += ["--runtime-source-cache-path", folder(profile, seed) / ".snakemake" / "source"]

@@ -168,9 +168,13 @@ def test_series_is_incremental_goes_on_after_a_failure_and_ends_with_the_page(pr
     assert "Traceback" not in text and "RuntimeError" in json.dumps(nbformat.read(failed, as_version=4))
 
     notebook(changed, "print('mended')")
+    notebook(project / "notebooks" / "04_alexnet.ipynb")
     code_, text = call(project, "report")
     assert code_ == 0 and not failed.exists()
-    assert re.findall(r"\] (\w+):", text) == ["03_custom_lenet", "10_report"]
+    assert re.findall(r"\] (\w+):", text) == ["03_custom_lenet", "04_alexnet", "10_report"]
+
+    notebook(changed, "print('once more')")
+    assert re.findall(r"\] (\w+):", call(project, "report")[1]) == ["03_custom_lenet", "10_report"]
 
 
 def test_profiles_and_seeds_do_not_mix(project):
