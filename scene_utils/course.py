@@ -478,9 +478,11 @@ def best_member(members: Sequence[Run]) -> int:
 
 
 def disputed(members: Sequence[Run]) -> int:
-    """Return the position of the test image on which the members' probabilities lie furthest apart."""
+    """Return the position of the test image on which the members, not of one mind, lie furthest apart."""
     chances = np.stack([evaluation.average_probabilities([run.logits]) for run in members])
-    return int(chances.std(axis=0).sum(axis=1).argmax())
+    answers = chances.argmax(axis=2)
+    differ = (answers != answers[0]).any(axis=0)
+    return int((chances.std(axis=0).sum(axis=1) + differ).argmax())
 
 
 def opinions(members: Sequence[Run], position: int) -> Figure:

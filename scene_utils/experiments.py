@@ -132,7 +132,7 @@ FINAL = OURS.replace(
 MEMBERS = ("resnet50_final", "resnet101_final", "resnet152_final")
 for depth, member in zip((50, 101, 152), MEMBERS, strict=True):
     define(member, f"ResNet{depth} + transferred + Mixup", f"resnet{depth}", resnet(depth), FINAL,
-           sample={"epochs": 2, "images": 64}, depth=depth, keep_curve=True)  # fmt: skip
+           sample={"epochs": 2, "images": 48, "learning_rate": 0.003}, depth=depth, keep_curve=True)  # fmt: skip
 define("ensemble", "ensemble (final)", "ensemble", None, FINAL, members=MEMBERS)
 
 # The report's reading of the seven.
@@ -211,7 +211,7 @@ for schedule in SCHEDULES:
     define(f"schedule-{schedule}", f"LeNet, {schedule} schedule", "lenet", models.LeNet,
            OURS.replace(epochs=8, learning_rate=0.01, schedule=schedule, milestones=(4, 6)),
            OURS.replace(epochs=8, learning_rate=0.01, schedule=schedule, milestones=(4, 6)),
-           sample={"epochs": 2, "milestones": (1,)}, choice=True)  # fmt: skip
+           sample={"epochs": 2, "milestones": (1,), "images": 160}, choice=True)  # fmt: skip
 
 
 def get(name: str) -> Experiment:

@@ -1110,7 +1110,7 @@ def photo(image: ArrayLike, probabilities: pd.Series, title: str = "") -> Figure
     figure, (left, right) = subplots(1, 2, (7, max(2.2, 0.5 + 0.3 * len(probabilities))), width_ratios=[1, 2])
     left.imshow(_picture(image))
     left.axis("off")
-    left.set_title(title)
+    left.set_title(title, fontsize=9)
     drawn = right.barh(list(probabilities.index), probabilities.to_numpy(), color=BLUE, height=0.6)
     right.bar_label(drawn, fmt="{:.1%}", padding=3)
     right.invert_yaxis()
