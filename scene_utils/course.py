@@ -301,7 +301,8 @@ def choice(runs: Mapping[str, Run], used: str = "") -> str:
             lower = evaluation.compare(ahead.logits, run.logits, ahead.labels).verdict == "lower"
             (apart if lower else alike).append(name)
     leaders = [name for name, run in finished.items() if run.correct == ahead.correct]
-    have = f"{' and '.join(leaders)} {'has' if len(leaders) == 1 else 'have'}"
+    named = " and ".join([*([", ".join(leaders[:-1])] if len(leaders) > 1 else []), leaders[-1]])
+    have = f"{named} {'has' if len(leaders) == 1 else 'have'}"
     lines = [f"Of {ahead.total:,} hold-out images {have} most right, {ahead.correct:,}."]
     if not apart:
         lines.append("None of the others is to be told apart from it: the hold-out does not choose.")

@@ -33,6 +33,7 @@ def test_choice_has_three_forms():
     assert "does not choose" in course.choice({"0": run(100), "0.2": run(99)})
     clear = course.choice({"0": run(100), "0.2": run(10), "1": run(120)})
     assert clear.startswith("Of 600 hold-out images 0.2 has most right, 590.") and "The hold-out chooses it" in clear
+    assert "0, 0.2 and 1 have most right, 500." in course.choice(dict.fromkeys(("0", "0.2", "1"), run(100)))
     assert "0 and 0.2 have most right, 500." in course.choice({"0": run(100), "0.2": run(100), "1": run(120)})
     partly = course.choice(
         {"0": run(11), "0.2": run(10), "1": run(120), "4": run(600, status="diverged", correct=None)}
