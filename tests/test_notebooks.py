@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from scene_utils import series
+from scene_utils import publish, series
 
 PATHS = sorted(series.notebooks_dir().glob("*.ipynb"))
 FOLDERS = "|".join(["/home", "/Users", "/root", "/work", tempfile.gettempdir(), re.escape(str(Path.home()))])
@@ -87,3 +87,30 @@ def test_ends_in_a_folded_cell_that_asserts(path, notebook):
         return
     last = code_cells(notebook)[-1]
     assert "assert" in last.source and last.metadata.get("jupyter", {}).get("source_hidden") is True
+
+
+def filled(student, solutions):
+    """Answer the exercises of a student copy, in order: each blank gets what its solution defines."""
+    solutions = iter(solutions)
+    for cell in student.cells:
+        blank = re.search(r"^(\w+) = None\b.*$", cell.source, flags=re.MULTILINE)
+        if cell.cell_type == "code" and blank and "parameters" not in tags(cell):
+            lines = next(solutions).splitlines()
+            answer = re.search(r"solution_\w+", "\n".join(lines))[0]
+            own = "\n".join(line for line in lines if not re.search(r"\bcheck_", line))  # the check comes below
+            cell.source = cell.source.replace(blank[0], f"{own}\n{blank[1]} = {answer}")
+    assert next(solutions, None) is None, "more solutions than blanks"
+    return student
+
+
+def test_a_student_copy_with_its_blanks_filled_is_right(tmp_path):
+    notebook = nbformat.read(series.notebooks_dir() / "01_data.ipynb", as_version=4)
+    solutions = [cell.source for cell in notebook.cells if "solution" in tags(cell)]
+    student = filled(publish.without_solutions(notebook), solutions)
+    path = series.write_notebook(student, tmp_path / "01_data.ipynb")
+    done = series.execute(path, tmp_path / "done" / "01_data.ipynb", {"profile": "sample"})
+    cells = [cell for cell in nbformat.read(done, as_version=4).cells if "def check_" in cell.source]
+    assert len(cells) == len(solutions) == 3
+    for cell in cells:
+        told = json.dumps(cell.outputs)  # one check also shows the answer to the planted bug: "not yet"
+        assert re.findall("not answered|not yet|right", told)[-1] == "right"
