@@ -227,6 +227,11 @@ def provenance(report: Report, runs: Sequence[Run]) -> Markdown:
     return Markdown("<small>" + "<br>\n".join(lines) + "</small>")
 
 
+def across(text: str) -> Markdown:
+    """A paragraph of a slide that is one column when it is printed."""
+    return Markdown(f'<p class="wide">{text}</p>')
+
+
 def seven(report: Report) -> Markdown:
     """The small print of what is made from the seven models: it stands in the summary."""
     return Markdown(f"<small>{report.say('seven')}</small>")
@@ -304,7 +309,7 @@ def curve(name: str) -> Callable[[Report], list[Shown]]:
             best=share(history["holdout_accuracy"][best]),
             at=history["epoch"][best].astype(int),
         )
-        return [plots.curves(history), Markdown(told)]
+        return [plots.curves(history), across(told)]
 
     return body
 
@@ -525,7 +530,7 @@ def final_curve(report: Report) -> list[Shown]:
         logits = [run.arrays["holdout_logits"] for run in (best, together[0])]
         comparison = evaluation.compare(*logits, best.arrays["holdout_labels"])
         told = sentences.difference(comparison, best.title, together[0].title, report.language)
-        shown.append(Markdown(f"{report.say('holdout')} {told}"))
+        shown.append(across(f"{report.say('holdout')} {told}"))
     return shown
 
 
@@ -807,7 +812,7 @@ def wall(report: Report) -> list[Shown]:
         total=count(len(labels)),
         models=len(runs),
     )
-    return [*shown, Markdown(f'<p class="wide">{told}</p>'), plots.wall(right, pictures, titles), seven(report)]
+    return [*shown, across(told), plots.wall(right, pictures, titles), seven(report)]
 
 
 def claims(report: Report) -> list[Shown]:
