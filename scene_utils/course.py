@@ -483,7 +483,7 @@ def disputed(members: Sequence[Run]) -> int:
     chances = np.stack([evaluation.average_probabilities([run.logits]) for run in members])
     answers = chances.argmax(axis=2)
     differ = (answers != answers[0]).any(axis=0)
-    return int((chances.std(axis=0).sum(axis=1) + differ).argmax())
+    return int((chances.std(axis=0).sum(axis=1) * (0.01 + differ)).argmax())
 
 
 def opinions(members: Sequence[Run], position: int) -> Figure:

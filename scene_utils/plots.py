@@ -1167,3 +1167,28 @@ def opinions(image: ArrayLike, table: pd.DataFrame, title: str = "") -> Figure:
         f"{name} {table[name].idxmax()} {table[name].max():.0%}" for name in table
     )
     return figure
+
+
+def levels(trials: pd.DataFrame, names: Sequence[str], label: str = "hold-out accuracy") -> Figure:
+    """Accuracy of every trial against each hyperparameter's levels, with the mean of each level as a line.
+
+    Args:
+        trials: one column a hyperparameter, and accuracy.
+    """
+    figure, axes = subplots(1, len(names), (2 * len(names) + 0.6, 3), sharey=True, squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        values = sorted(trials[name].unique())
+        places = trials[name].map(values.index)
+        axis.plot(places, trials["accuracy"], "o", color=SKY, markeredgecolor=INK, markeredgewidth=0.4, alpha=0.8)
+        means = trials.groupby(name)["accuracy"].mean()
+        axis.plot(range(len(values)), means, "_-", color=RED, markersize=12)
+        axis.set_xticks(range(len(values)), [f"{value:g}" for value in values])
+        axis.set_xlim(-0.5, len(values) - 0.5)
+        axis.set_xlabel(name.replace("_", " "))
+    axes[0, 0].set_ylabel(label)
+    _percent(axes[0, 0].yaxis)
+    figure.alt = f"{label} of {len(trials)} trials against " + "; ".join(
+        f"{name}, means " + ", ".join(f"{v:g}: {m:.1%}" for v, m in trials.groupby(name)["accuracy"].mean().items())
+        for name in names
+    )
+    return figure

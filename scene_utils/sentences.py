@@ -6,6 +6,9 @@ figures are put into the templates of ``SENTENCES``, which have the same keys an
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 import pandas as pd
 
 from scene_utils.evaluation import (
@@ -13,6 +16,7 @@ from scene_utils.evaluation import (
     EnsembleAnalysis,
     SeedComparison,
     claim_verdict,
+    compare_seeds,
     verdict,
     wilson,
 )
@@ -54,6 +58,24 @@ SENTENCES = {
         "grown": "{second} was grown from {first} and started as the same function. After training the two"
         " answer {images} of {total} test images differently ({share}); of these {second} has {second_right}"
         " right, {first} {first_right}.",
+        "schedules": "Over {seeds} seeds the schedule {best} has the highest mean accuracy on the hold-out,"
+        " {best_mean} ± {best_spread} %, and {worst} the lowest, {worst_mean} ± {worst_spread} %.",
+        "schedules.apart": "Told apart from {best}: {apart}. Not to be told apart from it: {same}.",
+        "schedules.choice": "My criterion: same model, images and epochs, several seeds, judged on the hold-out;"
+        " of the schedules that are not to be told apart from the best I take the one that leaves least to set,"
+        " here {choice}.",
+        "importance": "In {trials} trials {first} explains {first_share} of the differences in hold-out accuracy,"
+        " {second} {second_share}, and {last} {last_share}.",
+        "order.higher": "So I start with what matters most: {order}.",
+        "order.lower": "Here the other order came out ahead: importances are averages over the whole space, and"
+        " say less near a good point. I would begin with {order}, and then go round once more.",
+        "order.same": "These seeds do not show that the order matters; I would still begin with {first}, because"
+        " all other settings are judged at its value.",
+        "second_layer.higher": "So the second layer earns its keep here, and leaving it out costs accuracy.",
+        "second_layer.lower": "So this model is right to leave it out: the second layer costs weights, and accuracy"
+        " too.",
+        "second_layer.same": "So this model is right to leave it out: on {total} images nothing shows that its"
+        " {weights} million weights buy any accuracy.",
         "changes": "Most gained: {gained}. Most lost: {lost}.",
         "change": "{name} ({images} images)",
         "nothing": "no class",
@@ -121,6 +143,22 @@ SENTENCES = {
         "grown": "{second}: {first}에서 확장되어 같은 함수로 시작. 학습 후 두 모델의 예측은 테스트 이미지"
         " {total}장 중 {images}장에서 다름 ({share}). 그중 {second} 정답 {second_right}장, {first} 정답"
         " {first_right}장.",
+        "schedules": "시드 {seeds}개의 평균 hold-out 정확도: {best} Scheduler가 {best_mean} ± {best_spread} %로 가장"
+        " 높고, {worst} Scheduler가 {worst_mean} ± {worst_spread} %로 가장 낮음.",
+        "schedules.apart": "{best}보다 확실히 낮은 것: {apart}. 차이를 구분할 수 없는 것: {same}.",
+        "schedules.choice": "기준: 같은 모델, 같은 이미지, 같은 Epoch 수로 여러 시드를 학습하고 hold-out에서 평가한다."
+        " 가장 좋은 것과 차이를 구분할 수 없는 Scheduler 중에서 정할 것이 가장 적은 것을 고른다. 여기서는 {choice}.",
+        "importance": "{trials}번의 학습에서 hold-out 정확도 차이의 {first_share}를 {first}, {second_share}를"
+        " {second}, {last_share}를 {last}(으)로 설명할 수 있음.",
+        "order.higher": "따라서 가장 중요한 것부터 조정한다: {order}.",
+        "order.lower": "여기서는 반대 순서가 더 좋았다. 중요도는 전체 공간의 평균이므로 좋은 점 근처에서는 덜 정확하다."
+        " {order} 순서로 조정한 뒤 한 번 더 반복한다.",
+        "order.same": "이 시드들로는 순서의 효과를 구분할 수 없음. 그래도 {first}부터 조정한다. 다른 값은 모두"
+        " 그 값에서 평가되기 때문이다.",
+        "second_layer.higher": "따라서 두 번째 layer는 제 몫을 하며, 빼면 정확도가 감소한다.",
+        "second_layer.lower": "따라서 두 번째 layer를 뺀 것이 옳다: 파라미터가 늘고 정확도도 감소한다.",
+        "second_layer.same": "따라서 두 번째 layer를 뺀 것이 옳다: 이미지 {total}장으로는 파라미터 {weights}백만 개가"
+        " 정확도를 높인다고 볼 수 없다.",
         "changes": "가장 많이 증가: {gained}. 가장 많이 감소: {lost}.",
         "change": "{name} ({images}장)",
         "nothing": "없음",
@@ -454,3 +492,57 @@ def divergence_form(sweep: pd.DataFrame, reported: float) -> str:
     if rates[ended].min() < reported:
         return "lower"
     return "higher" if (rates[~ended] >= reported).any() else "confirmed"
+
+
+SIMPLEST_FIRST = ("constant", "cosine", "one-cycle", "multistep")  # by how much there is to set, beside the rate
+
+
+def schedules(accuracies: Mapping[str, Sequence[float]], language: str = "en") -> list[str]:
+    """Which schedule is best over seeds, which cannot be told from it, and which to choose.
+
+    Args:
+        accuracies: hold-out accuracies, one a seed, of each of ``SIMPLEST_FIRST`` (at least two seeds each).
+    """
+    means = {name: float(np.mean(values)) for name, values in accuracies.items()}
+    best, worst = max(means, key=means.get), min(means, key=means.get)
+    same, apart = [], []
+    for name in accuracies:
+        if name != best:
+            lower = compare_seeds(accuracies[best], accuracies[name]).verdict == "lower"
+            (apart if lower else same).append(name)
+    choice = min([best, *same], key=SIMPLEST_FIRST.index)
+    nothing = template("nothing", language) if language != "en" else "none"
+    told = {"best": best, "worst": worst, "choice": choice, "seeds": min(map(len, accuracies.values()))}
+    told |= {"apart": ", ".join(apart) or nothing, "same": ", ".join(same) or nothing}
+    for place in ("best", "worst"):
+        values = accuracies[told[place]]
+        told[f"{place}_mean"] = points(means[told[place]], sign=False)
+        told[f"{place}_spread"] = points(float(np.std(values, ddof=1)), sign=False)
+    return [template(key, language).format(**told) for key in ("schedules", "schedules.apart", "schedules.choice")]
+
+
+def importance(shares: Mapping[str, float], trials: int, language: str = "en") -> str:
+    """What matters most and least in a hyperparameter study (``tuning.importances``, largest first)."""
+    names = list(shares)
+    told = {"trials": trials}
+    for place, name in (("first", names[0]), ("second", names[1]), ("last", names[-1])):
+        told |= {place: setting(name, language), f"{place}_share": f"{shares[name]:.0%}"}
+    return template("importance", language).format(**told)
+
+
+def order(names: Sequence[str], comparison: SeedComparison, language: str = "en") -> str:
+    """In which order to tune; ``comparison`` is the least important first against the most important first."""
+    told = [setting(name, language) for name in names]
+    return template(f"order.{comparison.verdict}", language).format(first=told[0], order=", ".join(told))
+
+
+def setting(name: str, language: str = "en") -> str:
+    """A hyperparameter's name in words."""
+    return term(name.replace("_", " "), language)
+
+
+def second_layer(comparison: Comparison, weights: int, language: str = "en") -> str:
+    """Whether AlexNet's second fully connected layer earns its ``weights`` (one layer against two)."""
+    return template(f"second_layer.{comparison.verdict}", language).format(
+        total=f"{comparison.total:,}", weights=f"{weights / 1e6:.1f}"
+    )

@@ -2,6 +2,7 @@
 
 from string import Formatter
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -109,3 +110,42 @@ def test_points_and_terms():
 def test_unknown_language_is_named():
     with pytest.raises(SceneError, match="'fr' is unknown; known: en, ko"):
         sentences.accuracy("A", 1, 2, "fr")
+
+
+def test_schedules_the_simplest_of_those_that_cannot_be_told_from_the_best():
+    close = {"multistep": [0.71, 0.73, 0.72], "cosine": [0.70, 0.73, 0.72], "constant": [0.50, 0.51, 0.50]}
+    first, apart, choice = sentences.schedules(close)
+    assert "Over 3 seeds the schedule multistep has the highest mean accuracy on the hold-out, 72.0 ± 1.0 %" in first
+    assert "Told apart from multistep: constant. Not to be told apart from it: cosine." in apart
+    assert choice.endswith("here cosine.")
+    alone = {"multistep": [0.71, 0.72, 0.72], "constant": [0.50, 0.51, 0.50]}
+    assert sentences.schedules(alone)[1].endswith("Not to be told apart from it: none.")
+    assert sentences.schedules(alone, "ko")[2].endswith("multistep.")
+
+
+@pytest.mark.parametrize(
+    ("most_first", "said"),
+    [([0.8, 0.81, 0.8], "So I start"), ([0.5, 0.51, 0.5], "other order"), ([0.6, 0.9, 0.4], "do not show")],
+)
+def test_the_order_of_tuning_has_three_forms(most_first, said):
+    comparison = evaluation.compare_seeds([0.7, 0.71, 0.7], most_first)
+    text = sentences.order(["learning_rate", "mixup"], comparison)
+    assert said in text and "learning rate" in text
+
+
+def test_importances_are_told_from_the_largest_to_the_least():
+    text = sentences.importance({"learning_rate": 0.7, "momentum": 0.2, "mixup": 0.1}, 40)
+    assert "In 40 trials learning rate explains 70%" in text and text.endswith("momentum 20%, and mixup 10%.")
+
+
+@pytest.mark.parametrize(
+    ("fixes", "breaks", "said"), [(107, 19, "earns its keep"), (19, 107, "accuracy too"), (20, 19, "16.8 million")]
+)
+def test_the_second_layer_has_three_forms(fixes, breaks, said):
+    assert said in sentences.second_layer(evaluation.compare_counts(fixes, breaks, 3407), 16_781_312)
+
+
+def test_a_grown_member_is_told_by_where_it_differs():
+    first, second, labels = np.array([0, 1, 2, 0]), np.array([0, 2, 1, 0]), np.array([0, 2, 2, 1])
+    text = sentences.grown(first, second, labels, "ResNet50", "ResNet101")
+    assert "answer 2 of 4 test images differently (50.0%); of these ResNet101 has 1 right, ResNet50 1." in text
