@@ -13,7 +13,7 @@ from scene_utils import pages, series, settings
 from scene_utils.settings import SceneError
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-PROFILE_ORDER = ("full", "short", "sample")  # which reading the README shows, best first
+PROFILE_ORDER = ("full", "short")  # which reading the README shows, best first
 
 
 def publish(profile: str | None = None, seed: int = 0) -> Path:
@@ -112,9 +112,10 @@ def with_table(text: str, table: str) -> str:
 
 def results_table() -> str:
     """The seven models, the report's accuracy beside ours, in Markdown, from published records."""
-    from scene_utils import evaluation, experiments, results
+    from scene_utils import course, evaluation, experiments, results
 
-    runs = [r for r in results.records(published=True) if r.seed == 0 and r.status == "finished"]
+    records = results.records(published=True)
+    runs = [r for r in records if r.seed == 0 and r.status == "finished" and course.is_report_data(r)]
     lines = ["| model | report | ours | 95 % interval | images right | profile |"]
     lines += ["|---|---|---|---|---|---|"]
     for name, told in results.facts()["results"].items():

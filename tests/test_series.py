@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import papermill
@@ -445,6 +446,23 @@ def test_help_is_instant_and_errors_are_one_line():
 def test_readme_shows_the_published_records():
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     assert publish.with_table(text, publish.results_table()) == text, "stale; run make publish"
+
+
+def test_table_shows_the_best_reading_on_the_report_s_own_test_set(monkeypatch):
+    from scene_utils import data, results
+
+    def run(profile, correct, total, seed=0):
+        fields = {"experiment": "lenet", "status": "finished", "dataset": {"commit": data.COMMIT}}
+        return SimpleNamespace(
+            profile=profile, seed=seed, correct=correct, total=total, accuracy=correct / total, **fields
+        )
+
+    runs = [run("sample", 90, 96), run("full", 3000, 3407, seed=1), run("short", 2800, 3407)]
+    monkeypatch.setattr(results, "records", lambda published: runs)
+    row = "| LeNet | 0.7945 | **0.8218** | 0.8086 to 0.8343 | 2,800 of 3,407 | short |"
+    assert publish.results_table().splitlines()[2] == row
+    runs.append(run("full", 2900, 3407))
+    assert "2,900 of 3,407 | full |" in publish.results_table().splitlines()[2]
 
 
 def test_requirements_name_what_is_imported():
