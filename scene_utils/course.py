@@ -193,6 +193,11 @@ def bullets(*lines: str) -> Markdown:
     return Markdown("\n".join(f"- {line}" for line in lines if line))
 
 
+def aloud(*lines: str) -> Markdown:
+    """Show sentences as one would say them, one after the other."""
+    return Markdown("> " + " ".join(lines))
+
+
 def guessed(what: str, guess: object, value: object) -> str:
     """Put a reader's guess beside what came out."""
     return f"{what}: {value}" + (" (no guess made)" if guess is None else f"; you guessed {guess}")

@@ -60,16 +60,16 @@ SENTENCES = {
         " right, {first} {first_right}.",
         "schedules": "Over {seeds} seeds the schedule {best} has the highest mean accuracy on the hold-out,"
         " {best_mean} ± {best_spread} %, and {worst} the lowest, {worst_mean} ± {worst_spread} %.",
-        "schedules.apart": "Told apart from {best}: {apart}. Not to be told apart from it: {same}.",
+        "schedules.apart": "Of the others, {best} is told apart from {apart}, and not from {same}.",
         "schedules.choice": "My criterion: same model, images and epochs, several seeds, judged on the hold-out;"
         " of the schedules that are not to be told apart from the best I take the one that leaves least to set,"
         " here {choice}.",
-        "importance": "In {trials} trials {first} explains {first_share} of the differences in hold-out accuracy,"
-        " {second} {second_share}, and {last} {last_share}.",
+        "importance": "In {trials} trials the {first} explains {first_share} of the differences in hold-out"
+        " accuracy, the {second} {second_share}, and the {last} {last_share}.",
         "order.higher": "So I start with what matters most: {order}.",
         "order.lower": "Here the other order came out ahead: importances are averages over the whole space, and"
-        " say less near a good point. I would begin with {order}, and then go round once more.",
-        "order.same": "These seeds do not show that the order matters; I would still begin with {first}, because"
+        " say less near a good point. I would begin with them in this order, {order}, and then go round once more.",
+        "order.same": "These seeds do not show that the order matters; I would still begin with the {first}, because"
         " all other settings are judged at its value.",
         "second_layer.higher": "So the second layer earns its keep here, and leaving it out costs accuracy.",
         "second_layer.lower": "So this model is right to leave it out: the second layer costs weights, and accuracy"
@@ -538,7 +538,7 @@ def order(names: Sequence[str], comparison: SeedComparison, language: str = "en"
 
 def setting(name: str, language: str = "en") -> str:
     """A hyperparameter's name in words."""
-    return term(name.replace("_", " "), language)
+    return term("Mixup strength" if name == "mixup" else name.replace("_", " "), language)
 
 
 def second_layer(comparison: Comparison, weights: int, language: str = "en") -> str:

@@ -37,7 +37,7 @@ RECIPES = {
     "short": experiments.OURS.replace(epochs=4, images=4000),
     "full": experiments.OURS.replace(epochs=8),
 }
-TRIALS = {"sample": 12, "short": 40, "full": 60}  # of the study
+TRIALS = {"sample": 16, "short": 40, "full": 60}  # of the study
 
 COLUMNS = ["search", "trial", *LEVELS, "training_seed", "accuracy", "seconds", "key"]
 
