@@ -105,16 +105,6 @@ TEXTS = {
         "question.c": "(c) AlexNet has two fully connected layers of 4096: why does this model leave one out?",
         "answer.a": "Same model, same budget, and then the accuracy on the hold-out at the end: {best} has {accuracy}."
         " Told apart from it: {apart}. Not to be told apart: {same}; among those one may take the simplest.",
-        "answer.a.seeds": "Means over {seeds} seeds, each with its standard deviation.",
-        "answer.b": "First what moves the result most. In a search over {trials} trainings the hold-out accuracy"
-        " depended most on {first}, then on {second}, and least on {last}.",
-        "answer.b.same": "In a search over {trials} trainings all came out the same, so none of {first}, {second} to {last}"
-        " can be put before another.",
-        "answer.c.size": "With both layers AlexNet has {two} parameters, without the second {one}; training took"
-        " {two_seconds} s and {one_seconds} s.",
-        "answer.c.higher": "The second layer is worth its parameters here: leaving it out costs accuracy.",
-        "answer.c.lower": "Leaving the second layer out is better: fewer parameters, and more images right.",
-        "answer.c.same": "Leaving the second layer out saves parameters, and no difference in accuracy is to be told.",
         # --- claims
         "claims": "Which claims survive an interval",
         "claims.how": "The report gives single figures. Its own interval is what those allow: for an accuracy"
@@ -265,15 +255,6 @@ TEXTS = {
         "question.c": "(c) AlexNet에는 4096개 뉴런의 fully connected layer가 두 개 있는데, 왜 이 모델은 하나를 뺐는가?",
         "answer.a": "같은 모델과 같은 예산으로 학습한 뒤 hold-out 정확도로 정한다. 가장 높은 것은 {best} ({accuracy})."
         " 이보다 확실히 낮은 것: {apart}. 차이를 구분할 수 없는 것: {same}. 구분할 수 없다면 가장 단순한 것을 고르면 된다.",
-        "answer.a.seeds": "시드 {seeds}개의 평균과 표준 편차.",
-        "answer.b": "결과를 가장 크게 바꾸는 것부터. {trials}번의 학습으로 탐색한 결과, hold-out 정확도에 가장 큰 영향을 준 것은"
-        " {first}, 그다음은 {second}, 가장 작은 영향을 준 것은 {last}.",
-        "answer.b.same": "{trials}번의 학습으로 탐색한 결과가 모두 같아서 {first}, {second}, {last} 등의 순서를 정할 수 없다.",
-        "answer.c.size": "두 layer를 모두 쓰면 parameter {two}개, 하나를 빼면 {one}개. 학습 시간은 각각 {two_seconds}초,"
-        " {one_seconds}초.",
-        "answer.c.higher": "여기서는 두 번째 layer가 제 몫을 한다: 빼면 정확도가 감소한다.",
-        "answer.c.lower": "두 번째 layer를 빼는 편이 낫다: parameter는 줄고 정답은 늘어난다.",
-        "answer.c.same": "두 번째 layer를 빼면 parameter가 줄고, 정확도의 차이는 구분할 수 없다.",
         "claims": "신뢰 구간으로 확인되는 주장",
         "claims.how": "보고서에는 값만 있다. 보고서의 신뢰 구간은 그 값으로 계산할 수 있는 것이다: 정확도는 Wilson 구간, 정확도의"
         " 차이는 어떤 이미지가 바뀌었는지 알 수 없으므로 두 모델의 이미지를 독립으로 본 Newcombe 구간. 재현의 구간은 같은 이미지끼리"

@@ -44,6 +44,7 @@ DEPTHS = tuple(f"depth-{depth}" for depth in experiments.DEPTHS)
 PLAIN = tuple(f"depth-{depth}-plain" for depth in experiments.PLAIN_DEPTHS)
 SCHEDULES = tuple(f"schedule-{schedule}" for schedule in experiments.SCHEDULES)
 TWO_FC = ("alexnet", "alexnet-two-fc")
+MOST, LEAST = "most important first", "least important first"  # searches of the tuning study
 
 
 @dataclass
@@ -552,7 +553,7 @@ def questions(report: Report) -> list[Shown]:
 
 
 def answer_schedule(report: Report) -> list[Shown]:
-    """(a): one model and budget, four schedules, judged on the hold-out."""
+    """(a): one model and budget, four schedules, judged on the hold-out, over seeds where there are some."""
     runs = report.done(*SCHEDULES)
     if not runs:
         return [Markdown(report.say("nothing"))]
@@ -564,6 +565,10 @@ def answer_schedule(report: Report) -> list[Shown]:
             "95 % interval": [between(wilson(run.correct, run.total)) for run in runs],
         }
     )
+    over_seeds = {names[name]: [run.accuracy for run in report.over_seeds(name)] for name in names}
+    if len(runs) == len(SCHEDULES) and min(map(len, over_seeds.values())) > 1:
+        table["seeds"] = [f"{share(np.mean(v))} ± {share(np.std(v, ddof=1))}" for v in over_seeds.values()]
+        return [report.table(table), Markdown(" ".join(sentences.schedules(over_seeds, report.language)))]
     best = max(runs, key=lambda run: run.accuracy)
     apart, same = told_apart(best, runs)
     told = report.say(
@@ -573,14 +578,7 @@ def answer_schedule(report: Report) -> list[Shown]:
         apart=report.listed([names[run.experiment] for run in apart]),
         same=report.listed([names[run.experiment] for run in same]),
     )
-    shown = [report.table(table)]
-    seeds = [len(report.over_seeds(run.experiment)) for run in runs]
-    if min(seeds) > 1:
-        values = {names[run.experiment]: [s.accuracy for s in report.over_seeds(run.experiment)] for run in runs}
-        means = [f"{share(np.mean(v))} ± {share(np.std(v, ddof=1))}" for v in values.values()]
-        shown = [report.table(table.assign(seeds=means))]
-        told += " " + report.say("answer.a.seeds", seeds=min(seeds))
-    return [*shown, Markdown(told)]
+    return [report.table(table), Markdown(told)]
 
 
 def told_apart(best: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
@@ -591,20 +589,29 @@ def told_apart(best: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
 
 
 def answer_tuning(report: Report) -> list[Shown]:
-    """(b): which hyperparameters mattered in the search, and what each way of searching found."""
+    """(b): which hyperparameters mattered in the study, and whether the order of tuning did."""
     table = trials(report)
-    study = table[table["search"] == "study"]
-    if study.empty:
+    found = {name: rows for name, rows in table.groupby("search", sort=False)}
+    if "study" not in found:
         return [Markdown(f"{report.say('not run')}\n\n```\nmake report PROFILE={report.profile}\n```")]
-    shares = tuning.importances(study, report.seed)
-    names = [report.term(name.replace("_", " ")) for name in shares]
-    searches = table[~table["search"].str.endswith("again")].groupby("search", sort=False)["accuracy"]
-    found = pd.DataFrame({"search": list(searches.groups), "trainings": searches.size().tolist()})
-    found["hold-out accuracy"] = searches.max().map(share).tolist()
-    form = "answer.b" if any(shares.values()) else "answer.b.same"
-    told = report.say(form, trials=len(study), first=names[0], second=names[1], last=names[-1])
-    shown = [plots.bars(shares, "share of the differences", percent=True)] if any(shares.values()) else []
-    return [*shown, report.table(found), Markdown(told)]
+    shares = tuning.importances(found["study"], report.seed)
+    told = [sentences.importance(shares, len(found["study"]), report.language)]
+    searches = [name for name in (MOST, LEAST, "study") if name in found]
+    anew = {name: found[f"{name}, again"]["accuracy"] for name in searches if f"{name}, again" in found}
+    if {MOST, LEAST} <= set(anew) and min(map(len, anew.values())) > 1:
+        race = evaluation.compare_seeds(anew[LEAST], anew[MOST])
+        told.append(sentences.seeds(race, report.term(LEAST), report.term(MOST), report.language))
+        told.append(sentences.order(list(shares), race, report.language))
+    shown = pd.DataFrame(
+        {
+            "search": [report.term(name) for name in searches],
+            "trainings": [min(len(found[name]), tuning.BUDGET) for name in searches],
+            "best": [share(found[name]["accuracy"].head(tuning.BUDGET).max()) for name in searches],
+            "with new seeds": [share(anew[name].mean()) if name in anew else "" for name in searches],
+        }
+    )
+    figure = plots.bars(shares, "share of the differences explained", percent=True)
+    return [figure, report.table(shown), Markdown(" ".join(told))]
 
 
 def trials(report: Report) -> pd.DataFrame:
@@ -621,15 +628,9 @@ def answer_second_layer(report: Report) -> list[Shown]:
     one, two = runs
     comparison = evaluation.compare(one.logits, two.logits, one.labels)
     told = [
-        report.say(
-            "answer.c.size",
-            one=count(one.parameters),
-            two=count(two.parameters),
-            one_seconds=count(one.seconds),
-            two_seconds=count(two.seconds),
-        ),
+        sentences.cost(one, two, report.language),
         sentences.difference(comparison, one.title, two.title, report.language),
-        report.say(f"answer.c.{comparison.verdict}"),
+        sentences.second_layer(comparison, two.parameters - one.parameters, report.language),
     ]
     return [report.table(reached(runs, ("parameters", "training seconds"))), Markdown(" ".join(told))]
 
