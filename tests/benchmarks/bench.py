@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 BATCH = 128
-STEPS = {"lenet": 96, "custom_lenet": 10, "alexnet": 8, "resnet18": 16, "resnet50": 8, "resnet152": 4}
+STEPS = {"lenet": 48, "custom_lenet": 5, "alexnet": 4, "resnet18": 12, "resnet50": 6, "resnet152": 3}
 TITLES = {"lenet": "LeNet", "custom_lenet": "CustomLeNet", "alexnet": "AlexNet"}
 GPU_STEPS = 96
 
