@@ -1,7 +1,7 @@
 """Training speed side by side: ``fit`` against the loop that most tutorials write.
 
 ``make bench`` runs it on the real dataset (cloned first where it is not there) and writes ``report/bench.json`` and
-``report/figures/bench.svg``. Every measurement is a process of its own, the two sides in turn; medians over repeats.
+``bench.svg`` beside it. Every measurement is a process of its own, the two sides in turn; medians over repeats.
 
 The usual loop: ``ImageFolder``, ``ToTensor``, ``DataLoader(num_workers=2)``, float32, torchvision's models (and
 ``nn.LocalResponseNorm`` in AlexNet), ``.item()`` in each step.
@@ -237,5 +237,5 @@ if __name__ == "__main__":
             TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")): row["ratio"] for row in table["models"]
         }
         figure = plots.bars(ratios, "images per second, times the usual loop's")
-        plots.save(figure, target.parent / "figures" / "bench.svg")
+        plots.save(figure, target.with_suffix(".svg"))
         print(f"written: {target}")
