@@ -211,8 +211,9 @@ def main(names: list[str], repeats: int) -> dict:
             "first_batch_seconds": middle["ours"]["first_batch_seconds"],
             "share_of_matrix_rate": measure("arithmetic", name)["flop_per_image"] * speed["ours"] / peak,
         })  # fmt: skip
-        print(f"[{number} of {len(names)}] {name}: {speed['ours']:.0f} against {speed['usual']:.0f} images/s,"
-              f" {rows[-1]['ratio']:.2f} x, {rows[-1]['share_of_matrix_rate']:.0%} of the matrix rate", flush=True)  # fmt: skip
+        against = f"{speed['ours']:.0f} against {speed['usual']:.0f} images/s, {rows[-1]['ratio']:.2f} x"
+        share = f"{rows[-1]['share_of_matrix_rate']:.0%} of the matrix rate"
+        print(f"[{number} of {len(names)}] {name}: {against}, {share}", flush=True)
     return {"machine": about, "batch_size": BATCH, "repeats": repeats, "images": count, "date": results.now(),
             "models": rows}  # fmt: skip
 
