@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -46,6 +47,7 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
             before = path.stat()
             series.write_notebook(content, path)
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # nothing to execute again
+        note_minutes(seed)
         write_tables()
     print(f"published: {target}")
     return target
@@ -97,6 +99,8 @@ def write_tables() -> None:
     settings.atomic_write(settings.published_dir() / "summary.csv", results.summary().to_csv(index=False))
     readme = settings.project_dir() / "README.md"
     settings.atomic_write(readme, with_table(readme.read_text(encoding="utf-8"), results_table()))
+    lessons = series.notebooks_dir() / "README.md"
+    settings.atomic_write(lessons, with_table(lessons.read_text(encoding="utf-8"), lesson_table()))
 
 
 def with_table(text: str, table: str) -> str:
@@ -161,6 +165,36 @@ def check_numbers() -> list[str]:
     if wrong:
         raise SceneError("numbers disagree: " + "; ".join(wrong))
     return lines
+
+
+def note_minutes(seed: int = 0) -> None:
+    """Note in ``report/minutes.json`` how long each executed notebook of the runs folder took, in seconds."""
+    path = settings.project_dir() / "report" / "minutes.json"
+    noted = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for profile in settings.PROFILES:
+        took = {name: series.took(series.executed(profile, seed, name)) for name in series.notebooks()}
+        took = {name: round(seconds, 1) for name, seconds in took.items() if seconds is not None}
+        noted[profile] = noted.get(profile, {}) | took
+    settings.atomic_write(path, json.dumps(noted, indent=1) + "\n")
+
+
+def lesson_table() -> str:
+    """The notebooks in reading order: minutes to read and to execute, exercises; in Markdown."""
+    path = settings.project_dir() / "report" / "minutes.json"
+    noted = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    lines = ["| notebook | minutes to read | to execute: " + " | ".join(settings.PROFILES) + " | exercises |"]
+    lines += ["|---|---|" + "---|" * len(settings.PROFILES) + "---|"]
+    for file in sorted(series.notebooks_dir().glob("*.ipynb")):
+        cells = series.read_notebook(file).cells
+        words = sum(len(c.source.split()) for c in cells if c.cell_type == "markdown")
+        code = sum(len(c.source.splitlines()) for c in cells if c.cell_type == "code")
+        reading = round(words / 150 + code / 12)  # slowly: 150 words, or a dozen lines of code, a minute
+        took = [noted.get(profile, {}).get(file.stem) for profile in settings.PROFILES]
+        execution = ["" if seconds is None else f"{seconds / 60:.1f}" for seconds in took]
+        exercises = sum(series.tagged(cell, "solution") for cell in cells)
+        name = f"[{file.stem}]({file.name})"
+        lines.append(f"| {name} | {reading} | {' | '.join(execution)} | {exercises or ''} |")
+    return "\n".join(lines)
 
 
 # --- copies for a class

@@ -400,16 +400,16 @@ def _position(output: Path) -> str:
 def _left(output: Path) -> str:
     """Time left: what each notebook took the last time, else what those of this run took on average."""
     done, left = _plan(output)
-    took = [_took(path) for path in done]
-    known = [seconds for seconds in took if seconds is not None]
+    times = [took(path) for path in done]
+    known = [seconds for seconds in times if seconds is not None]
     if not left or not known:
         return ""
     usual = sum(known) / len(known)
-    last = [_took(path) for path in left]
+    last = [took(path) for path in left]
     return f", about {duration(sum(usual if s is None else s for s in last))} left"
 
 
-def _took(path: Path) -> float | None:
+def took(path: Path) -> float | None:
     """Seconds that an executed notebook took."""
     if not path.exists():
         return None

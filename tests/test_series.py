@@ -347,6 +347,7 @@ def test_publish(published):
         "report.html",
         "report.md",
         "figures/1-data-more-1.png",
+        "minutes.json",
         "results/other.short.s0.json",
         "results/lenet.sample.s0.json",
         "results/lenet.sample.s0.npz",
@@ -446,6 +447,8 @@ def test_help_is_instant_and_errors_are_one_line():
 def test_readme_shows_the_published_records():
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     assert publish.with_table(text, publish.results_table()) == text, "stale; run make publish"
+    text = (PROJECT / "notebooks" / "README.md").read_text(encoding="utf-8")
+    assert publish.with_table(text, publish.lesson_table()) == text, "stale; run make publish"
 
 
 def test_table_shows_the_best_reading_on_the_report_s_own_test_set(monkeypatch):
