@@ -246,8 +246,6 @@ def load_checkpoint(
         for name, part in parts.items():
             if part is not None:
                 part.load_state_dict(content[name])
-    except SceneError:
-        raise
     except Exception as error:
         raise SceneError(
             f"checkpoint {path} cannot be read ({type(error).__name__}); delete it to start over"
