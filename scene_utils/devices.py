@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import time
 
 import torch
 from accelerate import Accelerator
@@ -44,6 +45,14 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
+
+
+def work_seconds(device: torch.device) -> float:
+    """Return a clock of the work done: seconds of all cores together on a CPU, seconds of the GPU otherwise.
+
+    On a CPU the threads of this process alone count, so that a training costs the same beside other work.
+    """
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
 def precision_name(acc: Accelerator) -> str:

@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 from scene_utils import settings
 from scene_utils.batches import normalised, steps_per_epoch, to_device, train_batches
 from scene_utils.data import Split
-from scene_utils.devices import accelerator, device_name, keep_freed_memory, precision_name
+from scene_utils.devices import accelerator, device_name, keep_freed_memory, precision_name, work_seconds
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
 from scene_utils.settings import SceneError
 
@@ -33,7 +33,8 @@ class History:
     """What a training run left behind.
 
     Attributes:
-        epochs: one dict an epoch: epoch, loss, accuracy, holdout_loss, holdout_accuracy, learning_rate, seconds.
+        epochs: one dict an epoch: epoch, loss, accuracy, holdout_loss, holdout_accuracy, learning_rate, seconds
+            (``devices.work_seconds``), elapsed (seconds on the clock).
         holdout_logits: one float32 array (N, classes) an epoch.
         status: ``running``, ``finished``, or ``diverged`` when a loss was not finite, at ``diverged_step``.
     """
@@ -47,7 +48,7 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Training time in seconds, interruptions left out."""
+        """Training time in seconds: of processor cores on a CPU, of the GPU otherwise; interruptions left out."""
         return sum(row["seconds"] for row in self.epochs)
 
 
@@ -110,7 +111,7 @@ def fit(
         for epoch in range(start + 1, recipe.epochs + 1):
             if history.status != "running":
                 break
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), work_seconds(acc.device)
             torch.manual_seed(
                 int(np.random.default_rng((recipe.seed, epoch, 2)).integers(2**31))
             )  # for dropout
@@ -151,7 +152,8 @@ def fit(
                 history.holdout_logits.append(logits)
                 if epoch == recipe.epochs:
                     history.status = "finished"
-            history.epochs.append(row | {"seconds": time.perf_counter() - began})
+            spent = {"seconds": work_seconds(acc.device) - worked, "elapsed": time.perf_counter() - began}
+            history.epochs.append(row | spent)
             if acc.is_main_process:
                 save_checkpoint(checkpoint, parts, history, recipe)
                 report_epoch(bar, name, history, recipe)
@@ -268,4 +270,4 @@ def report_epoch(bar: tqdm, name: str, history: History, recipe: Recipe) -> None
     if not bar.disable:
         bar.set_postfix_str(f"epoch {row['epoch']}/{recipe.epochs}, {shown}")
     else:
-        print(f"{name}: epoch {row['epoch']}/{recipe.epochs}, {shown}, {row['seconds']:.1f} s", flush=True)
+        print(f"{name}: epoch {row['epoch']}/{recipe.epochs}, {shown}, {row['elapsed']:.1f} s", flush=True)

@@ -43,7 +43,7 @@ def train(case: dict, checkpoint: Path) -> dict:
     )
     history = training.fit(model, *data.holdout_split(data.load_sample().train), recipe, checkpoint)
     weights = hashlib.sha256(b"".join(v.numpy().tobytes() for v in model.state_dict().values())).hexdigest()
-    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in history.epochs]
+    rows = [{k: v for k, v in row.items() if k not in ("seconds", "elapsed")} for row in history.epochs]
     return {"weights": weights, "history": rows, "status": history.status}
 
 
