@@ -54,7 +54,7 @@ def members(run: Run) -> list[Run | None]:
 
 def has_weights(run: Run | None) -> bool:
     """Whether the trained weights of a run are in the runs folder."""
-    return run is not None and experiments.model_path(run.name, run.key).exists()
+    return run is not None and experiments.model_path(run.name, run.key) is not None
 
 
 def read_photo(photo: str | Path | BinaryIO) -> np.ndarray:
@@ -91,10 +91,12 @@ def classify(photo: str | Path | BinaryIO | np.ndarray, run: Run) -> pd.Series:
     """
     pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo)
     split = data.Split(torch.tensor(pixels)[None], torch.zeros(1, dtype=torch.int64), tuple(run.classes), ("",))
+    weights = run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored answers
     logits = [
-        training.predict(experiments.load_model(member), split, Recipe(**member.recipe)) for member in members(run)
+        training.predict(experiments.load_model(member), split, Recipe(**member.recipe), mirror=weights is not None)
+        for member in members(run)
     ]
-    probabilities = evaluation.average_probabilities(logits)[0]
+    probabilities = evaluation.average_probabilities(logits, weights)[0]
     return pd.Series(probabilities, index=run.classes, name="probability").sort_values(ascending=False)
 
 

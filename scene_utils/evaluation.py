@@ -107,6 +107,22 @@ def confused_pairs(matrix: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
     )
 
 
+def confused_by(matrices: Mapping[str, ArrayLike], classes: Sequence[str], n: int = 6) -> pd.DataFrame:
+    """The ``n`` pairs of classes most confused by the first model, and the images that each model confuses.
+
+    Args:
+        matrices: one confusion matrix a model, all on the same images.
+
+    Returns:
+        One row a pair (named ``first, second``), one column a model; both directions are counted.
+    """
+    counts = {}
+    for name, matrix in matrices.items():
+        table = confused_pairs(matrix, classes)
+        counts[name] = table.set_index(table["first"] + ", " + table["second"])["images"]
+    return pd.DataFrame(counts).sort_values(next(iter(counts)), ascending=False, kind="stable").head(n)
+
+
 def most_confident_errors(logits: ArrayLike, labels: ArrayLike, n: int = 12) -> pd.DataFrame:
     """The wrong predictions with the highest probability: columns index, label, prediction, probability."""
     probabilities, labels = softmax(np.asarray(logits, dtype=float), axis=1), np.asarray(labels)

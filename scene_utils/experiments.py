@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from scene_utils import data, evaluation, explain, models, results, settings, training
+from scene_utils import data, evaluation, explain, lite, models, results, settings, training
 from scene_utils.data import Dataset, Split
+from scene_utils.devices import work_seconds
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.settings import SceneError
@@ -30,6 +31,8 @@ from scene_utils.weights import weights_source
 # What SCENE_WEIGHTS=local takes for each depth: the source in the file's name and the strides it was trained with.
 LOCAL_WEIGHTS = {18: ("tiny-imagenet-64px", None), 50: ("imagenet", "v1")}
 LOCAL_WEIGHTS |= {101: ("imagenet-grown", "v1"), 152: ("imagenet-grown", "v1")}
+SHIPPED = Path(__file__).parent / "shipped"  # the one small model that comes with the package
+PACKAGED = "package"  # weights that a Python package carries
 STAND_IN = "rotation"  # pretraining on the sample itself, where nothing may be downloaded
 
 
@@ -41,9 +44,13 @@ class Experiment:
         build: ``build(classes)`` or, where ``depth`` is set, ``build(classes, weights, strides)``.
         recipes: one ``Recipe`` per profile; a profile that is missing falls to ``short``.
         depth: depth of a pretrained ResNet; None trains from scratch.
+        packaged: start from weights that a Python package carries (not in the profile ``sample``).
         clean: train without the images that also stand in the test set.
         choice: a training that only serves to choose: it never sees the test set, the hold-out judges it.
         members: an ensemble of these experiments; nothing of its own is trained.
+        weighted: the ensemble averages mirrored answers, with weights chosen on the hold-out.
+        teacher: an experiment whose answers on the training images are learned beside the labels; its hold-out is the
+            student's, so neither has seen it.
         keep_curve: keep the hold-out logits of every epoch.
         extras: functions of (model, dataset, recipe) that return more arrays to keep.
     """
@@ -54,9 +61,12 @@ class Experiment:
     build: Callable[..., nn.Module] | None
     recipes: dict[str, Recipe]
     depth: int | None = None
+    packaged: bool = False
     clean: bool = True
     choice: bool = False
     members: tuple[str, ...] = ()
+    weighted: bool = False
+    teacher: str | None = None
     keep_curve: bool = False
     extras: tuple[Callable[[nn.Module, Dataset, Recipe], dict[str, np.ndarray]], ...] = ()
 
@@ -122,8 +132,10 @@ define("resnet18", "ResNet18", "resnet18", resnet(18),
 define("resnet18_mixup", "ResNet18 + Mixup", "resnet18", resnet(18),
        OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2), sample={"epochs": 2, "learning_rate": 0.01},
        extras=(explain.between,))  # fmt: skip
+# enlarged images, and the ensemble of 08 as a teacher: its answers on the training images count beside the labels
+TAUGHT = {"input_size": 128, "distillation": 0.9, "temperature": 2.0, "label_smoothing": 0.0}
 define("resnet18_transfer", "ResNet18 + transferred", "resnet18", resnet(18),
-       OURS.replace(epochs=8, learning_rate=0.02), sample={"epochs": 2}, depth=18,
+       OURS.replace(epochs=10, learning_rate=0.03, **TAUGHT), sample={"epochs": 2}, depth=18, teacher="ensemble",
        extras=(explain.kernels, explain.class_activation))  # fmt: skip
 
 FINAL = OURS.replace(
@@ -198,12 +210,15 @@ for strength in MIXUP_STRENGTHS:
            OURS.replace(epochs=8, learning_rate=0.1, mixup=strength),
            sample={"images": 96, "batch_size": 16, "learning_rate": 0.01}, choice=True)  # fmt: skip
 
-# 07: beside the transferred net: from scratch with the same recipe, and its features frozen.
-define("transfer-scratch", "ResNet18 from scratch, the transfer's recipe", "resnet18", resnet(18),
-       EXPERIMENTS["resnet18_transfer"].recipes["short"], sample={"epochs": 2})  # fmt: skip
+# 07: three beginnings under one recipe, without a teacher: transferred, from scratch, transferred and kept.
+BEGINNING = OURS.replace(epochs=8, learning_rate=0.02)
+define("transfer-alone", "ResNet18 + transferred, without a teacher", "resnet18", resnet(18), BEGINNING,
+       sample={"epochs": 2}, depth=18)  # fmt: skip
+define("transfer-scratch", "ResNet18 from scratch, the transfer's recipe", "resnet18", resnet(18), BEGINNING,
+       sample={"epochs": 2})  # fmt: skip
 define("transfer-frozen", "ResNet18, transferred features frozen", "resnet18", resnet(18),
-       EXPERIMENTS["resnet18_transfer"].recipes["short"].replace(trainable="last"), sample={"epochs": 2},
-       depth=18, extras=(explain.class_activation,))  # fmt: skip
+       BEGINNING.replace(trainable="last"), sample={"epochs": 2}, depth=18,
+       extras=(explain.class_activation,))  # fmt: skip
 
 # 09: one model and budget, four schedules.
 SCHEDULES = ("constant", "multistep", "cosine", "one-cycle")
@@ -212,6 +227,15 @@ for schedule in SCHEDULES:
            OURS.replace(epochs=8, learning_rate=0.01, schedule=schedule, milestones=(4, 6)),
            OURS.replace(epochs=8, learning_rate=0.01, schedule=schedule, milestones=(4, 6)),
            sample={"epochs": 2, "milestones": (1,), "images": 160}, choice=True)  # fmt: skip
+
+
+# A1: a small student of the ensemble, and everything that knows more together. float32: its depthwise
+# convolutions, which do little arithmetic, are faster in it on a CPU.
+define("lite0", "EfficientNet-Lite0, the ensemble's student", "efficientnet_lite0", lite.efficientnet_lite0,
+       OURS.replace(epochs=10, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32", **TAUGHT),
+       sample={"images": 96}, packaged=True, teacher="ensemble")  # fmt: skip
+define("beyond", "everything together", "ensemble", None, FINAL, members=(*MEMBERS, "resnet18_transfer", "lite0"),
+       weighted=True)  # fmt: skip
 
 
 def get(name: str) -> Experiment:
@@ -251,19 +275,20 @@ def run(
         return combine(experiment, profile, seed, members, dataset)
 
     choice = weights_choice(experiment, profile, seed, weights)
-    key = run_key(experiment, profile, seed, choice, dataset)
+    teacher = run(experiment.teacher, profile, seed, weights=weights) if experiment.teacher else None
+    key = run_key(experiment, profile, seed, choice, dataset, teacher)
     stem = results.run_name(experiment.name, profile, seed)
     with only_run(stem):
         found = None if retrain else results.find(experiment.name, profile, seed, key)
         if found is not None:
             print(f"{stem}: finished run found, {found.seconds:.0f} s of training on {found.date[:10]}")
             return found
-        return train_now(experiment, profile, seed, choice, key, train, holdout, dataset)
+        return train_now(experiment, profile, seed, choice, key, train, holdout, dataset, teacher)
 
 
 def train_now(
     experiment: Experiment, profile: str, seed: int, choice: str | None, key: str,
-    train: Split, holdout: Split, dataset: Dataset,
+    train: Split, holdout: Split, dataset: Dataset, teacher: Run | None = None,
 ) -> Run:  # fmt: skip
     """Train, evaluate and record one experiment; an interrupted run with the same key goes on."""
     recipe = experiment.recipe(profile, seed)
@@ -271,13 +296,16 @@ def train_now(
     model, source = build(experiment, choice, len(train.classes))
     stem = results.run_name(experiment.name, profile, seed)
     checkpoint = settings.runs_dir() / "checkpoints" / f"{stem}.{key}.pt"
-    history = training.fit(model, train, holdout, recipe, checkpoint, name=stem)
+    lessons = None if teacher is None else teacher_logits(teacher, train)
+    history = training.fit(model, train, holdout, recipe, checkpoint, lessons, name=stem)
 
-    arrays = {}
+    arrays, spent = {}, {}
     if history.status == "finished":
         judged = {"holdout": holdout} if experiment.choice else {"holdout": holdout, "test": dataset.test}
         for name, split in judged.items():
+            began = work_seconds(next(model.parameters()).device)
             arrays[f"{name}_logits"] = half(training.predict(model, split, recipe))
+            spent[name] = (work_seconds(next(model.parameters()).device) - began) / len(split)
             arrays[f"{name}_labels"] = split.labels.numpy()
             if not experiment.choice:
                 arrays[f"{name}_logits_mirror"] = half(training.predict(model, split, recipe, mirror=True))
@@ -299,6 +327,10 @@ def train_now(
         "history": [finite(row) for row in history.epochs],
         "key": key,
     }
+    if spent:
+        record["inference_ms"] = 1000 * spent["holdout"]
+    if teacher is not None:
+        record["teacher"] = f"{teacher.name} ({teacher.key})"
     finished = Run(record | scores(experiment, arrays, train.classes), arrays)
     if PartialState().is_main_process:
         if history.status == "finished" and not experiment.choice:
@@ -306,6 +338,26 @@ def train_now(
         finished = results.write(finished.record, arrays)
         checkpoint.unlink(missing_ok=True)
     return finished
+
+
+def teacher_logits(teacher: Run, train: Split) -> torch.Tensor:
+    """Return a run's answers on its training images, float16 (N, classes), kept in the runs folder.
+
+    Raises:
+        SceneError: where the weights of the teacher, or of one of its members, are not in the runs folder.
+    """
+    path = settings.runs_dir() / "teachers" / f"{teacher.name}.{teacher.key}.npy"
+    if path.exists():
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    answers = []
+    for name in teacher.members or [teacher.name]:
+        member = results.find(name.split(".")[0], teacher.profile, teacher.seed)
+        print(f"{name} answers on {len(train):,} training images, for its student", flush=True)
+        recipe = Recipe(**member.recipe)
+        answers.append(half(training.predict(load_model(member), train, recipe)))
+    logits = log_mean(answers) if len(answers) > 1 else answers[0]
+    settings.atomic_write(path, lambda file: np.save(file, logits))
+    return torch.from_numpy(logits)
 
 
 def combine(experiment: Experiment, profile: str, seed: int, members: list[Run], dataset: Dataset) -> Run:
@@ -316,14 +368,22 @@ def combine(experiment: Experiment, profile: str, seed: int, members: list[Run],
     if found is not None:
         return found
     arrays = {name: members[0].arrays[name] for name in ("test_labels", "holdout_labels")}
-    for name in ("test_logits", "holdout_logits", "test_logits_mirror", "holdout_logits_mirror"):
-        arrays[name] = log_mean([member.arrays[name] for member in members])
-    curves = [member.arrays["holdout_curve"] for member in members]
-    rows = []
-    for epoch, at_epoch in enumerate(zip(*curves, strict=True), 1):
-        right = log_mean(list(at_epoch)).argmax(1) == arrays["holdout_labels"]
-        seconds = sum(member.record["history"][epoch - 1]["seconds"] for member in members)
-        rows.append({"epoch": epoch, "holdout_accuracy": float(right.mean()), "seconds": seconds})
+    recipes = [member.recipe for member in members]
+    if experiment.weighted:
+        mirrored = [member.arrays["holdout_logits_mirror"] for member in members]
+        shares = evaluation.choose_weights(mirrored, arrays["holdout_labels"])
+        for judge in ("test", "holdout"):
+            answers = [member.arrays[f"{judge}_logits_mirror"] for member in members]
+            arrays[f"{judge}_logits"] = log_mean(answers, shares)
+        combination = {"combination": "mean of mirrored probabilities, weights chosen on the hold-out"}
+        recipe = combination | {"weights": list(shares), "members": recipes}
+        right = float((arrays["holdout_logits"].argmax(1) == arrays["holdout_labels"]).mean())
+        rows = [{"epoch": 1, "holdout_accuracy": right, "seconds": sum(member.seconds for member in members)}]
+    else:
+        for name in ("test_logits", "holdout_logits", "test_logits_mirror", "holdout_logits_mirror"):
+            arrays[name] = log_mean([member.arrays[name] for member in members])
+        recipe = {"combination": "mean of probabilities", "members": recipes}
+        rows = ensemble_history(members, arrays["holdout_labels"])
     record = describe(experiment, profile, seed, dataset, train, holdout) | {
         "status": "finished",
         "diverged_step": None,
@@ -332,14 +392,28 @@ def combine(experiment: Experiment, profile: str, seed: int, members: list[Run],
         "parameters": sum(member.parameters for member in members),
         "device": members[0].device,
         "precision": members[0].precision,
-        "recipe": {"combination": "mean of probabilities", "members": [member.recipe for member in members]},
+        "recipe": recipe,
         "weights": "; ".join(str(member.weights) for member in members),
         "weights_choice": members[0].weights_choice,
         "members": [member.name for member in members],
         "history": rows,
         "key": key,
     }
+    costs = [member.record.get("inference_ms") for member in members]
+    if None not in costs:
+        record["inference_ms"] = sum(costs) * (2 if experiment.weighted else 1)  # each image and its mirror image
     return results.write(record | scores(experiment, arrays, dataset.test.classes), arrays)
+
+
+def ensemble_history(members: list[Run], labels: np.ndarray) -> list[dict]:
+    """Return the hold-out accuracy of the members' mean after each epoch, and what that epoch took them all."""
+    rows = []
+    curves = [member.arrays["holdout_curve"] for member in members]
+    for epoch, at_epoch in enumerate(zip(*curves, strict=True), 1):
+        right = log_mean(list(at_epoch)).argmax(1) == labels
+        seconds = sum(member.record["history"][epoch - 1]["seconds"] for member in members)
+        rows.append({"epoch": epoch, "holdout_accuracy": float(right.mean()), "seconds": seconds})
+    return rows
 
 
 def describe(
@@ -393,9 +467,9 @@ def half(logits: torch.Tensor) -> np.ndarray:
     return logits.clamp(-6e4, 6e4).to(torch.float16).numpy()
 
 
-def log_mean(logits: list[np.ndarray]) -> np.ndarray:
-    """Return the logarithm of the mean of the probabilities, float16 (N, classes)."""
-    mean = evaluation.average_probabilities([each.astype(np.float32) for each in logits])
+def log_mean(logits: list[np.ndarray], weights: tuple[float, ...] | None = None) -> np.ndarray:
+    """Return the logarithm of the (weighted) mean of the probabilities, float16 (N, classes)."""
+    mean = evaluation.average_probabilities([each.astype(np.float32) for each in logits], weights)
     return half(torch.from_numpy(np.log(np.maximum(mean, 1e-30))))
 
 
@@ -447,9 +521,13 @@ def sets(profile: str | None = None, clean: bool = True) -> tuple[Split, Split, 
     return _sets(settings.profile(profile), clean, os.environ.get("SCENE_DATA_DIR"))
 
 
-def run_key(experiment: Experiment, profile: str, seed: int, choice: str | None, dataset: Dataset) -> str:
+def run_key(
+    experiment: Experiment, profile: str, seed: int, choice: str | None, dataset: Dataset, teacher: Run | None = None
+) -> str:
     """Return the hash that a finished run must carry to be taken for this one."""
+    taught = {} if teacher is None else {"teacher": teacher.key}
     return results.run_key(
+        **taught,
         experiment=experiment.name,
         recipe=dataclasses.asdict(experiment.recipe(profile, seed)),
         clean=experiment.clean,
@@ -463,6 +541,8 @@ def run_key(experiment: Experiment, profile: str, seed: int, choice: str | None,
 
 def weights_choice(experiment: Experiment, profile: str, seed: int, weights: str | None = None) -> str | None:
     """Return the source of pretrained weights of a run; None from scratch."""
+    if experiment.packaged:
+        return None if profile == "sample" else PACKAGED
     if experiment.depth is None:
         return None
     if profile == "sample":
@@ -481,6 +561,8 @@ def build(experiment: Experiment, choice: str | None, classes: int) -> tuple[nn.
     if choice == STAND_IN:
         state = stand_in(experiment.depth)
         return experiment.build(classes, state), "stand-in: told by how much the sample's images were rotated"
+    if choice == PACKAGED:
+        return experiment.build(classes, PACKAGED), lite.packaged_source()
     name = LOCAL_WEIGHTS[experiment.depth][0] if choice == "local" else choice
     source = weights_source(experiment.depth, name)
     return experiment.build(classes, name, strides_of(experiment.depth, source)), source
@@ -513,15 +595,16 @@ def stand_in(depth: int) -> dict[str, torch.Tensor]:
     return {name: value.cpu() for name, value in model.state_dict().items()}
 
 
-def model_path(stem: str, key: str) -> Path:
-    """File of a finished run's weights, in the runs folder."""
-    return settings.runs_dir() / "models" / f"{stem}.{key}.safetensors"
+def model_path(stem: str, key: str) -> Path | None:
+    """File of a finished run's weights: in the runs folder, or shipped with the package; None where there is none."""
+    places = (settings.runs_dir() / "models", SHIPPED)
+    return next((path for place in places if (path := place / f"{stem}.{key}.safetensors").exists()), None)
 
 
 def save_model(model: nn.Module, stem: str, key: str) -> None:
     """Keep the trained weights in the runs folder (they are not published)."""
     state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    settings.atomic_write(model_path(stem, key), save(state))
+    settings.atomic_write(settings.runs_dir() / "models" / f"{stem}.{key}.safetensors", save(state))
 
 
 def load_model(run: Run) -> nn.Module:
@@ -531,13 +614,14 @@ def load_model(run: Run) -> nn.Module:
         SceneError: where its weights are not in the runs folder (a published record has none).
     """
     path = model_path(run.name, run.key)
-    if not path.exists():
+    if path is None:
         raise SceneError(f"{run.name}: its weights are not in the runs folder; RETRAIN=1 trains it again")
     experiment = get(run.experiment)
-    strides = LOCAL_WEIGHTS[experiment.depth][1] if run.weights_choice == "local" else None
     classes = len(run.classes)
-    model = (
-        experiment.build(classes) if experiment.depth is None else experiment.build(classes, None, strides)
-    )
+    if experiment.depth is None:
+        model = experiment.build(classes)
+    else:
+        strides = LOCAL_WEIGHTS[experiment.depth][1] if run.weights_choice == "local" else None
+        model = experiment.build(classes, None, strides)
     model.load_state_dict(load_file(path))
     return model.eval()

@@ -719,6 +719,51 @@ def ladder(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def confused(table: pd.DataFrame) -> Figure:
+    """Images confused in each pair of classes, a row a pair, a mark a model (``evaluation.confused_by``)."""
+    figure, axis = subplots(size=(7.4, 0.9 + 0.42 * len(table)))
+    rows = np.arange(len(table))
+    axis.hlines(rows, table.min(axis=1), table.max(axis=1), color="#BBBBBB", linewidth=2, zorder=1)
+    for position, name in enumerate(table):
+        style = line_style(position) | {"linestyle": "none", "markersize": 8}
+        axis.plot(table[name], rows, label=name, zorder=2, **style)
+    axis.set_yticks(rows, table.index)
+    axis.set_ylim(len(table) - 0.5, -0.5)
+    axis.set_xlim(left=0)
+    axis.set_xlabel("test images taken for the other class of the pair")
+    _legend_below(figure, axis)
+    figure.alt = "Images confused in each pair of classes. " + "; ".join(
+        f"{name}: " + ", ".join(f"{pair} {images}" for pair, images in table[name].items()) for name in table
+    )
+    return figure
+
+
+def cost(table: pd.DataFrame) -> Figure:
+    """Accuracy against what it costs, a mark a model: seconds of training, milliseconds for an image.
+
+    Args:
+        table: index model; columns accuracy, low, high, seconds, inference_ms.
+    """
+    figure, axes = subplots(1, 2, (9, 4.6), sharey=True)
+    for axis, column, label in zip(
+        axes, ("seconds", "inference_ms"), ("training: seconds", "answering: milliseconds an image"), strict=True
+    ):
+        for position, (name, row) in enumerate(table.iterrows()):
+            error = [[row["accuracy"] - row["low"]], [row["high"] - row["accuracy"]]]
+            style = line_style(position) | {"linestyle": "none", "markersize": 8}
+            axis.errorbar(row[column], row["accuracy"], yerr=error, capsize=3, label=name, **style)
+        axis.set(xscale="log", xlabel=label)
+        _plain_log(axis)
+    axes[0].set_ylabel("accuracy on the test set")
+    _percent(axes[0].yaxis)
+    _legend_below(figure, axes[0])
+    figure.alt = "Accuracy against cost: " + "; ".join(
+        f"{name} {row['accuracy']:.1%}, {row['seconds']:,.0f} s, {row['inference_ms']:.1f} ms"
+        for name, row in table.iterrows()
+    )
+    return figure
+
+
 def report_changes(facts: Mapping, first: str, second: str) -> list[int]:
     """Net images per class that the report's second model gains over its first."""
     before, after = report_counts(facts, first), report_counts(facts, second)

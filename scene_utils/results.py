@@ -47,6 +47,7 @@ SCHEMA = {
         "classes": {"type": "array", "items": _TEXT, "minItems": 2},
         "epochs": _COUNT,
         "seconds": {"type": "number", "minimum": 0},
+        "inference_ms": {"type": "number", "minimum": 0},
         "parameters": _COUNT,
         "device": _TEXT,
         "precision": _TEXT,
@@ -54,6 +55,7 @@ SCHEMA = {
         "weights": {"type": ["string", "null"]},
         "weights_choice": {"type": ["string", "null"]},
         "members": {"type": "array", "items": _TEXT},
+        "teacher": _TEXT,
         "dataset": {
             "type": "object",
             "required": ["source", "commit", "key", "counts"],
@@ -71,7 +73,7 @@ SCHEMA = {
         "arrays": _TEXT,
     },
 }
-SCHEMA["required"] = [name for name in SCHEMA["properties"] if name != "arrays"]
+SCHEMA["required"] = [name for name in SCHEMA["properties"] if name not in ("arrays", "inference_ms", "teacher")]
 
 
 @dataclass(frozen=True)

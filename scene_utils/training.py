@@ -100,9 +100,9 @@ def fit(
 
     pixels = to_device(train.images, acc.device)
     targets = F.one_hot(train.labels, len(train.classes)).float().to(acc.device)
-    teacher = None
-    if recipe.distillation:
-        teacher = (teacher_logits.float() / recipe.temperature).softmax(1).to(acc.device)
+    if recipe.distillation:  # beside the labels, so that Mixup mixes both alike
+        taught = (teacher_logits.float() / recipe.temperature).softmax(1).to(acc.device)
+        targets = torch.cat([targets, taught], 1)
     seen = min(len(train), recipe.images or len(train))
     start = len(history.epochs)
     bar = tqdm(total=recipe.epochs * steps * recipe.batch_size, initial=start * steps * recipe.batch_size, unit="img",
@@ -118,13 +118,11 @@ def fit(
             train_mode(wrapped, model, recipe)
             rate = scheduler.get_last_lr()[0]
             losses, correct = [], torch.zeros((), device=acc.device)
-            for step, (positions, images, target) in enumerate(
-                train_batches(pixels, targets, recipe, epoch), 1
-            ):
+            for step, (_, images, target) in enumerate(train_batches(pixels, targets, recipe, epoch), 1):
                 mine = slice(acc.process_index, None, acc.num_processes)
                 logits = wrapped(images[mine])
-                taught = None if teacher is None else teacher[positions[mine]]
-                loss = loss_function(logits.float(), target[mine], recipe, taught)
+                truth, *taught = target[mine].split(len(train.classes), dim=1)
+                loss = loss_function(logits.float(), truth, recipe, *taught)
                 # gradients are averaged over the processes: with this factor they are those of the whole batch
                 acc.backward(loss * acc.num_processes / len(images))
                 optimizer.step()
@@ -134,7 +132,7 @@ def fit(
                 if ema is not None:
                     ema.update_parameters(model)
                 losses.append(loss.detach())
-                correct += (logits.argmax(1) == target[mine].argmax(1)).sum()
+                correct += (logits.argmax(1) == truth.argmax(1)).sum()
                 bar.update(recipe.batch_size)
                 if step % CHECK_EVERY == 0 or step == steps:
                     finite = acc.reduce(torch.stack(losses)).isfinite()

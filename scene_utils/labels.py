@@ -1,0 +1,131 @@
+"""Labels that deserve a second look: doubtful ones in ``train``, and a person's verdicts on the test set's.
+
+The table ``label-issues.<profile>.s<seed>.csv`` lies beside the run records, is published with them and found again.
+The verdicts, one a test image, are data of the repository (``facts/verdicts.csv``), to be checked and redone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+from scene_utils import data, evaluation, experiments, results, settings, training
+from scene_utils.data import Split
+from scene_utils.results import Run
+
+FOLDS = 5
+VERDICTS = {
+    "label": "the label is right",
+    "answer": "the answer is right",
+    "both": "both fit the picture",
+    "neither": "neither fits",
+}
+COLUMNS = ["image", "label", "likely", "label_probability", "likely_probability", "key"]
+
+
+# --- the training set
+
+
+def issues(profile: str | None = None, seed: int = 0, weights: str | None = None) -> pd.DataFrame:
+    """Return the images of ``train`` whose label cross-validated predictions doubt, the most doubtful first.
+
+    The features are those of a ResNet50 that has seen none of our labels, the predictions a logistic regression's on
+    folds that it was not fitted to; cleanlab (Northcutt et al., 2021: confident learning) tells which labels to doubt.
+
+    Returns:
+        Columns image, label, likely (class), label_probability, likely_probability, key.
+    """
+    from cleanlab.filter import find_label_issues  # slow to import, and only needed here
+
+    profile = settings.profile(profile)
+    experiment = experiments.get("resnet50_final")
+    choice = experiments.weights_choice(experiment, profile, seed, weights)
+    train, dataset = everything(profile)
+    name = f"label-issues.{profile}.s{seed}.csv"
+    key = results.run_key(data=dataset.key, weights=choice, folds=FOLDS, seed=seed, images=len(train))
+    for path in (results.results_dir() / name, settings.published_dir() / name):
+        if path.exists() and (table := pd.read_csv(path))["key"].eq(key).all():
+            return table
+    labels = train.labels.numpy()
+    probabilities = cross_validated(features(train, profile, choice), labels, seed)
+    doubtful = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
+    likely = probabilities[doubtful].argmax(1)
+    columns = (
+        [train.names[i] for i in doubtful],
+        [train.classes[labels[i]] for i in doubtful],
+        [train.classes[i] for i in likely],
+        probabilities[doubtful, labels[doubtful]].round(4),
+        probabilities[doubtful, likely].round(4),
+        [key] * len(doubtful),
+    )
+    table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+    settings.atomic_write(results.results_dir() / name, table.to_csv(index=False))
+    return table
+
+
+def everything(profile: str) -> tuple[Split, data.Dataset]:
+    """Return the training images together with the hold-out's, without those that also stand in the test set."""
+    _, _, dataset = experiments.sets(profile)
+    return data.without_duplicates(dataset.train, dataset.test), dataset
+
+
+def features(split: Split, profile: str, choice: str | None) -> np.ndarray:
+    """Return what a pretrained ResNet50 makes of the images, before any training on ours: float32 (N, 2048)."""
+    experiment = experiments.get("resnet50_final")
+    model, source = experiments.build(experiment, choice, len(split.classes))
+    print(f"features of {len(split):,} images, weights {source}", flush=True)
+    model.fc = nn.Identity()
+    return training.predict(model, split, experiment.recipe(profile)).numpy()
+
+
+def cross_validated(values: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Return each image's class probabilities from a logistic regression fitted to the other folds, (N, classes)."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    return cross_val_predict(model, values, labels, cv=folds, method="predict_proba")
+
+
+# --- the test set
+
+
+def verdicts() -> pd.DataFrame:
+    """Return a person's verdicts: columns image, label, answer (classes), verdict (one of ``VERDICTS``)."""
+    return pd.read_csv(results.FACTS.with_name("verdicts.csv"))
+
+
+def contradicted(run: Run) -> pd.DataFrame:
+    """Return a run's mistakes on the test set, the most confident first, with the verdict where there is one.
+
+    Columns: index (of the test image), image, label, answer, probability, verdict (None: not judged).
+    """
+    _, _, dataset = experiments.sets(run.profile)
+    table = evaluation.most_confident_errors(run.logits, run.labels, run.total)
+    table["image"] = [dataset.test.names[i] for i in table["index"]]
+    table["answer"] = [run.classes[i] for i in table.pop("prediction")]
+    table["label"] = [run.classes[i] for i in table["label"]]
+    judged = verdicts().set_index(["image", "answer"])["verdict"]
+    found = judged.reindex(pd.MultiIndex.from_frame(table[["image", "answer"]]))
+    table["verdict"] = found.astype(object).where(found.notna(), None).to_numpy()
+    return table[["index", "image", "label", "answer", "probability", "verdict"]]
+
+
+def counted(table: pd.DataFrame) -> pd.DataFrame:
+    """Count verdicts: one row a verdict with images, share of those judged, and its 95 % interval."""
+    judged = table["verdict"].dropna()
+    rows = {}
+    for verdict, meaning in VERDICTS.items():
+        images = int((judged == verdict).sum())
+        rows[meaning] = (images, images / max(len(judged), 1), *evaluation.wilson(images, max(len(judged), 1)))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["images", "share", "low", "high"])
+
+
+def pictures(split: Split, names: list[str]) -> torch.Tensor:
+    """Return the images of these names: uint8 (N, 3, 64, 64)."""
+    place = {name: i for i, name in enumerate(split.names)}
+    return split.images[[place[name] for name in names]]

