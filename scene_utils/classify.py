@@ -1,8 +1,9 @@
-"""Classify photos of one's own with the best model that has been trained here."""
+"""Classify photos of one's own with the best model at hand: shipped with the package, or trained here."""
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -35,10 +36,14 @@ def best_run(profile: str | None = None) -> Run | None:
     """Return the run with the best hold-out accuracy among those whose weights are in the runs folder.
 
     An ensemble counts where all its members' weights are there. Without ``profile`` the profiles are looked
-    through from ``full`` to ``sample``; None is returned where nothing has been trained.
+    through from ``full`` to ``sample``; None is returned where nothing has been trained. With images of one's own
+    (``SCENE_DATA_DIR``) only what was trained on them counts.
     """
     for name in BEST_FIRST if profile is None else (settings.profile(profile),):
         runs = [run for run in results.records(name) if run.status == "finished" and run.evaluated_on == "test"]
+        if os.environ.get("SCENE_DATA_DIR"):
+            own = experiments.sets(name)[2].key
+            runs = [run for run in runs if run.dataset["key"] == own]
         usable = [run for run in runs if all(has_weights(member) for member in members(run))]
         if usable:
             return max(usable, key=holdout_accuracy)
@@ -111,12 +116,13 @@ def told(run: Run) -> str:
     )
 
 
-def own_photo(photo: str | Path | None = None, profile: str | None = None):
+def own_photo(photo: str | Path | None = None):
     """Show a photo with its probabilities; without one a file chooser, or an example where nobody watches.
 
-    Where nothing has been trained, one line says what to do.
+    The best model at hand answers: the one shipped with the package, until a better one has been trained. Where there
+    is none, one line says what to do.
     """
-    run = best_run(profile)
+    run = best_run()
     if run is None:
         print(NOTHING)
         return None
@@ -126,7 +132,7 @@ def own_photo(photo: str | Path | None = None, profile: str | None = None):
     if not training.quiet():
         return chooser(run)
     print('no photo given (photo = "path/to/photo.jpg"); an image of the hold-out instead')
-    _, holdout, _ = experiments.sets(run.profile)
+    _, holdout, _ = experiments.sets()
     return show(holdout.images[0].numpy(), run, holdout.names[0])
 
 

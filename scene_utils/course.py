@@ -12,7 +12,7 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import data, evaluation, experiments, plots, results, sentences, settings
+from scene_utils import data, evaluation, experiments, labels, plots, results, sentences, settings
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
 
@@ -480,6 +480,49 @@ def holdout_weights(members: Sequence[Run]) -> tuple[float, ...]:
 def weighted(members: Sequence[Run], weights: Sequence[float]) -> np.ndarray:
     """Return the weighted mean of the members' probabilities on the test set."""
     return evaluation.average_probabilities([run.logits for run in members], weights)
+
+
+def costs(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return one row a run: weights, seconds of training, milliseconds an image, accuracy and its 95 % interval."""
+    rows = {
+        run.title: (run.parameters, run.seconds, run.record.get("inference_ms"), run.accuracy)
+        + evaluation.wilson(run.correct, run.total)
+        for run in runs
+    }
+    return pd.DataFrame.from_dict(
+        rows, orient="index", columns=["weights", "seconds", "inference_ms", "accuracy", "low", "high"]
+    )
+
+
+def contradictions(run: Run, n: int = 18) -> Figure:
+    """Show the test images whose label a run contradicts most confidently, each with a person's verdict."""
+    _, _, dataset = experiments.sets(run.profile)
+    table = labels.contradicted(run).head(n)
+    titles = [
+        f"{row.label},\nnot {row.answer}\n({labels.VERDICTS.get(row.verdict, 'not judged')})"
+        for row in table.itertuples()
+    ]
+    images = dataset.test.images[table["index"].tolist()]
+    return plots.image_grid(images, titles, columns=6, alt=f"The labels that {run.title} contradicts most confidently.")
+
+
+def doubtful(profile: str, table: pd.DataFrame, n: int = 12) -> Figure:
+    """Show the training images whose labels are doubted most (``labels.issues``)."""
+    train, _ = labels.everything(profile)
+    worst = table.head(n)
+    titles = [f"{row.label},\nrather {row.likely}" for row in worst.itertuples()]
+    return plots.image_grid(
+        labels.pictures(train, worst["image"].tolist()), titles, columns=6, alt="The most doubtful training labels."
+    )
+
+
+def ceiling(run: Run, language: str = "en") -> str:
+    """Say what share of a run's mistakes on the test set are labels that a person would contradict too."""
+    table = labels.contradicted(run)
+    verdicts = table["verdict"].dropna()
+    agree = int(verdicts.isin(("answer", "neither")).sum())
+    both = int((verdicts == "both").sum())
+    return sentences.ceiling(run.title, len(table), len(verdicts), agree, both, run.total, language)
 
 
 def best_member(members: Sequence[Run]) -> int:

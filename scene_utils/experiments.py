@@ -8,7 +8,7 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -281,9 +281,15 @@ def run(
     with only_run(stem):
         found = None if retrain else results.find(experiment.name, profile, seed, key)
         if found is not None:
-            print(f"{stem}: finished run found, {found.seconds:.0f} s of training on {found.date[:10]}")
+            say_once(f"{stem}: finished run found, {found.seconds:.0f} s of training on {found.date[:10]}")
             return found
         return train_now(experiment, profile, seed, choice, key, train, holdout, dataset, teacher)
+
+
+@cache
+def say_once(line: str) -> None:
+    """Print a line, once in a process: the members of an ensemble are asked for again and again."""
+    print(line)
 
 
 def train_now(
@@ -393,7 +399,7 @@ def combine(experiment: Experiment, profile: str, seed: int, members: list[Run],
         "device": members[0].device,
         "precision": members[0].precision,
         "recipe": recipe,
-        "weights": "; ".join(str(member.weights) for member in members),
+        "weights": "; ".join(dict.fromkeys(member.weights or "from scratch" for member in members)),
         "weights_choice": members[0].weights_choice,
         "members": [member.name for member in members],
         "history": rows,

@@ -65,8 +65,7 @@ def issues(profile: str | None = None, seed: int = 0, weights: str | None = None
         [key] * len(doubtful),
     )
     table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
-    settings.atomic_write(results.results_dir() / name, table.to_csv(index=False))
-    return table
+    return pd.read_csv(settings.atomic_write(results.results_dir() / name, table.to_csv(index=False)))
 
 
 def everything(profile: str) -> tuple[Split, data.Dataset]:
@@ -102,7 +101,7 @@ def verdicts() -> pd.DataFrame:
 def contradicted(run: Run) -> pd.DataFrame:
     """Return a run's mistakes on the test set, the most confident first, with the verdict where there is one.
 
-    Columns: index (of the test image), image, label, answer, probability, verdict (None: not judged).
+    Columns: index (of the test image), image, label, answer, probability, verdict (NaN: not judged).
     """
     _, _, dataset = experiments.sets(run.profile)
     table = evaluation.most_confident_errors(run.logits, run.labels, run.total)
@@ -110,8 +109,7 @@ def contradicted(run: Run) -> pd.DataFrame:
     table["answer"] = [run.classes[i] for i in table.pop("prediction")]
     table["label"] = [run.classes[i] for i in table["label"]]
     judged = verdicts().set_index(["image", "answer"])["verdict"]
-    found = judged.reindex(pd.MultiIndex.from_frame(table[["image", "answer"]]))
-    table["verdict"] = found.astype(object).where(found.notna(), None).to_numpy()
+    table["verdict"] = judged.reindex(pd.MultiIndex.from_frame(table[["image", "answer"]])).to_numpy()
     return table[["index", "image", "label", "answer", "probability", "verdict"]]
 
 

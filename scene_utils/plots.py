@@ -753,7 +753,7 @@ def cost(table: pd.DataFrame) -> Figure:
             style = line_style(position) | {"linestyle": "none", "markersize": 8}
             axis.errorbar(row[column], row["accuracy"], yerr=error, capsize=3, label=name, **style)
         axis.set(xscale="log", xlabel=label)
-        _plain_log(axis)
+        _plain_log(axis.xaxis)
     axes[0].set_ylabel("accuracy on the test set")
     _percent(axes[0].yaxis)
     _legend_below(figure, axes[0])

@@ -110,6 +110,11 @@ SENTENCES = {
         "patience.higher": ": the deeper nets catch up, they must train longer.",
         "patience.lower": ": the deeper nets fall back further.",
         "patience.same": ": the images do not show that longer training helps the deeper nets more.",
+        "ceiling": "{name} contradicts the label of {mistakes} test images. A person who looked at {judged} of them"
+        " also rejects the label in {agree}, {share} (95 % interval {low} to {high}), and finds that both answers"
+        " fit in {both} more. A model without any mistake would contradict those labels too: it would reach {best} at"
+        " most.",
+        "ceiling.none": "{name} contradicts the label of {mistakes} test images; nobody has judged them yet.",
     },
     "ko": {
         "accuracy": "{name}: 테스트 이미지 {total}장 중 {correct}장 정답, 전체 평균 정확도 {accuracy} (95"
@@ -190,6 +195,10 @@ SENTENCES = {
         "patience.higher": ". 깊은 모델이 따라잡음: 더 오래 학습해야 함.",
         "patience.lower": ". 깊은 모델이 더 뒤처짐.",
         "patience.same": ". 오래 학습하는 것이 깊은 모델에 더 도움이 되는지 구분할 수 없음.",
+        "ceiling": "{name}의 답이 라벨과 다른 테스트 이미지는 {mistakes}장. 그중 사람이 살펴본 {judged}장에서"
+        " 사람도 라벨이 틀렸다고 본 이미지는 {agree}장, {share} (95 % 신뢰 구간 {low} ~ {high}), 두 답이 모두 맞다고"
+        " 본 이미지는 {both}장. 실수하지 않는 모델도 이 라벨들과는 다를 것이므로 지금의 라벨로는 최대 {best}.",
+        "ceiling.none": "{name}의 답이 라벨과 다른 테스트 이미지는 {mistakes}장. 아직 아무도 판정하지 않음.",
     },
 }
 
@@ -391,6 +400,31 @@ def ensemble(analysis: EnsembleAnalysis, members: list[str], language: str = "en
         for name in ("total", "disagree", "rescued", "lost", "none_right")
     }
     return template("ensemble", language).format(best=members[analysis.best], **counts)
+
+
+def ceiling(
+    name: str, mistakes: int, judged: int, agree: int, both: int, total: int, language: str = "en"
+) -> str:
+    """How many of a model's mistakes are labels that a person rejects too, and what that leaves to reach.
+
+    Args:
+        agree: judged mistakes whose label the person rejects; ``both``: those where label and answer fit.
+        total: test images.
+    """
+    if judged == 0:
+        return template("ceiling.none", language).format(name=name, mistakes=f"{mistakes:,}")
+    low, high = wilson(agree, judged)
+    return template("ceiling", language).format(
+        name=name,
+        mistakes=f"{mistakes:,}",
+        judged=f"{judged:,}",
+        agree=f"{agree:,}",
+        share=f"{agree / judged:.0%}",
+        low=f"{low:.0%}",
+        high=f"{high:.0%}",
+        both=f"{both:,}",
+        best=f"{1 - agree / total:.1%}",
+    )
 
 
 def grown(first_answers, second_answers, labels, first: str, second: str, language: str = "en") -> str:

@@ -99,6 +99,9 @@ TEXTS = {
         "wall.title": "What no model gets",
         "wall": "{none} of {total} test images are right in none of the {models} models, {all} in all of them.",
         "wall.few": "This takes two models at least; it shows once they have run.",
+        "confused.title": "What remains confused",
+        "confused": "Test images of one class taken for the other, in either direction. From {first} to {last}: {pairs}.",
+        "confused.pair": "{pair} {before} → {after}",
         # --- questions
         "question.a": "(a) How is a scheduler chosen: by what criterion does one get good performance?",
         "question.b": "(b) In which order are hyperparameters usually tuned?",
@@ -145,6 +148,13 @@ TEXTS = {
         "price": "The price of a point: from {quick} to {best} it takes {seconds} s more for {points} points more,"
         " {price} s a point.",
         # --- what is missing, appendix
+        "beyond.title": "Appendix: beyond the report",
+        "beyond": "Not in the report: a small student of the ensemble, which comes with the package, and all models with"
+        " borrowed weights together, each asked about an image and its mirror image, with weights chosen on the"
+        " hold-out. The notebook `A1_beyond` has the details.",
+        "beyond.cost": "What each model costs: seconds of training (on a CPU those of all its cores together; a"
+        " student's without its teacher's), and milliseconds for an answer.",
+        "beyond.ceiling": "The labels that it contradicts most confidently, each with a person's verdict:",
         "missing.title": "Slides that are missing",
         "missing.none": "None: every slide's experiment has run.",
         "missing.slides": "{count} of {all} slides wait for a run, in whole or in part. `make report PROFILE={profile}`"
@@ -249,6 +259,9 @@ TEXTS = {
         "holdout": "마지막 Epoch의 hold-out 기준.",
         "wall.title": "어느 모델도 맞히지 못한 이미지",
         "wall": "테스트 이미지 {total}장 중 모델 {models}개가 모두 틀린 이미지 {none}장, 모두 맞힌 이미지 {all}장.",
+        "confused.title": "여전히 혼동되는 클래스",
+        "confused": "한 클래스의 테스트 이미지를 다른 클래스로 답한 수(양방향). {first}에서 {last}까지: {pairs}.",
+        "confused.pair": "{pair} {before} → {after}",
         "wall.few": "두 개 이상의 모델이 실행되면 표시된다.",
         "question.a": "(a) Scheduler는 어떻게 고르는가: 어떤 기준으로 정해야 좋은 성능을 얻는가?",
         "question.b": "(b) Hyperparameter는 보통 어떤 순서로 조정하는가?",
@@ -290,6 +303,13 @@ TEXTS = {
         "advice.small": "Parameter {parameters}개, {accuracy}.",
         "advice.quick": "학습 {seconds}초, {accuracy}.",
         "price": "%p당 값: {quick} → {best}, {seconds}초를 더 들여 {points}%p 증가, %p당 {price}초.",
+        "beyond.title": "부록: 보고서를 넘어서",
+        "beyond": "보고서에 없는 것: 패키지에 포함된, 앙상블에게 배운 작은 모델, 그리고 pretrained weights에서 시작한 모든 모델을"
+        " 함께 쓰는 것(각 모델이 이미지와 좌우를 뒤집은 이미지에 답하고, 가중치는 hold-out에서 고른다). 자세한 내용은 notebook"
+        " `A1_beyond`에 있다.",
+        "beyond.cost": "각 모델의 비용: 학습 시간(초, CPU에서는 모든 core의 합, 배우는 모델의 값에는 가르치는 모델의 학습 시간이 들어"
+        " 있지 않음)과 답 하나에 걸리는 시간(밀리초).",
+        "beyond.ceiling": "이 모델이 가장 확신하며 라벨과 다르게 답한 이미지와 사람의 판정:",
         "missing.title": "빠진 슬라이드",
         "missing.none": "없음: 모든 슬라이드의 실험이 실행됨.",
         "missing.slides": "슬라이드 {all}장 중 {count}장의 실험이 전부 또는 일부 실행되지 않음. `make report PROFILE={profile}`"

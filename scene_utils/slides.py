@@ -44,6 +44,8 @@ DEPTHS = tuple(f"depth-{depth}" for depth in experiments.DEPTHS)
 PLAIN = tuple(f"depth-{depth}-plain" for depth in experiments.PLAIN_DEPTHS)
 SCHEDULES = tuple(f"schedule-{schedule}" for schedule in experiments.SCHEDULES)
 TWO_FC = ("alexnet", "alexnet-two-fc")
+CONFUSED = ("resnet18", "resnet18_mixup", "resnet18_transfer", "ensemble")
+BEYOND = ("lite0", "beyond")
 MOST, LEAST = "most important first", "least important first"  # searches of the tuning study
 
 
@@ -816,6 +818,42 @@ def wall(report: Report) -> list[Shown]:
     return [*shown, across(told), plots.wall(right, pictures, titles), seven(report)]
 
 
+def confused(report: Report) -> list[Shown]:
+    """The pairs of classes that are confused most, and what Mixup, transfer and the ensemble change in that."""
+    shown: list[Shown] = [Markdown(f"## {report.say('confused.title')}")]
+    runs = report.done(*CONFUSED)
+    if len(runs) < 2:
+        return [*shown, Markdown(report.say("wall.few"))]
+    matrices = {run.title: run.confusion for run in runs}
+    table = evaluation.confused_by(matrices, [report.term(name) for name in report.classes])
+    pairs = [
+        report.say("confused.pair", pair=pair, before=row.iloc[0], after=row.iloc[-1])
+        for pair, row in table.head(3).iterrows()
+    ]
+    told = report.say("confused", first=runs[0].title, last=runs[-1].title, pairs="; ".join(pairs))
+    drawn = plots.confused(evaluation.confused_by(matrices, report.classes))
+    return [*shown, across(told), drawn, seven(report)]
+
+
+def beyond(report: Report) -> list[Shown]:
+    """Appendix: the small student, everything together, what models cost, and the labels that the best contradicts."""
+    shown: list[Shown] = [Markdown(f"## {report.say('beyond.title')}"), Markdown(report.say("beyond"))]
+    missing = [name for name in BEYOND if not report.done(name)]
+    if missing:
+        shown.append(Markdown(f"{report.say('not run')}\n\n{command(report, missing)}"))
+    runs = report.done(*BEYOND)
+    if not runs:
+        return shown
+    shown.append(report.table(reached(runs, ("parameters", "training seconds", "weights")), "wide"))
+    costs = course.costs(report.done(*SEVEN, *BEYOND)).dropna()
+    shown += [Markdown(report.say("beyond.cost")), plots.cost(costs)]
+    best = max(runs, key=holdout_accuracy)
+    if report.sets is not None and report.compared:
+        shown += [Markdown(course.ceiling(best, report.language)), Markdown(report.say("beyond.ceiling"))]
+        shown.append(course.contradictions(best))
+    return [*shown, provenance(report, runs)]
+
+
 def claims(report: Report) -> list[Shown]:
     """Which of the report's claims survive an interval."""
     shown: list[Shown] = [Markdown(f"## {report.say('claims')}")]
@@ -1088,8 +1126,10 @@ SECTIONS = {
     "opening": opening,
     "summary": summary,
     "wall": wall,
+    "confused": confused,
     "claims": claims,
     "choice": choice,
+    "beyond": beyond,
     "missing": missing_slides,
     "readings": readings,
     "runs": all_runs,

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from scene_utils import experiments, models, results, settings, training
+from scene_utils import evaluation, experiments, models, results, settings, training
 from scene_utils.experiments import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe, learning_rates
 from scene_utils.settings import SceneError
@@ -139,6 +139,45 @@ def test_an_ensemble_averages_its_members_probabilities(monkeypatch):
     )
 
 
+def test_weights_chosen_on_the_hold_out_average_mirrored_answers(monkeypatch):
+    members = []
+    for number in (1, 2):
+        member = dataclasses.replace(tiny(learning_rate=0.01 * number), name=f"tiny{number}")
+        monkeypatch.setitem(EXPERIMENTS, member.name, member)
+        members.append(experiments.run(member.name))
+    names = tuple(member.experiment for member in members)
+    together = Experiment("all", "All", "ensemble", None, {"short": RECIPE}, members=names, weighted=True)
+    run = experiments.run(together)
+    weights = run.recipe["weights"]
+    mirrored = [member.arrays["holdout_logits_mirror"] for member in members]
+    assert tuple(weights) == evaluation.choose_weights(mirrored, run.arrays["holdout_labels"])
+    parts = [torch.from_numpy(member.arrays["test_logits_mirror"]).float().softmax(1) for member in members]
+    expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
+    np.testing.assert_allclose(np.exp(run.logits), expected, atol=2e-3)
+    assert run.record["inference_ms"] == 2 * sum(member.record["inference_ms"] for member in members)
+
+
+def test_a_student_learns_its_teachers_answers(monkeypatch):
+    teacher = dataclasses.replace(tiny(epochs=3), name="teacher")
+    monkeypatch.setitem(EXPERIMENTS, "teacher", teacher)
+    pupil = tiny(distillation=1.0, temperature=2.0, mixup=0.2)
+    pupil = dataclasses.replace(pupil, name="student", teacher="teacher")
+    monkeypatch.setitem(EXPERIMENTS, "student", pupil)
+    seen, fit = [], training.fit
+    monkeypatch.setattr(training, "fit", lambda *args, **more: seen.append(args) or fit(*args, **more))
+    student = experiments.run("student")
+    taught = experiments.run("teacher")
+    assert student.teacher == f"teacher.sample.s0 ({taught.key})"
+    train = experiments.sets("sample")[0]
+    recipe = Recipe(**taught.recipe)
+    answers = training.predict(experiments.load_model(taught), train, recipe)
+    torch.testing.assert_close(seen[1][5].float(), answers, atol=0.02, rtol=0.01)  # stored as float16
+    # another teacher, another student
+    again = dataclasses.replace(teacher, recipes=tiny(learning_rate=0.02).recipes)
+    monkeypatch.setitem(EXPERIMENTS, "teacher", again)
+    assert experiments.run("student").key != student.key
+
+
 def test_unknown_names_are_refused_with_the_known_ones():
     with pytest.raises(SceneError, match="experiment 'lenett' is unknown; known: lenet, custom_lenet"):
         experiments.run("lenett")
@@ -177,7 +216,7 @@ def test_weights_that_cannot_be_had_are_an_error_before_any_training(monkeypatch
     with pytest.raises(
         SceneError, match="SCENE_WEIGHTS_DIR holds no resnet18-tiny-imagenet-64px.safetensors"
     ):
-        experiments.run("resnet18_transfer", profile="short")
+        experiments.run("transfer-alone", profile="short")
     assert not trainings
 
 

@@ -69,6 +69,16 @@ def two_by_two():
     return pd.DataFrame(rows, columns=["net", "variant", "accuracy", "low", "high"])
 
 
+def confusion(logits, labels):
+    return evaluation.confusion(labels, logits, CLASSES)
+
+
+def costs():
+    rows = [("LeNet", 0.85, 0.84, 0.86, 200, 0.4), ("everything together", 0.95, 0.94, 0.96, 90000, 90)]
+    columns = ["model", "accuracy", "low", "high", "seconds", "inference_ms"]
+    return pd.DataFrame(rows, columns=columns).set_index("model")
+
+
 def every_figure():
     (plain, labels), (mixup, _) = simulated(1.5), simulated(2.2)
     images = np.zeros((len(labels), 3, 16, 16), dtype=np.uint8)
@@ -103,6 +113,10 @@ def every_figure():
         "filter rows": plots.filter_rows({"by hand": np.eye(3)[None, None], "learnt": np.ones((2, 3, 5, 5))}),
         "maps": plots.feature_maps(maps),
         "convolutions": plots.convolutions(images[0], [[[-1, 0, 1]] * 3], maps[:1], ["edges"]),
+        "confused": plots.confused(
+            evaluation.confused_by({"plain": confusion(plain, labels), "Mixup": confusion(mixup, labels)}, CLASSES)
+        ),
+        "cost": plots.cost(costs()),
         "two by two": plots.two_by_two(two_by_two()),
         "heatmaps": plots.heatmaps(images[:4], {"from scratch": maps, "transferred": maps}, CLASSES[:4]),
         "answers": plots.heatmaps(images[:4], {"plain": maps}, CLASSES[:4], {"plain": ["right", "taken for sea"] * 2}),
@@ -334,6 +348,24 @@ def test_mixups_trade_draws_gains_losses_and_the_report():
     assert [bar.get_width() for bar in lost] == [-n for n in range(3, 9)]
     assert line(axis, "report, net").get_xdata().tolist() == reported
     assert line(axis, "ours, net").get_xdata().tolist() == [-3] * 6
+
+
+def test_confused_pairs_are_marked_for_every_model():
+    first = np.diag([10] * 6) + 0
+    first[2, 3], first[3, 2], first[0, 5] = 30, 10, 7
+    table = evaluation.confused_by({"plain": first, "Mixup": first // 2}, CLASSES, n=2)
+    assert table.index.tolist() == [f"{CLASSES[2]}, {CLASSES[3]}", f"{CLASSES[0]}, {CLASSES[5]}"]
+    assert table["plain"].tolist() == [40, 7] and table["Mixup"].tolist() == [20, 3]
+    axis = plots.confused(table).axes[0]
+    assert line(axis, "plain").get_xdata().tolist() == [40, 7]
+    assert line(axis, "Mixup").get_xdata().tolist() == [20, 3]
+
+
+def test_cost_draws_both_prices_on_logarithmic_axes():
+    left, right = plots.cost(costs()).axes
+    assert left.get_xscale() == right.get_xscale() == "log"
+    assert [each[0].get_xdata().tolist() for each in left.containers] == [[200], [90000]]
+    assert [each[0].get_xdata().tolist() for each in right.containers] == [[0.4], [90]]
 
 
 def test_wall_is_sorted_by_how_many_models_succeed():

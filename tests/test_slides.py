@@ -23,7 +23,7 @@ from scene_utils.slides import Report, Table
 AFTER = [name for name in slides.SECTIONS if name not in ("opening", "summary")]
 PAGE = ["opening", "summary", *slides.SLIDES, *AFTER]
 NAMES = [*slides.SEVEN, *experiments.MEMBERS, *slides.RATES, *slides.DEPTHS, *slides.PLAIN, *slides.SCHEDULES]
-NAMES += ["alexnet-two-fc", "lenet-reported"]
+NAMES += ["alexnet-two-fc", "lenet-reported", *slides.BEYOND]
 # How many of 100 images each model has right, how long it trained; what is not named has 60 and 10 seconds.
 RIGHT = {"lenet": 70, "custom_lenet": 40, "resnet18": 60, "resnet18_mixup": 62, "resnet18_transfer": 90, "ensemble": 97}
 SECONDS = {"lenet": 5.0, "resnet18_transfer": 40.0, "ensemble": 900.0}

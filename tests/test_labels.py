@@ -1,0 +1,84 @@
+"""Doubtful labels and verdicts: found where labels were changed, counted where a person judged."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from scene_utils import course, data, experiments, labels, results
+from scene_utils.results import Run
+
+
+@pytest.fixture(autouse=True)
+def runs_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("SCENE_PROFILE", "sample")
+    monkeypatch.delenv("SCENE_WEIGHTS", raising=False)
+
+
+def blobs(n=600, changed=12, classes=3):
+    """Points in well-separated clusters, the labels of the first ``changed`` moved to the next class."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, classes, n)
+    values = 4 * np.eye(classes)[truth] + rng.normal(size=(n, classes)) * 0.5
+    given = truth.copy()
+    given[:changed] = (given[:changed] + 1) % classes
+    return values.astype(np.float32), given
+
+
+def test_changed_labels_are_the_doubtful_ones(monkeypatch):
+    values, given = blobs()
+    names = tuple(f"train/a/{i}.png" for i in range(len(given)))
+    black = torch.zeros(len(given), 3, 64, 64, dtype=torch.uint8)
+    split = data.Split(black, torch.tensor(given), ("a", "b", "c"), names)
+    dataset = experiments.sets("sample")[2]
+    monkeypatch.setattr(labels, "everything", lambda profile: (split, dataset))
+    monkeypatch.setattr(labels, "features", lambda *arguments: values)
+    table = labels.issues("sample")
+    assert set(table["image"]) <= set(names[:12]) and len(table) >= 10
+    assert (table["likely_probability"] > 0.5).all() and (table["label_probability"] < 0.5).all()
+    # found again, not computed again
+    monkeypatch.setattr(labels, "features", None)
+    pd.testing.assert_frame_equal(labels.issues("sample"), table)
+
+
+def test_no_image_is_judged_by_a_model_that_was_fitted_to_it():
+    rng = np.random.default_rng(1)
+    values, given = rng.normal(size=(200, 50)).astype(np.float32), rng.integers(0, 2, 200)  # nothing to learn
+    right = (labels.cross_validated(values, given).argmax(1) == given).mean()
+    assert right < 0.65  # known by heart it would be 1
+
+
+def test_verdicts_are_joined_by_image_and_answer(monkeypatch):
+    _, _, dataset = experiments.sets("sample")
+    truth = dataset.test.labels.numpy()
+    answers = truth.copy()
+    answers[[3, 50, 90]] = (truth[[3, 50, 90]] + 1) % 6
+    logits = 3.0 * np.eye(6)[answers]
+    logits[50] *= 2  # the surest
+    record = {"experiment": "x", "title": "X", "profile": "sample", "seed": 0, "evaluated_on": "test"}
+    record |= {"classes": list(dataset.test.classes), "total": len(truth)}
+    run = Run(record, {"test_logits": logits.astype(np.float16), "test_labels": truth})
+    # the last verdict is about another answer than the one given
+    said = [(50, answers[50], "answer"), (3, answers[3], "both"), (90, truth[90], "label")]
+    judged = pd.DataFrame(
+        [(dataset.test.names[i], "", dataset.test.classes[a], v) for i, a, v in said],
+        columns=["image", "label", "answer", "verdict"],
+    )
+    monkeypatch.setattr(labels, "verdicts", lambda: judged)
+    table = labels.contradicted(run)
+    assert table["index"].tolist()[0] == 50 and set(table["index"]) == {3, 50, 90}
+    assert table.set_index("index")["verdict"].dropna().to_dict() == {50: "answer", 3: "both"}
+    counts = labels.counted(table)["images"]
+    assert counts[labels.VERDICTS["answer"]] == counts[labels.VERDICTS["both"]] == 1 and counts.sum() == 2
+    assert "contradicts the label of 3 test images. A person who looked at 2 of them" in course.ceiling(run)
+    monkeypatch.setattr(labels, "verdicts", lambda: judged.head(0))
+    assert "nobody has judged them yet" in course.ceiling(run)
+
+
+def test_committed_verdicts_are_words_that_are_known():
+    table = labels.verdicts()
+    assert set(table["verdict"]) <= set(labels.VERDICTS)
+    classes = results.facts()["dataset"]["classes"]
+    assert set(table["label"]) | set(table["answer"]) <= set(classes)
+    assert not table.duplicated(["image", "answer"]).any()
