@@ -170,7 +170,9 @@ TEXTS = {
         "runs.how": "{count} runs on these images, all that this page could draw on. Seconds are those of training.",
         "bench": "Appendix: benchmark",
         "bench.how": "Training with this project's engine and with the usual tutorial loop, side by side in one run on"
-        " {device}, {date}: medians over {repeats} repeats. Memory is that of the process, usual / ours.",
+        " {device}, {date}: medians over {repeats} repeats. Memory is that of the process, usual / ours. The matrix rate is"
+        " what this machine reaches in multiplying large matrices in the precision of ours; the last two columns say"
+        " how much of the time goes into convolutions and matrices, and at what share of that rate these run.",
         "none": "none",
         "nothing": "no run yet",
         "provenance": "{names}: profile {profile}, seed {seed}, {epochs} epochs, {weights}, {seconds} s on {device} in"
@@ -324,7 +326,8 @@ TEXTS = {
         "runs.how": "이 이미지로 실행된 기록 {count}개. 이 페이지의 모든 값은 여기에서 나온다. 시간은 학습 시간(초).",
         "bench": "부록: Benchmark",
         "bench.how": "{device}에서 {date}에 이 프로젝트의 학습 코드와 흔히 쓰는 tutorial 코드를 나란히 {repeats}번씩 측정한"
-        " 중앙값. 메모리는 process 전체, tutorial / 재현.",
+        " 중앙값. 메모리는 process 전체, tutorial / 재현. Matrix rate는 이 컴퓨터가 같은 정밀도에서 큰 행렬을 곱하는 속도이고, 마지막 두"
+        " 열은 convolution과 행렬곱에 쓰인 시간의 비율과 그때의 속도를 matrix rate에 대한 비율로 나타낸 것이다.",
         "none": "없음",
         "nothing": "아직 실행 없음",
         "provenance": "{names}: 프로필 {profile}, 시드 {seed}, {epochs} Epoch, {weights}, {device}에서 {seconds}초"

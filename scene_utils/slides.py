@@ -1101,7 +1101,7 @@ def bench(report: Report) -> list[Shown]:
         told = report.say("bench.how", device=machine["name"], repeats=measured["repeats"], date=measured["date"][:10])
         ratios = {name: row["ratio"] for name, row in zip(table["model"], measured["models"], strict=True)}
         figure = plots.bars(ratios, "images per second, times the usual loop's")
-        shown += [Markdown(told), figure, report.table(table)]
+        shown += [Markdown(told), figure, report.table(table, "wide")]
     return [Markdown(f"## {report.say('bench')}"), *shown] if shown else []
 
 
@@ -1114,11 +1114,15 @@ def bench_table(measured: dict) -> pd.DataFrame:
             count(row["images_per_second"]["ours"]),
             f"{row['ratio']:.2f}",
             f"{row['peak_gb']['usual']:.1f} / {row['peak_gb']['ours']:.1f}",
+            f"{row['first_batch_seconds']:.1f}",
             f"{row['share_of_matrix_rate']:.0%}",
+            f"{row['shares_of_time']['arithmetic']:.0%}",
+            f"{row['share_of_matrix_rate_in_arithmetic']:.0%}",
         )
         for row in measured["models"]
     ]
-    columns = ["model", "usual: images/s", "ours: images/s", "ratio", "peak GB", "of the matrix rate"]
+    columns = ["model", "usual: images/s", "ours: images/s", "ratio", "peak GB", "first batch, s"]
+    columns += ["of the matrix rate", "time in arithmetic", "its share of the rate"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -115,5 +115,6 @@ def test_figures_draw_what_they_are_given():
 
 def test_no_photo_is_asked_for_where_nobody_can_answer(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
-    assert classify.own_photo(None, "sample") is None
+    monkeypatch.setattr("scene_utils.settings.published_dir", lambda: tmp_path)
+    assert classify.own_photo() is None
     assert capsys.readouterr().out.strip() == classify.NOTHING

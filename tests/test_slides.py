@@ -408,10 +408,12 @@ def test_benchmark_where_it_has_been_measured(empty, monkeypatch):
     assert page("bench", report) == []
     sides = {"ours": 200.0, "usual": 100.0}
     row = {"model": "resnet18", "images_per_second": sides, "ratio": 2.0, "peak_gb": sides, "share_of_matrix_rate": 0.5}
+    row |= {"first_batch_seconds": 1.25, "shares_of_time": {"arithmetic": 0.8}}
+    row |= {"share_of_matrix_rate_in_arithmetic": 0.625}
     measured = {"machine": {"name": "a processor"}, "repeats": 3, "date": "2026-01-02", "models": [row]}
     (empty / "report").mkdir()
     (empty / "report" / "bench.json").write_text(json.dumps(measured))
-    assert "ResNet18,100,200,2.00,100.0 / 200.0,50%" in words(page("bench", report))
+    assert "ResNet18,100,200,2.00,100.0 / 200.0,1.2,50%,80%,62%" in words(page("bench", report))
 
 
 # --- other images, no images

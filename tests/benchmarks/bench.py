@@ -111,6 +111,45 @@ def usual(name: str) -> dict:
     return {"images_per_second": len(some) / seconds, "peak_gb": peak_gb(), "gpu_peak_gb": gpu}
 
 
+OPERATIONS = {"convolution": "arithmetic", "mm": "arithmetic", "batch_norm": "norms"}
+
+
+def profile(name: str) -> dict:
+    """Where one training step of ours spends its time: shares of arithmetic (convolutions, matrices), norms, the rest."""
+    import torch
+    import torch.nn.functional as F
+
+    from scene_utils import devices
+
+    devices.keep_freed_memory()
+    acc = devices.accelerator()
+    model = model_of(name, False).to(acc.device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True, fused=True)
+    images = torch.randn(BATCH, 3, 64, 64, device=acc.device).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 6, (BATCH,), device=acc.device)
+
+    def step() -> None:
+        with acc.autocast():
+            logits = model(images)
+        F.cross_entropy(logits.float(), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    for _warm_up in range(2):
+        step()
+    with torch.profiler.profile() as profiler:
+        step()
+        if acc.device.type == "cuda":
+            torch.cuda.synchronize()
+    spent = dict.fromkeys([*OPERATIONS.values(), "the rest"], 0.0)
+    on_gpu = acc.device.type == "cuda"
+    for event in profiler.key_averages():
+        kind = next((kind for word, kind in OPERATIONS.items() if word in event.key), "the rest")
+        spent[kind] += event.self_device_time_total if on_gpu else event.self_cpu_time_total
+    total = sum(spent.values())
+    return {kind: seconds / total for kind, seconds in spent.items()}
+
+
 def peak_gb() -> float:
     """Peak resident memory of this process in GB (10^9 bytes)."""
     unit = 1 if sys.platform == "darwin" else 1024
@@ -159,7 +198,7 @@ def cpu_name() -> str:
         return platform.processor() or platform.machine()
 
 
-TASKS = {"ours": ours, "usual": usual, "arithmetic": arithmetic, "machine": lambda _: machine()}
+TASKS = {"ours": ours, "usual": usual, "arithmetic": arithmetic, "profile": profile, "machine": lambda _: machine()}
 
 
 def measure(task: str, name: str) -> dict:
@@ -197,6 +236,8 @@ def main(names: list[str], repeats: int) -> dict:
         ratios = [mine["images_per_second"] / other["images_per_second"] for mine, other in pairs]
         precision = sides["ours"][0]["precision"]
         peak = matrix.get(precision, matrix["bfloat16"])
+        share = measure("arithmetic", name)["flop_per_image"] * speed["ours"] / peak
+        where = measure("profile", name)
         rows.append({
             "model": name,
             "precision": precision,
@@ -209,11 +250,13 @@ def main(names: list[str], repeats: int) -> dict:
             },
             "peak_gb": {side: values["peak_gb"] for side, values in middle.items()},
             "first_batch_seconds": middle["ours"]["first_batch_seconds"],
-            "share_of_matrix_rate": measure("arithmetic", name)["flop_per_image"] * speed["ours"] / peak,
+            "share_of_matrix_rate": share,
+            "share_of_matrix_rate_in_arithmetic": share / where["arithmetic"],
+            "shares_of_time": where,
         })  # fmt: skip
         against = f"{speed['ours']:.0f} against {speed['usual']:.0f} images/s, {rows[-1]['ratio']:.2f} x"
-        share = f"{rows[-1]['share_of_matrix_rate']:.0%} of the matrix rate"
-        print(f"[{number} of {len(names)}] {name}: {against}, {share}", flush=True)
+        told = f"{share:.0%} of the matrix rate, {where['arithmetic']:.0%} of the time in arithmetic"
+        print(f"[{number} of {len(names)}] {name}: {against}, {told}", flush=True)
     return {"machine": about, "batch_size": BATCH, "repeats": repeats, "images": count, "date": results.now(),
             "models": rows}  # fmt: skip
 
