@@ -115,7 +115,7 @@ OPERATIONS = {"convolution": "arithmetic", "mm": "arithmetic", "batch_norm": "no
 
 
 def profile(name: str) -> dict:
-    """Where one training step of ours spends its time: shares of arithmetic (convolutions, matrices), norms, the rest."""
+    """Where a training step of ours spends its time: shares of arithmetic (convolutions, matrices), norms, the rest."""
     import torch
     import torch.nn.functional as F
 
