@@ -229,6 +229,7 @@ for schedule in SCHEDULES:
            sample={"epochs": 2, "milestones": (1,), "images": 160}, choice=True)  # fmt: skip
 
 
+BEYOND = ("lite0", "beyond")
 # A1: a small student of the ensemble, and everything that knows more together. float32: its depthwise
 # convolutions, which do little arithmetic, are faster in it on a CPU.
 define("lite0", "EfficientNet-Lite0, the ensemble's student", "efficientnet_lite0", lite.efficientnet_lite0,

@@ -45,7 +45,7 @@ PLAIN = tuple(f"depth-{depth}-plain" for depth in experiments.PLAIN_DEPTHS)
 SCHEDULES = tuple(f"schedule-{schedule}" for schedule in experiments.SCHEDULES)
 TWO_FC = ("alexnet", "alexnet-two-fc")
 CONFUSED = ("resnet18", "resnet18_mixup", "resnet18_transfer", "ensemble")
-BEYOND = ("lite0", "beyond")
+BEYOND = experiments.BEYOND
 MOST, LEAST = "most important first", "least important first"  # searches of the tuning study
 
 

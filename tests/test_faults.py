@@ -10,8 +10,9 @@ import time
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from scene_utils import evaluation, experiments, results, settings, training
+from scene_utils import data, evaluation, experiments, results, settings, training
 from scene_utils.data import Split
 from scene_utils.recipe import Recipe
 from scene_utils.settings import SceneError
@@ -106,6 +107,45 @@ def test_a_process_killed_during_a_write_leaves_the_old_file_whole(moment, tmp_p
     assert killed.returncode == -9 and path.read_text() == "old"
     settings.atomic_write(path, "new")
     assert path.read_text() == "new"
+
+
+KILL_AT = """
+import os, sys
+from scene_utils import __main__, data
+replace = os.replace
+def at(source, target):
+    if str(target).endswith(sys.argv[1]):
+        os.kill(os.getpid(), 9)
+    replace(source, target)
+os.replace = at
+if sys.argv[1] == ".npy":
+    data.load_folder(sys.argv[2])
+__main__.main(["train", "lenet-rate-0.01", "--profile", "sample"])
+"""
+
+
+@pytest.mark.parametrize("written", [".pt", ".npz", ".json"], ids=["checkpoint", "arrays", "record"])
+def test_a_run_killed_while_it_writes_ends_like_any_other(written, tmp_path, monkeypatch):
+    child = subprocess.run([sys.executable, "-c", KILL_AT, written], env=os.environ | {"SCENE_DEVICE": "cpu"})
+    assert child.returncode == -9
+    again = experiments.run("lenet-rate-0.01")
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "others"))
+    whole = experiments.run("lenet-rate-0.01")
+    assert again.record["history"][-1]["loss"] == whole.record["history"][-1]["loss"]
+    assert (again.logits == whole.logits).all() and again.correct == whole.correct
+
+
+def test_a_process_killed_while_it_writes_the_cache_leaves_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_CACHE_DIR", str(tmp_path / "cache"))
+    for number in range(8):
+        path = tmp_path / "own" / ("train", "val")[number % 2] / "ab"[number // 4] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64), (number, 0, 0)).save(path)
+    child = subprocess.run([sys.executable, "-c", KILL_AT, ".npy", str(tmp_path / "own")])
+    assert child.returncode == -9 and not list((tmp_path / "cache").glob("*.npy"))
+    dataset = data.load_folder(tmp_path / "own")
+    assert dataset.train.images[:, 0, 0, 0].tolist() == [0, 2, 4, 6]
+    assert not list((tmp_path / "cache").glob("*.tmp"))
 
 
 def test_a_truncated_checkpoint_is_named_with_its_remedy(tmp_path):

@@ -75,9 +75,11 @@ def test_size_and_short_cells(path, notebook):
     assert max(lines) <= 40 and statistics.median(lines) < 10
 
 
-def test_no_scripts(notebook):
+def test_no_scripts_and_nothing_from_elsewhere(notebook):
     shown = [o.data for cell in code_cells(notebook) for o in cell.outputs if "data" in o]
-    assert not any("<script" in str(data.get("text/html", "")) for data in shown)
+    pages = [str(data.get("text/html", "")) + str(data.get("image/svg+xml", "")) for data in shown]
+    foreign = re.compile(r"<script|<iframe|<link|src=[\"'](?!data:)|url\((?!#)|@import")
+    assert not [page for page in pages if foreign.search(page)]
     kinds = {kind for data in shown for kind in data}
     assert not [kind for kind in kinds if kind.startswith(("application/javascript", "application/vnd."))]
 

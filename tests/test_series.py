@@ -379,6 +379,47 @@ def test_a_full_disk_during_publish_leaves_whole_files(published, monkeypatch):
     assert not list(target.rglob("*.tmp"))
 
 
+@pytest.mark.parametrize("nth", [1, 2, 4])
+def test_a_publish_that_is_killed_leaves_whole_files_and_is_repeated(published, nth):
+    target = published / "report"
+    for name in ("report.html", "report.md"):
+        (target / name).write_text("old")
+    child = os.fork()
+    if child == 0:
+        replace, calls = os.replace, []
+
+        def at(source, destination):
+            calls.append(destination)
+            if len(calls) == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+            replace(source, destination)
+
+        os.replace = at
+        publish.publish("sample", 0)
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    done = published / "runs" / "sample"
+    for name in ("report.html", "report.md"):
+        assert (target / name).read_text() in ("old", (done / name).read_text())
+    for path in series.notebooks_dir().glob("*.ipynb"):
+        nbformat.read(path, as_version=4)
+    publish.publish("sample", 0)
+    assert (target / "report.html").read_text() == (done / "report.html").read_text()
+    assert not list(target.rglob("*.tmp"))
+
+
+def test_a_publish_without_permission_leaves_whole_files(published, monkeypatch):
+    (published / "report" / "report.html").write_text("old")
+
+    def refused(*arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(settings.tempfile, "mkstemp", refused)
+    with pytest.raises(SceneError, match="cannot write .*: Permission denied; .*choose another folder"):
+        publish.publish("sample", 0)
+    assert (published / "report" / "report.html").read_text() == "old"
+
+
 def test_publish_refuses_what_has_not_been_executed_as_it_is(published):
     notebook(published / "notebooks" / "02_lenet.ipynb", "print('changed')")
     before = {p: p.read_bytes() for p in published.rglob("*") if p.is_file()}
