@@ -164,6 +164,8 @@ TEXTS = {
         " own conditions (`…-reported`: all of the folder `train`, what it leaves open assumed), other seeds and"
         " profiles, the members of the ensemble, and readings in which the probabilities of each image and its"
         " mirror image are averaged.",
+        "readings.weights": "The weights that a model started from stand in its row. This repeats those models with"
+        " torchvision's own ImageNet weights, where there is a network to download them:",
         "plain": "as it is",
         "mirror": "averaged with the mirror image",
         "runs": "Appendix: all runs",
@@ -320,6 +322,8 @@ TEXTS = {
         "readings.how": "위에는 모델마다 하나의 값만 실었다. 다음은 같은 테스트 이미지에 대한 나머지 값이다: 보고서의 조건"
         " (`…-reported`: 폴더 `train` 전체로 학습, 밝히지 않은 조건은 가정), 다른 시드와 프로필, 앙상블의 각 모델, 그리고 이미지와"
         " 좌우를 뒤집은 이미지의 확률을 평균한 값.",
+        "readings.weights": "각 모델이 시작한 weights는 해당 행에 적혀 있다. 네트워크에서 내려받을 수 있는 곳에서 torchvision의"
+        " ImageNet weights로 이 모델들을 다시 실행하는 명령:",
         "plain": "그대로",
         "mirror": "좌우를 뒤집은 이미지와 평균",
         "runs": "부록: 모든 실행",

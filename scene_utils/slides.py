@@ -195,10 +195,10 @@ def weights(run: Run) -> str:
 # --- what slides have in common
 
 
-def command(report: Report, names: Sequence[str]) -> str:
-    """The command that trains experiments, as a Markdown block."""
+def command(report: Report, names: Sequence[str], *before: str) -> str:
+    """The command that trains experiments, as a Markdown block; ``before`` sets variables."""
     options = [f"--profile {report.profile}"] + [f"--seed {report.seed}"] * (report.seed != 0)
-    words = " ".join(["python -m scene_utils train", *map(shlex.quote, names), *options])
+    words = " ".join([*before, "python -m scene_utils train", *map(shlex.quote, names), *options])
     return f"```\n{words}\n```"
 
 
@@ -1040,7 +1040,9 @@ def readings(report: Report) -> list[Shown]:
     table = readings_table(report)
     if table.empty:
         return [*shown, Markdown(report.say("nothing"))]
-    return [*shown, Markdown(report.say("readings.how")), report.table(table, "wide")]
+    again = command(report, ("resnet18_transfer", "ensemble"), "SCENE_WEIGHTS=imagenet")
+    weights_told = Markdown(f"{report.say('readings.weights')}\n\n{again}")
+    return [*shown, Markdown(report.say("readings.how")), report.table(table, "wide"), weights_told]
 
 
 def readings_table(report: Report) -> pd.DataFrame:
