@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from scene_utils import settings
 from scene_utils.batches import normalised, steps_per_epoch, to_device, train_batches
+from scene_utils.convolution import with_products
 from scene_utils.data import Split
 from scene_utils.devices import accelerator, device_name, keep_freed_memory, precision_name, work_seconds
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
@@ -86,6 +87,7 @@ def fit(
     acc = accelerator(recipe.precision)
     history = History(device=device_name(acc.device), precision=precision_name(acc))
     model.to(acc.device, memory_format=torch.channels_last)
+    with_products(model)  # the same results, faster on a CPU
     freeze(model, recipe)
     ema = (
         AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)

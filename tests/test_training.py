@@ -1,5 +1,6 @@
 """The engine: batches, schedules, targets, resume, divergence, precision, several processes."""
 
+import copy
 import math
 import os
 import subprocess
@@ -12,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms import v2
 
-from scene_utils import batches, data, training
+from scene_utils import batches, convolution, data, training
 from scene_utils.models import LeNet
 from scene_utils.recipe import Recipe, learning_rates, make_optimizer
 from scene_utils.settings import SceneError
@@ -126,6 +127,30 @@ def test_weight_decay_spares_norms_and_biases():
     decayed, spared = make_optimizer(small_net(), QUICK.replace(weight_decay=0.1)).param_groups
     assert decayed["weight_decay"] == 0.1 and all(p.ndim > 1 for p in decayed["params"])
     assert spared["weight_decay"] == 0.0 and all(p.ndim == 1 for p in spared["params"])
+
+
+@pytest.mark.parametrize(
+    ("size", "options"), [(2, {"kernel_size": 3, "padding": 1}), (8, {"kernel_size": 3, "padding": 1, "stride": 2}),
+                          (4, {"kernel_size": 1}), (5, {"kernel_size": (1, 3), "stride": (2, 1)})],
+)  # fmt: skip
+def test_convolutions_over_small_maps_have_torchs_results_and_gradients(size, options):
+    plain = torch.nn.Conv2d(8, 12, bias=False, **options)
+    ours = copy.deepcopy(plain)
+    convolution.with_products(ours)
+    assert type(copy.deepcopy(ours)) is convolution.Conv2d and ours.state_dict().keys() == plain.state_dict().keys()
+    images = torch.randn(6, 8, size, size).to(memory_format=torch.channels_last)
+    seen, apply = [], convolution.Product.apply
+    found = []
+    for net in (plain, ours):
+        given = images.clone().requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(convolution.Product, "apply", lambda *args: seen.append(1) or apply(*args))
+            answer = net(given)
+        answer.float().square().sum().backward()
+        found.append((answer.float(), given.grad, net.weight.grad))
+    assert seen == [1]  # ours took the other way
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=2e-2, atol=2e-2 * float(one.abs().max()))
 
 
 def test_distillation_is_cross_entropy_against_the_teachers_softened_answers():
