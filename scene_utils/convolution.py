@@ -1,7 +1,7 @@
 """Convolutions over small maps whose weights' gradient is a matrix product: faster in bfloat16 on a CPU.
 
 On maps of 2 x 2 and 4 x 4 places, where ResNets have most of their weights, oneDNN's kernel for the gradient of the
-weights reaches only a fraction of the processor's rate (its own log, ``ONEDNN_VERBOSE=profile_exec``, shows it). Written
+weights reaches only a fraction of the processor's rate (``ONEDNN_VERBOSE=profile_exec`` shows it). Written
 as one product of two matrices it is the same sum. ``make bench`` has what that is worth.
 """
 
