@@ -303,6 +303,7 @@ def train_now(
     model, source = build(experiment, choice, len(train.classes))
     stem = results.run_name(experiment.name, profile, seed)
     checkpoint = settings.runs_dir() / "checkpoints" / f"{stem}.{key}.pt"
+    settings.clear_leftovers(checkpoint.parent, checkpoint.name)
     lessons = None if teacher is None else teacher_logits(teacher, train)
     history = training.fit(model, train, holdout, recipe, checkpoint, lessons, name=stem)
 

@@ -28,6 +28,8 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
     profile = settings.profile(profile)
     source, target = series.folder(profile, seed), settings.project_dir() / "report"
     with series.hold(source):
+        for folder in (target, target / "figures", settings.published_dir(), series.notebooks_dir()):
+            settings.clear_leftovers(folder)
         executed = [_executed(name, profile, seed) for name in series.notebooks()]
         figures = sorted((source / "figures").glob("*"))
         for page in [*sorted(source.glob("report*.html")), *figures, source / "report.md"]:

@@ -131,3 +131,9 @@ def atomic_write(path: Path, content: bytes | str | Callable[[BinaryIO], object]
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
     return path
+
+
+def clear_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what writes of ``name`` that were killed have left in ``folder``; only where nobody else writes there."""
+    for path in folder.glob(f".{name}.*.tmp"):
+        path.unlink(missing_ok=True)

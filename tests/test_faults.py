@@ -133,6 +133,7 @@ def test_a_run_killed_while_it_writes_ends_like_any_other(written, tmp_path, mon
     whole = experiments.run("lenet-rate-0.01")
     assert again.record["history"][-1]["loss"] == whole.record["history"][-1]["loss"]
     assert (again.logits == whole.logits).all() and again.correct == whole.correct
+    assert not list((tmp_path / "runs" / "checkpoints").iterdir())
 
 
 def test_a_process_killed_while_it_writes_the_cache_leaves_none(tmp_path, monkeypatch):
