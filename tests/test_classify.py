@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import classify, experiments, plots, results
+from scene_utils import classify, evaluation, experiments, plots, results, training
+from scene_utils.recipe import Recipe
 from scene_utils.settings import SceneError
 
 
@@ -43,6 +44,21 @@ def test_the_best_run_is_the_one_that_the_hold_out_prefers(runs, monkeypatch):
     monkeypatch.setattr(classify, "holdout_accuracy", lambda run: preferred[run.experiment])
     assert classify.best_run().name == "lenet-relu.sample.s0"
     assert classify.best_run("short") is None
+
+
+def test_right_after_cloning_the_shipped_model_answers(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
+    (shipped,) = experiments.SHIPPED.glob("*.safetensors")
+    assert shipped.stat().st_size <= 8_000_000
+    run = classify.best_run()
+    assert f"{run.name}.{run.key}" == shipped.stem and run.classes == results.facts()["dataset"]["classes"]
+    test = experiments.sets("sample")[2].test
+    logits = training.predict(experiments.load_model(run), test, Recipe(**run.recipe))
+    right = int((logits.argmax(1) == test.labels).sum())
+    low, high = evaluation.wilson(right, len(test))
+    assert low <= run.accuracy <= high  # the sample's test images are among those of the record
+    answer = classify.classify(test.images[0].numpy(), run)
+    assert answer.index[0] == run.classes[logits[0].argmax()] and answer.sum() == pytest.approx(1)
 
 
 def test_without_its_weights_a_run_and_its_ensembles_are_no_candidates(runs, monkeypatch):
