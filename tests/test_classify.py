@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import classify, evaluation, experiments, plots, results, training
+from scene_utils import classify, evaluation, experiments, plots, results, settings, training
 from scene_utils.recipe import Recipe
 from scene_utils.settings import SceneError
 
@@ -48,6 +48,7 @@ def test_the_best_run_is_the_one_that_the_hold_out_prefers(runs, monkeypatch):
 
 def test_right_after_cloning_the_shipped_model_answers(tmp_path, monkeypatch):
     monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
+    monkeypatch.setattr(settings, "published_dir", lambda: settings.project_dir() / "report" / "results")
     (shipped,) = experiments.SHIPPED.glob("*.safetensors")
     assert shipped.stat().st_size <= 8_000_000
     run = classify.best_run()
