@@ -10,6 +10,7 @@ import contextlib
 import inspect
 import json
 import os
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -190,6 +191,12 @@ def count(value: float) -> str:
 def weights(run: Run) -> str:
     """The weights that a run, or the members of an ensemble, started from; empty for none."""
     return "; ".join(dict.fromkeys((run.weights or "").split("; ")))
+
+
+def origin(run: Run) -> str:
+    """The same in a word or two, for tables; the small print has it in full."""
+    parts = re.split(r"[;,] ", re.sub(r"\.safetensors| \(sha256 \w+\)", "", run.weights or "–"))
+    return ", ".join(dict.fromkeys("grown" if " grown from " in part else part for part in parts))
 
 
 # --- what slides have in common
@@ -472,7 +479,7 @@ def reached(runs: Sequence[Run], more: Sequence[str] = ()) -> pd.DataFrame:
         "95 % interval": [between(wilson(run.correct, run.total)) for run in runs],
         "parameters": [count(run.parameters) for run in runs],
         "training seconds": [count(run.seconds) for run in runs],
-        "weights": [weights(run) or "–" for run in runs],
+        "weights": [origin(run) for run in runs],
     }
     return pd.DataFrame({name: columns[name] for name in [*list(columns)[:3], *more]})
 
@@ -1066,7 +1073,7 @@ def reading(run: Run, how: str, logits: np.ndarray) -> tuple:
     correct = int((logits.argmax(1) == run.labels).sum())
     ends = between(wilson(correct, run.total))
     told = (share(correct / run.total), ends, of(correct, run.total))
-    return run.experiment, run.profile, run.seed, how, *told, weights(run) or "–"
+    return run.experiment, run.profile, run.seed, how, *told, origin(run)
 
 
 def all_runs(report: Report) -> list[Shown]:
@@ -1088,7 +1095,7 @@ def all_runs(report: Report) -> list[Shown]:
             "device": table["device"],
             "precision": table["precision"],
             "date": table["date"].str[:10],
-            "weights": [weights(run) or "–" for run in report.runs.values()],
+            "weights": [origin(run) for run in report.runs.values()],
         }
     )
     return [*shown, Markdown(report.say("runs.how", count=len(table))), report.table(table, "wide")]
