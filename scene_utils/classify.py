@@ -15,7 +15,6 @@ from IPython.display import display
 from PIL import Image
 
 from scene_utils import data, evaluation, experiments, plots, results, settings, training
-from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.settings import SceneError
 
@@ -33,7 +32,7 @@ def holdout_accuracy(run: Run) -> float:
 
 
 def best_run(profile: str | None = None) -> Run | None:
-    """Return the run with the best hold-out accuracy among those whose weights are in the runs folder.
+    """Return the run with the best hold-out accuracy among those whose weights are at hand.
 
     An ensemble counts where all its members' weights are there. Without ``profile`` the profiles are looked
     through from ``full`` to ``sample``; None is returned where nothing has been trained. With images of one's own
@@ -44,21 +43,14 @@ def best_run(profile: str | None = None) -> Run | None:
         if os.environ.get("SCENE_DATA_DIR"):
             own = experiments.sets(name)[2].key
             runs = [run for run in runs if run.dataset["key"] == own]
-        usable = [run for run in runs if all(has_weights(member) for member in members(run))]
+        usable = [run for run in runs if all(has_weights(member) for member in experiments.members(run))]
         if usable:
             return max(usable, key=holdout_accuracy)
     return None
 
 
-def members(run: Run) -> list[Run | None]:
-    """Return the runs whose probabilities a run averages: itself, or an ensemble's members (None: no record)."""
-    if not run.members:
-        return [run]
-    return [results.find(name.split(".")[0], run.profile, run.seed) for name in run.members]
-
-
 def has_weights(run: Run | None) -> bool:
-    """Whether the trained weights of a run are in the runs folder."""
+    """Whether the trained weights of a run are in the runs folder, or shipped."""
     return run is not None and experiments.model_path(run.name, run.key) is not None
 
 
@@ -89,19 +81,14 @@ def classify(photo: str | Path | BinaryIO | np.ndarray, run: Run) -> pd.Series:
 
     Args:
         photo: a path, an open file, or pixels as ``read_photo`` returns them.
-        run: a run whose weights are in the runs folder, such as ``best_run`` finds.
+        run: a run whose weights are at hand, such as ``best_run`` finds.
 
     Raises:
         SceneError: for a photo that cannot be read, and where weights are missing.
     """
     pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo)
     split = data.Split(torch.tensor(pixels)[None], torch.zeros(1, dtype=torch.int64), tuple(run.classes), ("",))
-    weights = run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored answers
-    logits = [
-        training.predict(experiments.load_model(member), split, Recipe(**member.recipe), mirror=weights is not None)
-        for member in members(run)
-    ]
-    probabilities = evaluation.average_probabilities(logits, weights)[0]
+    probabilities = evaluation.average_probabilities([experiments.answer(run, split)])[0]
     return pd.Series(probabilities, index=run.classes, name="probability").sort_values(ascending=False)
 
 

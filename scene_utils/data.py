@@ -378,9 +378,8 @@ def _cache_lock() -> Iterator[None]:
             " set SCENE_CACHE_DIR to a folder of your own"
         ) from error
     try:
-        for pattern in (".pixels-*.tmp", ".dataset-*.tmp"):
-            for stale in folder.glob(pattern):
-                shutil.rmtree(stale, ignore_errors=True) if stale.is_dir() else stale.unlink(missing_ok=True)
+        for name in ("pixels-*", "dataset-*"):
+            settings.clear_leftovers(folder, name)
         yield
     finally:
         lock.release()

@@ -357,13 +357,8 @@ def teacher_logits(teacher: Run, train: Split) -> torch.Tensor:
     path = settings.runs_dir() / "teachers" / f"{teacher.name}.{teacher.key}.npy"
     if path.exists():
         return torch.from_numpy(np.load(path, allow_pickle=False))
-    answers = []
-    for name in teacher.members or [teacher.name]:
-        member = results.find(name.split(".")[0], teacher.profile, teacher.seed)
-        print(f"{name} answers on {len(train):,} training images, for its student", flush=True)
-        recipe = Recipe(**member.recipe)
-        answers.append(half(training.predict(load_model(member), train, recipe)))
-    logits = log_mean(answers) if len(answers) > 1 else answers[0]
+    print(f"{teacher.name} answers on {len(train):,} training images, for its student", flush=True)
+    logits = half(answer(teacher, train))
     settings.atomic_write(path, lambda file: np.save(file, logits))
     return torch.from_numpy(logits)
 
@@ -613,6 +608,29 @@ def save_model(model: nn.Module, stem: str, key: str) -> None:
     """Keep the trained weights in the runs folder (they are not published)."""
     state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     settings.atomic_write(settings.runs_dir() / "models" / f"{stem}.{key}.safetensors", save(state))
+
+
+def members(run: Run) -> list[Run | None]:
+    """Return the runs whose probabilities a run averages: itself, or an ensemble's members (None: no record)."""
+    if not run.members:
+        return [run]
+    return [results.find(name.split(".")[0], run.profile, run.seed) for name in run.members]
+
+
+def answer(run: Run, split: Split) -> torch.Tensor:
+    """Return what a finished run says of any images: logits, for an ensemble log-probabilities, float (N, classes).
+
+    Raises:
+        SceneError: where the weights of the run, or of one of its members, are not at hand.
+    """
+    weights = run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored answers
+    answers = [
+        training.predict(load_model(member), split, Recipe(**member.recipe), mirror=weights is not None)
+        for member in members(run)
+    ]
+    if not run.members:
+        return answers[0]
+    return torch.from_numpy(np.log(np.maximum(evaluation.average_probabilities(answers, weights), 1e-30)))
 
 
 def load_model(run: Run) -> nn.Module:

@@ -41,17 +41,18 @@ def issues(profile: str | None = None, seed: int = 0, weights: str | None = None
     Returns:
         Columns image, label, likely (class), label_probability, likely_probability, key.
     """
-    from cleanlab.filter import find_label_issues  # slow to import, and only needed here
-
     profile = settings.profile(profile)
     experiment = experiments.get("resnet50_final")
     choice = experiments.weights_choice(experiment, profile, seed, weights)
     train, dataset = everything(profile)
     name = f"label-issues.{profile}.s{seed}.csv"
     key = results.run_key(data=dataset.key, weights=choice, folds=FOLDS, seed=seed, images=len(train))
-    for path in (results.results_dir() / name, settings.published_dir() / name):
-        if path.exists() and (table := pd.read_csv(path))["key"].eq(key).all():
+    for path in results.places(name):
+        if (table := pd.read_csv(path))["key"].eq(key).all():
             return table
+
+    from cleanlab.filter import find_label_issues  # slow to import, and only needed here
+
     labels = train.labels.numpy()
     probabilities = cross_validated(features(train, profile, choice), labels, seed)
     doubtful = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)

@@ -151,6 +151,11 @@ def results_dir() -> Path:
     return settings.runs_dir() / "results"
 
 
+def places(name: str) -> list[Path]:
+    """Return where a file of this name is: in the runs folder, then among what is published."""
+    return [path for folder in (results_dir(), settings.published_dir()) if (path := folder / name).exists()]
+
+
 def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = None) -> Run:
     """Write a record and its arrays, each atomically; the record goes last and vouches for the arrays.
 
@@ -193,16 +198,14 @@ def read(path: Path) -> Run:
 
 def find(experiment: str, profile: str, seed: int = 0, key: str | None = None) -> Run | None:
     """Return the run from the runs folder, else the published one; None where there is none (with this key)."""
-    for folder in (results_dir(), settings.published_dir()):
-        path = folder / f"{run_name(experiment, profile, seed)}.json"
-        if path.exists():
-            try:
-                run = read(path)
-            except SceneError as error:
-                print(error)
-                continue
-            if key is None or run.record["key"] == key:
-                return run
+    for path in places(f"{run_name(experiment, profile, seed)}.json"):
+        try:
+            run = read(path)
+        except SceneError as error:
+            print(error)
+            continue
+        if key is None or run.record["key"] == key:
+            return run
     return None
 
 

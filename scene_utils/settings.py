@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -136,4 +137,4 @@ def atomic_write(path: Path, content: bytes | str | Callable[[BinaryIO], object]
 def clear_leftovers(folder: Path, name: str = "*") -> None:
     """Remove what writes of ``name`` that were killed have left in ``folder``; only where nobody else writes there."""
     for path in folder.glob(f".{name}.*.tmp"):
-        path.unlink(missing_ok=True)
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

@@ -48,11 +48,10 @@ def trials(profile: str | None = None, seed: int = 0, key: str | None = None) ->
     Columns: search, trial (from 1), one for each of ``LEVELS``, training_seed, accuracy (hold-out), seconds, key.
     """
     name = f"tuning.{settings.profile(profile)}.s{seed}.csv"
-    for path in (results.results_dir() / name, settings.published_dir() / name):
-        if path.exists():
-            table = pd.read_csv(path, converters=dict.fromkeys([*LEVELS, "accuracy", "seconds"], float))
-            if list(table.columns) == COLUMNS and (key is None or (table["key"] == key).all()):
-                return table
+    for path in results.places(name):
+        table = pd.read_csv(path, converters=dict.fromkeys([*LEVELS, "accuracy", "seconds"], float))
+        if list(table.columns) == COLUMNS and (key is None or (table["key"] == key).all()):
+            return table
     return pd.DataFrame(columns=COLUMNS)
 
 
