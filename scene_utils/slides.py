@@ -502,29 +502,30 @@ def conditions(report: Report) -> list[Shown]:
 
 
 def conditions_table(report: Report) -> pd.DataFrame:
-    """One row a condition: the report's reading (what it leaves open is assumed) and ours."""
-    ours = member_recipe(report)
+    """One row a condition: the report's reading (what it leaves open is assumed), and our members'."""
+    ours = [member_recipe(report, name) for name in experiments.MEMBERS]
     theirs = experiments.get(experiments.REPORTED_MEMBERS[0]).recipe("full")
     rows = []
     for name in CONDITIONS:
-        reported, own = getattr(theirs, name), getattr(ours, name)
-        reported = ", ".join(map(str, reported)) if isinstance(reported, tuple) else str(reported)
+        reported, own = listed(getattr(theirs, name)), [listed(getattr(recipe, name)) for recipe in ours]
         if name in experiments.ASSUMED or name in ("input_size", "label_smoothing"):
             reported = report.say("assumed", value=reported)
-        own = ", ".join(map(str, own)) or "–" if isinstance(own, tuple) else str(own)
-        if ours.schedule != "multistep" and name in ("milestones", "gamma"):
-            own = "–"
-        rows.append((report.term(name.replace("_", " ")), reported, own))
+        if name in ("milestones", "gamma"):
+            own = [value if recipe.schedule == "multistep" else "–" for recipe, value in zip(ours, own, strict=True)]
+        rows.append((report.term(name.replace("_", " ")), reported, " / ".join(dict.fromkeys(own))))
     table = pd.DataFrame(rows, columns=["condition", "report", "ours"])
     return table if report.compared else table.drop(columns="report")
 
 
-def member_recipe(report: Report) -> Recipe:
-    """The recipe with which the members of our final model were trained, or would be."""
-    run = report.run(experiments.MEMBERS[0])
-    if run is None:
-        return experiments.get(experiments.MEMBERS[0]).recipe(report.profile, report.seed)
-    return Recipe(**run.recipe)
+def listed(value: object) -> str:
+    """Write a recipe's value as text."""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def member_recipe(report: Report, name: str) -> Recipe:
+    """The recipe with which a member of our final model was trained, or would be."""
+    run = report.run(name)
+    return experiments.get(name).recipe(report.profile, report.seed) if run is None else Recipe(**run.recipe)
 
 
 def final_curve(report: Report) -> list[Shown]:
