@@ -93,7 +93,7 @@ class Dataset:
         test: the test set, the folder ``val``.
         source: public address, or ``own images: <n> classes``; never a local path.
         commit: commit of the public dataset, ``None`` for own images.
-        key: what records compare: the commit, or a hash of names, file sizes and classes.
+        key: what records compare: the commit, or a hash of names, classes and pixels.
     """
 
     train: Split
@@ -200,9 +200,10 @@ def load_folder(folder: str | Path) -> Dataset:
     for part, pixels in zip(parts, images.split([len(part) for part in parts]), strict=True):
         labels = torch.tensor([classes.index(file.label) for file in part])
         splits.append(Split(pixels, labels, classes, tuple(file.name for file in part)))
-    key = _hash(*classes, *(f"{file.name}\0{file.size}" for file in sorted(files)))
-    if key == FINGERPRINT:
+    listed = _hash(*classes, *(f"{file.name}\0{file.size}" for file in sorted(files)))
+    if listed == FINGERPRINT:
         return Dataset(*splits, URL, COMMIT, COMMIT)
+    key = _hash(listed, hashlib.sha256(images.numpy()).hexdigest())
     return Dataset(*splits, f"own images: {len(classes)} classes", None, key)
 
 

@@ -22,6 +22,7 @@ from matplotlib import figure as mpl_figure
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from matplotlib.font_manager import fontManager
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
@@ -42,12 +43,15 @@ LINE_COLORS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, INK)
 LINE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINE_STYLES = ("-", "--", "-.", ":")
 
+# a folder of one's own may have names in Hangul, which Matplotlib's own font lacks
+HANGUL = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
+INSTALLED = [name for name in HANGUL if name in fontManager.get_font_names()]
+
 STYLE = {
     "figure.dpi": 110,
     "savefig.dpi": 144,
     "figure.facecolor": "white",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.family": ["DejaVu Sans", *INSTALLED],
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.labelsize": 10,

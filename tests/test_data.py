@@ -320,6 +320,15 @@ def test_a_changed_file_is_decoded_again_and_the_old_cache_goes(small):
     assert len(list(settings.cache_dir().glob("*.npy"))) == 1
 
 
+def test_other_pixels_in_as_many_bytes_are_other_data(small):
+    keys, sizes = set(), set()
+    for color in (RED, RED[::-1]):
+        Image.new("RGB", (64, 64), color).save(small / "train/a/0.png", compress_level=0)
+        sizes.add((small / "train/a/0.png").stat().st_size)
+        keys.add(data.load_folder(small).key)
+    assert len(sizes) == 1 and len(keys) == 2
+
+
 def test_a_damaged_cache_is_made_again(small):
     expected = data.load_folder(small).train.images.clone()
     (cache,) = settings.cache_dir().glob("*.npy")
