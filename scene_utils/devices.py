@@ -44,7 +44,8 @@ def device_name(device: torch.device) -> str:
     """Name of the hardware behind ``device``, such as ``cpu (2 threads)`` or the GPU's own name."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"cpu ({torch.get_num_threads()} threads)" if device.type == "cpu" else device.type
+    threads = torch.get_num_threads()
+    return f"cpu ({threads} thread{'s' * (threads > 1)})" if device.type == "cpu" else device.type
 
 
 def work_seconds(device: torch.device) -> float:
