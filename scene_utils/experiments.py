@@ -136,7 +136,7 @@ define("resnet18_mixup", "ResNet18 + Mixup", "resnet18", resnet(18),
 # enlarged images, and the ensemble of 08 as a teacher: its answers on the training images count beside the labels
 TAUGHT = {"input_size": 128, "distillation": 0.9, "temperature": 2.0, "label_smoothing": 0.0}
 define("resnet18_transfer", "ResNet18 + transferred", "resnet18", resnet(18),
-       OURS.replace(epochs=20, learning_rate=0.03, mixup=0.4, **TAUGHT), sample={"epochs": 2}, depth=18,
+       OURS.replace(epochs=18, learning_rate=0.03, mixup=0.4, **TAUGHT), sample={"epochs": 2}, depth=18,
        teacher="ensemble", extras=(explain.kernels, explain.class_activation))  # fmt: skip
 
 FINAL = OURS.replace(
@@ -237,7 +237,7 @@ BEYOND = ("lite0", "beyond")
 # A1: a small student of the ensemble, and everything that knows more together. float32: its depthwise
 # convolutions, which do little arithmetic, are faster in it on a CPU.
 define("lite0", "EfficientNet-Lite0, the ensemble's student", "efficientnet_lite0", lite.efficientnet_lite0,
-       OURS.replace(epochs=10, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
+       OURS.replace(epochs=8, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
                     **TAUGHT | {"input_size": 160}),
        sample={"images": 96}, packaged=True, teacher="ensemble")  # fmt: skip
 define("beyond", "everything together", "ensemble", None, FINAL, members=(*MEMBERS, "resnet18_transfer", "lite0"),
