@@ -96,6 +96,11 @@ class Run:
             raise AttributeError(f"a run has no {name!r}; known: {', '.join(SCHEMA['properties'])}") from None
 
     @property
+    def device(self) -> str:
+        """Name of the hardware; the first records say ``1 threads``."""
+        return self.record["device"].replace("(1 threads)", "(1 thread)")
+
+    @property
     def name(self) -> str:
         """``<experiment>.<profile>.s<seed>``, the stem of its files."""
         return run_name(self.record["experiment"], self.record["profile"], self.record["seed"])
@@ -131,7 +136,7 @@ class Run:
         weights = f"weights {r['weights']}" if r["weights"] else "from scratch"
         return (
             f"{r['experiment']}: profile {r['profile']}, seed {r['seed']}, {r['epochs']} epochs, {weights}, "
-            f"{r['seconds']:.0f} s on {r['device']} in {r['precision']}, {r['date'][:10]}, "
+            f"{r['seconds']:.0f} s on {self.device} in {r['precision']}, {r['date'][:10]}, "
             f"torch {r['versions']['torch']}, dataset {str(r['dataset']['commit'])[:7]}"
         )
 
@@ -236,7 +241,7 @@ def summary(runs: list[Run] | None = None) -> pd.DataFrame:
     ]
     columns += ["seconds", "parameters", "device", "precision", "weights", "date", "key"]
     runs = records(published=True) if runs is None else runs
-    return pd.DataFrame([{c: run.record[c] for c in columns} for run in runs], columns=columns)
+    return pd.DataFrame([{c: getattr(run, c) for c in columns} for run in runs], columns=columns)
 
 
 @lru_cache(maxsize=1)
