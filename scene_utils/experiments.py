@@ -477,8 +477,13 @@ def half(logits: torch.Tensor) -> np.ndarray:
 
 def log_mean(logits: list[np.ndarray], weights: tuple[float, ...] | None = None) -> np.ndarray:
     """Return the logarithm of the (weighted) mean of the probabilities, float16 (N, classes)."""
-    mean = evaluation.average_probabilities([each.astype(np.float32) for each in logits], weights)
-    return half(torch.from_numpy(np.log(np.maximum(mean, 1e-30))))
+    return half(log_average([each.astype(np.float32) for each in logits], weights))
+
+
+def log_average(logits: list, weights: tuple[float, ...] | None = None) -> torch.Tensor:
+    """The same before it is rounded for keeping."""
+    mean = evaluation.average_probabilities(logits, weights)
+    return torch.from_numpy(np.log(np.maximum(mean, 1e-30)))
 
 
 def finite(row: dict) -> dict:
@@ -635,7 +640,7 @@ def answer(run: Run, split: Split) -> torch.Tensor:
     ]
     if not run.members:
         return answers[0]
-    return torch.from_numpy(np.log(np.maximum(evaluation.average_probabilities(answers, weights), 1e-30)))
+    return log_average(answers, weights)
 
 
 def load_model(run: Run) -> nn.Module:
