@@ -127,11 +127,13 @@ define("custom_lenet", "CustomLeNet", "custom_lenet", models.CustomLeNet,
 define("alexnet", "AlexNet", "alexnet", models.AlexNet,
        OURS.replace(epochs=15, learning_rate=0.02), sample={"images": 64},
        extras=(explain.first_layer, explain.normalization, explain.occlusion))  # fmt: skip
+# A ResNet's first layers leave 2 x 2 places of 64 x 64 pixels; of enlarged images they leave 3 x 3.
+ENLARGED = OURS.replace(epochs=30, learning_rate=0.1, input_size=96)
 define("resnet18", "ResNet18", "resnet18", resnet(18),
-       OURS.replace(epochs=30, learning_rate=0.1), sample={"epochs": 2, "learning_rate": 0.01},
+       ENLARGED, sample={"epochs": 2, "learning_rate": 0.01},
        extras=(explain.kernels, explain.class_activation, explain.between))  # fmt: skip
 define("resnet18_mixup", "ResNet18 + Mixup", "resnet18", resnet(18),
-       OURS.replace(epochs=30, learning_rate=0.1, mixup=0.2), sample={"epochs": 2, "learning_rate": 0.01},
+       ENLARGED.replace(mixup=0.2), sample={"epochs": 2, "learning_rate": 0.01},
        extras=(explain.between,))  # fmt: skip
 # enlarged images, and the ensemble of 08 as a teacher: its answers on the training images count beside the labels
 TAUGHT = {"input_size": 128, "distillation": 0.9, "temperature": 2.0, "label_smoothing": 0.0}
@@ -197,14 +199,15 @@ define("alexnet-two-fc", "AlexNet with two fully connected layers of 4096", "ale
 # 05: depth under one budget, with and without shortcuts.
 DEPTHS = (18, 34, 50, 101, 152)
 PLAIN_DEPTHS = (18, 34, 50)
-DEPTH_RECIPE = OURS.replace(epochs=8, learning_rate=0.05, schedule="constant", ema=0.99)
+DEPTH_RECIPE = OURS.replace(epochs=4, images=8000, learning_rate=0.05, schedule="constant", ema=0.99)
+DEPTH_RECIPES = DEPTH_RECIPE, DEPTH_RECIPE.replace(epochs=50, images=None)  # short, full
 DEPTH_SAMPLE = {"epochs": 2, "images": 32, "batch_size": 16, "learning_rate": 0.01, "ema": 0.0}
 for depth in DEPTHS:
-    define(f"depth-{depth}", f"ResNet{depth}, one budget", f"resnet{depth}", resnet(depth), DEPTH_RECIPE,
+    define(f"depth-{depth}", f"ResNet{depth}, one budget", f"resnet{depth}", resnet(depth), *DEPTH_RECIPES,
            sample=DEPTH_SAMPLE, choice=True, keep_curve=True)  # fmt: skip
 for depth in PLAIN_DEPTHS:
     define(f"depth-{depth}-plain", f"plain net of {depth} layers, one budget", f"resnet{depth}",
-           resnet(depth, shortcuts=False), DEPTH_RECIPE,
+           resnet(depth, shortcuts=False), *DEPTH_RECIPES,
            sample=DEPTH_SAMPLE, choice=True, keep_curve=True)  # fmt: skip
 
 # 06: Mixup's strength, chosen on the hold-out by a shorter training.

@@ -162,9 +162,10 @@ def _percent(axis, decimals: int = 0) -> None:
     axis.set_major_formatter(PercentFormatter(1, decimals=decimals))
 
 
-def _plain_log(axis, subs: Sequence[float] = (1,)) -> None:
-    """A logarithmic axis with numbers as one says them: 0.001, 20, 1,000."""
-    axis.set_major_locator(LogLocator(subs=subs))
+def _plain_log(axis) -> None:
+    """A logarithmic axis with numbers as one says them: 0.001, 20, 1,000; over few decades 2 and 5 of each too."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -329,7 +330,7 @@ def learning_rate_sweep(sweep: pd.DataFrame, reported: float | None = None) -> F
     if ended.empty:
         below.set_ylim(1, 1000)
     _plain_log(below.xaxis)
-    _plain_log(below.yaxis, (1, 2, 5))
+    _plain_log(below.yaxis)
     if reported is not None:
         above.axvline(reported, color=INK, linestyle=":", label=f"report: {reported:g}")
         below.axvline(reported, color=INK, linestyle=":")
