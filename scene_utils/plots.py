@@ -79,7 +79,7 @@ STYLE = {
 
 SMALL_SVG = scour.sanitizeOptions()  # a third less, and no line breaks: a notebook keeps a line apiece, at a price
 SMALL_SVG.strip_comments, SMALL_SVG.newlines, SMALL_SVG.strip_xml_space_attribute = True, False, True
-SMALL_SVG.indent_type = "none"
+SMALL_SVG.indent_type, SMALL_SVG.strip_ids = "none", True
 
 
 def use_style(format: str = "png") -> None:
