@@ -199,7 +199,7 @@ define("alexnet-two-fc", "AlexNet with two fully connected layers of 4096", "ale
 # 05: depth under one budget, with and without shortcuts.
 DEPTHS = (18, 34, 50, 101, 152)
 PLAIN_DEPTHS = (18, 34, 50)
-DEPTH_RECIPE = OURS.replace(epochs=4, images=8000, learning_rate=0.05, schedule="constant", ema=0.99)
+DEPTH_RECIPE = OURS.replace(epochs=4, images=8000, learning_rate=0.02, schedule="constant", ema=0.9)
 DEPTH_RECIPES = DEPTH_RECIPE, DEPTH_RECIPE.replace(epochs=50, images=None)  # short, full
 DEPTH_SAMPLE = {"epochs": 2, "images": 32, "batch_size": 16, "learning_rate": 0.01, "ema": 0.0}
 for depth in DEPTHS:
