@@ -625,9 +625,11 @@ def answer_tuning(report: Report) -> list[Shown]:
 
 
 def trials(report: Report) -> pd.DataFrame:
-    """The trials of the tuning study on these images."""
+    """The trials of the tuning study on these images; none where it was stopped on its way."""
     key = None if report.sets is None else tuning.study_key(report.profile, report.seed)
-    return tuning.trials(report.profile, report.seed, key)
+    table = tuning.trials(report.profile, report.seed, key)
+    complete = (table["search"] == "study").sum() >= tuning.TRIALS[report.profile]
+    return table if complete else table.head(0)
 
 
 def answer_second_layer(report: Report) -> list[Shown]:

@@ -304,17 +304,19 @@ def test_schedules_are_judged_on_the_hold_out_and_over_seeds(full):
 
 def test_tuning_study(full, monkeypatch):
     rows = [("study", i, rate, 128, 0.9, 0.0, 0.0, 0, 0.3 + 10 * rate, 1.0, "k")
-            for i, rate in enumerate([0.001, 0.004, 0.016, 0.064] * 2, 1)]  # fmt: skip
+            for i, rate in enumerate([0.001, 0.004, 0.016, 0.064] * 4, 1)]  # fmt: skip
     table = pd.DataFrame(rows, columns=slides.tuning.COLUMNS)
     searches = {slides.MOST: 0.8, slides.LEAST: 0.5, f"{slides.MOST}, again": 0.7, f"{slides.LEAST}, again": 0.4}
     more = [table.head(3).assign(search=name, accuracy=[a, a - 0.01, a + 0.01]) for name, a in searches.items()]
     monkeypatch.setattr(slides.tuning, "trials", lambda *arguments: pd.concat([table, *more]))
     report = Report("sample")
     text = words(slides.slide(21, report))
-    assert "In 8 trials" in text and "learning rate" in text and slides.missing_table(report).empty
-    assert "study,8,0.9400," in text and f"{slides.MOST},3,0.8100,0.7000" in text
+    assert "In 16 trials" in text and "learning rate" in text and slides.missing_table(report).empty
+    assert "study,16,0.9400," in text and f"{slides.MOST},3,0.8100,0.7000" in text
     assert "So I start with what matters most: learning rate" in text
     assert numbers(text) == numbers(words(slides.slide(21, Report("sample", language="ko"))))
+    monkeypatch.setattr(slides.tuning, "trials", lambda *arguments: pd.concat([table.head(15), *more]))
+    assert "tuning" in slides.missing_table(report).to_string()  # a study that was stopped is not shown
 
 
 # --- sections
