@@ -60,7 +60,7 @@ SENTENCES = {
         " right, {first} {first_right}.",
         "schedules": "Over {seeds} seeds the schedule {best} has the highest mean accuracy on the hold-out,"
         " {best_mean} ± {best_spread} %, and {worst} the lowest, {worst_mean} ± {worst_spread} %.",
-        "schedules.apart": "Of the others, {best} is told apart from {apart}, and not from {same}.",
+        "schedules.apart": "Told apart from {best}: {apart}; not told apart: {same}.",
         "schedules.choice": "My criterion: same model, images and epochs, several seeds, judged on the hold-out;"
         " of the schedules that are not to be told apart from the best I take the one that leaves least to set,"
         " here {choice}.",

@@ -116,10 +116,10 @@ def test_schedules_the_simplest_of_those_that_cannot_be_told_from_the_best():
     close = {"multistep": [0.71, 0.73, 0.72], "cosine": [0.70, 0.73, 0.72], "constant": [0.50, 0.51, 0.50]}
     first, apart, choice = sentences.schedules(close)
     assert "Over 3 seeds the schedule multistep has the highest mean accuracy on the hold-out, 72.0 ± 1.0 %" in first
-    assert apart == "Of the others, multistep is told apart from constant, and not from cosine."
+    assert apart == "Told apart from multistep: constant; not told apart: cosine."
     assert choice.endswith("here cosine.")
     alone = {"multistep": [0.71, 0.72, 0.72], "constant": [0.50, 0.51, 0.50]}
-    assert sentences.schedules(alone)[1].endswith("and not from none.")
+    assert sentences.schedules(alone)[1].endswith("not told apart: none.")
     assert sentences.schedules(alone, "ko")[2].endswith("multistep.")
 
 
