@@ -163,6 +163,22 @@ def test_a_notebook_shows_a_figure_once_with_its_alternative_text(figures):
     assert metadata["image/png"]["alt"] == "importance: learning rate 0.6; momentum 0.1."
 
 
+def test_a_notebook_embeds_a_small_png_that_looks_the_same(figures):
+    whole = plots.render(figures["bars"])
+    small = plots.in_palette(whole)
+    assert len(small) < len(whole) / 2
+    before, after = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), int) for png in (whole, small))
+    assert np.abs(after - before).max() < 24
+    assert after[0, 0].tolist() == [255, 255, 255]
+
+
+def test_a_png_of_very_many_colours_stays_as_it_is():
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "png")
+    assert plots.in_palette(buffer.getvalue()) == buffer.getvalue()
+
+
 def test_notebooks_may_embed_svg(figures):
     try:
         plots.use_style("svg")
