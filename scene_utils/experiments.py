@@ -357,17 +357,23 @@ def train_now(
 
 
 def teacher_logits(teacher: Run, train: Split) -> torch.Tensor:
-    """Return a run's answers on its training images, float16 (N, classes), kept in the runs folder.
+    """Return a run's answers on its training images, float16 (N, classes).
+
+    They are kept beside the records and published with them, so that a student can be trained without its teacher.
 
     Raises:
-        SceneError: where the weights of the teacher, or of one of its members, are not in the runs folder.
+        SceneError: where they are not, and the weights of the teacher, or of one of its members, are not either.
     """
-    path = settings.runs_dir() / "teachers" / f"{teacher.name}.{teacher.key}.npy"
-    if path.exists():
-        return torch.from_numpy(np.load(path, allow_pickle=False))
+    name = f"{teacher.name}.answers.npz"
+    for path in results.places(name):
+        with np.load(path, allow_pickle=False) as file:
+            if file["key"] == teacher.key:
+                return torch.from_numpy(file["logits"])
     print(f"{teacher.name} answers on {len(train):,} training images, for its student", flush=True)
     logits = half(answer(teacher, train))
-    settings.atomic_write(path, lambda file: np.save(file, logits))
+    settings.atomic_write(
+        results.results_dir() / name, lambda file: np.savez_compressed(file, key=teacher.key, logits=logits)
+    )
     return torch.from_numpy(logits)
 
 

@@ -40,8 +40,9 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
         for record in sorted((settings.runs_dir() / "results").glob(f"*.{profile}.s*.json")):
             _copy(record.with_suffix(".npz"), settings.published_dir() / f"{record.stem}.npz")
             _copy(record, settings.published_dir() / record.name)
-        for table in (settings.runs_dir() / "results").glob(f"*.{profile}.s*.csv"):
-            _copy(table, settings.published_dir() / table.name)
+        for kind in ("csv", "answers.npz"):
+            for beside in (settings.runs_dir() / "results").glob(f"*.{profile}.s*.{kind}"):
+                _copy(beside, settings.published_dir() / beside.name)
         if pages.pdf_deck(target / "report.html", target / "report.pdf") is None:
             print("no Chromium found: report.pdf stays as it is")
         for name, content in zip(series.notebooks(), executed, strict=True):

@@ -172,6 +172,9 @@ def test_a_student_learns_its_teachers_answers(monkeypatch):
     recipe = Recipe(**taught.recipe)
     answers = training.predict(experiments.load_model(taught), train, recipe)
     torch.testing.assert_close(seen[1][5].float(), answers, atol=0.02, rtol=0.01)  # stored as float16
+    # its answers are enough for another student: the teacher's weights need not be at hand
+    experiments.model_path(taught.name, taught.key).unlink()
+    torch.testing.assert_close(experiments.teacher_logits(taught, train), seen[1][5])
     # another teacher, another student
     again = dataclasses.replace(teacher, recipes=tiny(learning_rate=0.02).recipes)
     monkeypatch.setitem(EXPERIMENTS, "teacher", again)

@@ -337,6 +337,8 @@ def test_publish(published):
     mine.parent.mkdir()
     mine.write_text("{}")
     mine.with_suffix(".npz").write_bytes(b"arrays")
+    mine.with_suffix(".answers.npz").write_bytes(b"a teacher's")
+    mine.with_name("tuning.sample.s0.csv").write_text("key\n")
     (published / "report" / "figures").mkdir()
     (published / "report" / "figures" / "old.png").write_bytes(b"")
     publish.publish("sample", 0)
@@ -351,6 +353,8 @@ def test_publish(published):
         "results/other.short.s0.json",
         "results/lenet.sample.s0.json",
         "results/lenet.sample.s0.npz",
+        "results/lenet.sample.s0.answers.npz",
+        "results/tuning.sample.s0.csv",
     }
     content = nbformat.read(published / "notebooks" / "02_lenet.ipynb", as_version=4)
     assert [cell.source for cell in content.cells][1:] == [PARAMETERS, "print(profile, seed)"]
