@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
+from zlib import crc32
 
 import matplotlib
 import numpy as np
@@ -80,7 +81,7 @@ STYLE = {
 
 SMALL_SVG = scour.sanitizeOptions()  # a third less, and no line breaks: a notebook keeps a line apiece, at a price
 SMALL_SVG.strip_comments, SMALL_SVG.newlines, SMALL_SVG.strip_xml_space_attribute = True, False, True
-SMALL_SVG.indent_type, SMALL_SVG.strip_ids = "none", True
+SMALL_SVG.indent_type, SMALL_SVG.strip_ids, SMALL_SVG.shorten_ids, SMALL_SVG.digits = "none", True, True, 4
 
 
 def use_style(format: str = "png") -> None:
@@ -106,7 +107,9 @@ class Figure(mpl_figure.Figure):
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         if matplotlib.rcParams["savefig.format"] == "svg" and not self.photos:
-            drawn = scour.scourString(render(self, "svg").decode(), SMALL_SVG)
+            whole = render(self, "svg")
+            SMALL_SVG.shorten_ids_prefix = f"f{crc32(whole):x}-"  # of its own: a page may hold several figures
+            drawn = scour.scourString(whole.decode(), SMALL_SVG)
             return {"image/svg+xml": drawn}, {"image/svg+xml": {"alt": self.alt}}
         kind = "jpeg" if self.photos else "png"
         width, height = (round(size * self.dpi) for size in self.get_size_inches())

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib.pyplot as plt
@@ -183,10 +184,16 @@ def test_notebooks_may_embed_svg(figures):
     try:
         plots.use_style("svg")
         data, metadata = DisplayFormatter().format(figures["bars"])
+        shown, _ = DisplayFormatter().format(plots.bars({"a": 1}, "points"))
     finally:
         plots.use_style()
-    assert "<svg" in data["image/svg+xml"]
+    drawn = data["image/svg+xml"]
     assert metadata["image/svg+xml"]["alt"]
+    assert len(drawn) < len(plots.render(figures["bars"], "svg")) * 0.7
+    names, used = (set(re.findall(p, drawn)) for p in (r' id="([^"]+)"', r'(?:href="|url\()#([^")]+)'))
+    assert names and used - names <= {"DejaVuSans-3"}  # the space: nothing to draw
+    other = re.findall(r' id="([^"]+)"', shown["image/svg+xml"])
+    assert other and not names & set(other)  # a page may hold both
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
