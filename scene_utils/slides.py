@@ -189,8 +189,8 @@ def count(value: float) -> str:
 
 
 def weights(run: Run) -> str:
-    """The weights that a run, or the members of an ensemble, started from; empty for none."""
-    return "; ".join(dict.fromkeys((run.weights or "").split("; ")))
+    """The weights that a run, or the members of an ensemble, started from, each told once; empty for none."""
+    return ", ".join(dict.fromkeys(re.split("[;,] ", run.weights or "")))
 
 
 def origin(run: Run) -> str:
