@@ -65,7 +65,7 @@ SENTENCES = {
         " of the schedules that are not to be told apart from the best I take the one that leaves least to set,"
         " here {choice}.",
         "importance": "In {trials} trials the {first} explains {first_share} of the differences in hold-out"
-        " accuracy, the {second} {second_share}, and the {last} {last_share}.",
+        " accuracy, the {second} {second_share}, and least of all the {last}, {last_share}.",
         "order.higher": "So I start with what matters most: {order}.",
         "order.lower": "Here the other order came out ahead: importances are averages over the whole space, and"
         " say less near a good point. I would begin with them in this order, {order}, and then go round once more.",
@@ -154,7 +154,7 @@ SENTENCES = {
         "schedules.choice": "기준: 같은 모델, 같은 이미지, 같은 Epoch 수로 여러 시드를 학습하고 hold-out에서 평가한다."
         " 가장 좋은 것과 차이를 구분할 수 없는 Scheduler 중에서 정할 것이 가장 적은 것을 고른다. 여기서는 {choice}.",
         "importance": "{trials}번의 학습에서 hold-out 정확도 차이의 {first_share}를 {first}, {second_share}를"
-        " {second}, {last_share}를 {last}(으)로 설명할 수 있음.",
+        " {second}, 가장 적은 {last_share}를 {last}(으)로 설명할 수 있음.",
         "order.higher": "따라서 가장 중요한 것부터 조정한다: {order}.",
         "order.lower": "여기서는 반대 순서가 더 좋았다. 중요도는 전체 공간의 평균이므로 좋은 점 근처에서는 덜 정확하다."
         " {order} 순서로 조정한 뒤 한 번 더 반복한다.",

@@ -177,6 +177,9 @@ TEXTS = {
         " how much of the time goes into convolutions and matrices, and at what share of that rate these run.",
         "none": "none",
         "nothing": "no run yet",
+        "provenance.study": "tuning: LeNet, profile {profile}, seed {seed}, {epochs} epochs of {images} training images,"
+        " {trainings} trainings, {seconds} s",
+        "all": "all",
         "provenance": "{names}: profile {profile}, seed {seed}, {epochs} epochs, {weights}, {seconds} s on {device} in"
         " {precision}, {date}, torch {torch}, engine {engine}, images {images}",
         "seven": "Runs: those of the summary, where the small print names them.",
@@ -334,6 +337,9 @@ TEXTS = {
         " 열은 convolution과 행렬곱에 쓰인 시간의 비율과 그때의 속도를 matrix rate에 대한 비율로 나타낸 것이다.",
         "none": "없음",
         "nothing": "아직 실행 없음",
+        "provenance.study": "tuning: LeNet, 프로필 {profile}, 시드 {seed}, 학습 이미지: {images}, {epochs} Epoch,"
+        " 학습 {trainings}회, {seconds}초",
+        "all": "전체",
         "provenance": "{names}: 프로필 {profile}, 시드 {seed}, {epochs} Epoch, {weights}, {device}에서 {seconds}초"
         " ({precision}), {date}, torch {torch}, engine {engine}, 이미지 {images}",
         "seven": "실행: 요약에 적힌 것과 같음. 출처는 요약의 작은 글씨에 있음.",

@@ -621,7 +621,23 @@ def answer_tuning(report: Report) -> list[Shown]:
         }
     )
     figure = plots.bars(shares, "share of the differences explained", percent=True)
-    return [figure, report.table(shown), Markdown(" ".join(told))]
+    return [figure, report.table(shown), Markdown(" ".join(told)), study_provenance(report, table)]
+
+
+def study_provenance(report: Report, table: pd.DataFrame) -> Markdown:
+    """The small print of the tuning study: every training once, though several searches may have asked for it."""
+    recipe = tuning.RECIPES[report.profile]
+    once = table.drop_duplicates([*tuning.LEVELS, "training_seed"])
+    told = report.say(
+        "provenance.study",
+        profile=report.profile,
+        seed=report.seed,
+        epochs=recipe.epochs,
+        images=count(recipe.images) if recipe.images else report.say("all"),
+        trainings=len(once),
+        seconds=count(once["seconds"].sum()),
+    )
+    return Markdown(f"<small>{told}</small>")
 
 
 def trials(report: Report) -> pd.DataFrame:

@@ -136,7 +136,7 @@ def test_the_order_of_tuning_has_three_forms(most_first, said):
 def test_importances_are_told_from_the_largest_to_the_least():
     text = sentences.importance({"learning_rate": 0.7, "momentum": 0.2, "mixup": 0.1}, 40)
     assert "In 40 trials the learning rate explains 70%" in text
-    assert text.endswith("the momentum 20%, and the Mixup strength 10%.")
+    assert text.endswith("the momentum 20%, and least of all the Mixup strength, 10%.")
 
 
 @pytest.mark.parametrize(

@@ -314,6 +314,7 @@ def test_tuning_study(full, monkeypatch):
     assert "In 16 trials" in text and "learning rate" in text and slides.missing_table(report).empty
     assert "study,16,0.9400," in text and f"{slides.MOST},3,0.8100,0.7000" in text
     assert "So I start with what matters most: learning rate" in text
+    assert "1 epochs of 96 training images, 4 trainings, 4 s" in text  # each once, whoever asked for it
     assert numbers(text) == numbers(words(slides.slide(21, Report("sample", language="ko"))))
     monkeypatch.setattr(slides.tuning, "trials", lambda *arguments: pd.concat([table.head(15), *more]))
     assert "tuning" in slides.missing_table(report).to_string()  # a study that was stopped is not shown
