@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
+from types import SimpleNamespace
 from zlib import crc32
 
 import matplotlib
@@ -79,9 +80,15 @@ STYLE = {
 }
 
 
-SMALL_SVG = scour.sanitizeOptions()  # a third less, and no line breaks: a notebook keeps a line apiece, at a price
-SMALL_SVG.strip_comments, SMALL_SVG.newlines, SMALL_SVG.strip_xml_space_attribute = True, False, True
-SMALL_SVG.indent_type, SMALL_SVG.strip_ids, SMALL_SVG.shorten_ids, SMALL_SVG.digits = "none", True, True, 4
+SMALL_SVG = {  # for scour
+    "strip_comments": True,
+    "newlines": False,  # a notebook keeps a line apiece, at a price
+    "strip_xml_space_attribute": True,
+    "indent_type": "none",
+    "strip_ids": True,
+    "shorten_ids": True,
+    "digits": 4,
+}
 
 
 def use_style(format: str = "png") -> None:
@@ -107,14 +114,13 @@ class Figure(mpl_figure.Figure):
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         if matplotlib.rcParams["savefig.format"] == "svg" and not self.photos:
-            whole = render(self, "svg")
-            SMALL_SVG.shorten_ids_prefix = f"f{crc32(whole):x}-"  # of its own: a page may hold several figures
-            drawn = scour.scourString(whole.decode(), SMALL_SVG)
-            return {"image/svg+xml": drawn}, {"image/svg+xml": {"alt": self.alt}}
+            return {"image/svg+xml": shortened(render(self, "svg"))}, {"image/svg+xml": {"alt": self.alt}}
         kind = "jpeg" if self.photos else "png"
         width, height = (round(size * self.dpi) for size in self.get_size_inches())
         metadata = {"alt": self.alt, "width": width, "height": height}
-        drawn = render(self, kind) if self.photos else in_palette(render(self, kind))
+        drawn = render(self, kind)
+        if not self.photos:
+            drawn = in_palette(drawn)
         return {f"image/{kind}": b64encode(drawn).decode()}, {f"image/{kind}": metadata}
 
 
@@ -133,8 +139,14 @@ def render(figure: mpl_figure.Figure, format: str = "png") -> bytes:
     return buffer.getvalue()
 
 
+def shortened(svg: bytes) -> str:
+    """The SVG at some two thirds of the size; its parts have names of their own, as a page may hold several figures."""
+    options = SimpleNamespace(**SMALL_SVG, shorten_ids_prefix=f"f{crc32(svg):x}-")
+    return scour.scourString(svg.decode(), options)
+
+
 def in_palette(png: bytes) -> bytes:
-    """The PNG in 256 colours, at a third of the size; as it is where that would change its colours visibly."""
+    """The PNG in 256 colours, at half the size; as it is where that would change its colours visibly."""
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     few = picture.quantize(256, kmeans=1, dither=Image.Dither.NONE)
     if np.abs(np.asarray(few.convert("RGB"), np.int16) - np.asarray(picture)).mean() > 1:  # of 255

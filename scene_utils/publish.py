@@ -25,6 +25,8 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
     Raises:
         SceneError: where something has not been executed, or has changed since.
     """
+    from scene_utils import results
+
     profile = settings.profile(profile)
     source, target = series.folder(profile, seed), settings.project_dir() / "report"
     with series.hold(source):
@@ -37,11 +39,11 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
         for old in (target / "figures").glob("*"):
             if not (source / "figures" / old.name).exists():
                 old.unlink()
-        for record in sorted((settings.runs_dir() / "results").glob(f"*.{profile}.s*.json")):
+        for record in sorted(results.results_dir().glob(f"*.{profile}.s*.json")):
             _copy(record.with_suffix(".npz"), settings.published_dir() / f"{record.stem}.npz")
             _copy(record, settings.published_dir() / record.name)
         for kind in ("csv", "answers.npz"):
-            for beside in (settings.runs_dir() / "results").glob(f"*.{profile}.s*.{kind}"):
+            for beside in results.results_dir().glob(f"*.{profile}.s*.{kind}"):
                 _copy(beside, settings.published_dir() / beside.name)
         if pages.pdf_deck(target / "report.html", target / "report.pdf") is None:
             print("no Chromium found: report.pdf stays as it is")

@@ -195,7 +195,7 @@ def weights(run: Run) -> str:
 
 def origin(run: Run) -> str:
     """The same in a word or two, for tables; the small print has it in full."""
-    parts = re.split(r"[;,] ", re.sub(r"\.safetensors| \(sha256 \w+\)", "", run.weights or "–"))
+    parts = re.sub(r"\.safetensors| \(sha256 \w+\)", "", weights(run) or "–").split(", ")
     return ", ".join(dict.fromkeys("grown" if " grown from " in part else part for part in parts))
 
 

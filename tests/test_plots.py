@@ -188,6 +188,7 @@ def test_notebooks_may_embed_svg(figures):
     finally:
         plots.use_style()
     drawn = data["image/svg+xml"]
+    assert "<svg" in drawn
     assert metadata["image/svg+xml"]["alt"]
     assert len(drawn) < len(plots.render(figures["bars"], "svg")) * 0.7
     names, used = (set(re.findall(p, drawn)) for p in (r' id="([^"]+)"', r'(?:href="|url\()#([^")]+)'))
