@@ -362,13 +362,17 @@ def teacher_logits(teacher: Run, train: Split) -> torch.Tensor:
     They are kept beside the records and published with them, so that a student can be trained without its teacher.
 
     Raises:
-        SceneError: where they are not, and the weights of the teacher, or of one of its members, are not either.
+        SceneError: for a damaged file, and where there is none nor the weights of the teacher and all its members.
     """
     name = f"{teacher.name}.answers.npz"
     for path in results.places(name):
-        with np.load(path, allow_pickle=False) as file:
-            if file["key"] == teacher.key:
-                return torch.from_numpy(file["logits"])
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                if file["key"] == teacher.key:
+                    return torch.from_numpy(file["logits"])
+        except Exception as error:
+            reason = f"answers {path} cannot be read ({type(error).__name__})"
+            raise SceneError(f"{reason}; delete the file to have the teacher asked again") from error
     print(f"{teacher.name} answers on {len(train):,} training images, for its student", flush=True)
     logits = half(answer(teacher, train))
     settings.atomic_write(

@@ -175,6 +175,12 @@ def test_a_student_learns_its_teachers_answers(monkeypatch):
     # its answers are enough for another student: the teacher's weights need not be at hand
     experiments.model_path(taught.name, taught.key).unlink()
     torch.testing.assert_close(experiments.teacher_logits(taught, train), seen[1][5])
+    kept = results.results_dir() / f"{taught.name}.answers.npz"
+    content = kept.read_bytes()
+    kept.write_bytes(content[:100])
+    with pytest.raises(SceneError, match="answers .*answers.npz cannot be read .*; delete the file to have"):
+        experiments.teacher_logits(taught, train)
+    kept.write_bytes(content)
     # another teacher, another student
     again = dataclasses.replace(teacher, recipes=tiny(learning_rate=0.02).recipes)
     monkeypatch.setitem(EXPERIMENTS, "teacher", again)
