@@ -525,6 +525,14 @@ def ceiling(run: Run, language: str = "en") -> str:
     return sentences.ceiling(run.title, len(table), len(verdicts), agree, both, run.total, language)
 
 
+def limits(run: Run, language: str = "en") -> str:
+    """Say what keeps a run below the report's figure; empty where it is not, or the images are others."""
+    theirs = reported(run) if is_report_data(run) else None
+    if theirs is None or run.accuracy >= theirs["accuracy"]:
+        return ""
+    return sentences.limits(run, theirs["accuracy"], labels.contradicted(run)["verdict"], language)
+
+
 def best_member(members: Sequence[Run]) -> int:
     """Return the position of the member with the highest hold-out accuracy: nothing is chosen on the test set."""
     return max(range(len(members)), key=lambda i: members[i].record["history"][-1]["holdout_accuracy"])

@@ -6,6 +6,7 @@ figures are put into the templates of ``SENTENCES``, which have the same keys an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -115,6 +116,11 @@ SENTENCES = {
         " fit in {both} more. A model without any mistake would contradict those labels too: it would reach {best} at"
         " most.",
         "ceiling.none": "{name} contradicts the label of {mistakes} test images; nobody has judged them yet.",
+        "limits": "{name} stays {short} images below the report. What is known of why: its hold-out accuracy was"
+        " {before} after epoch {middle} and {after} after epoch {epochs}, the last; it began with {weights}; with"
+        " each image's mirror image averaged in it has {mirrored} on the test set; and a person who looked at {judged}"
+        " of its {mistakes} mistakes finds the label alone right in {label}, the answer alone in {answer}, both in"
+        " {both}, neither in {neither}.",
     },
     "ko": {
         "accuracy": "{name}: 테스트 이미지 {total}장 중 {correct}장 정답, 전체 평균 정확도 {accuracy} (95"
@@ -199,6 +205,10 @@ SENTENCES = {
         " 사람도 라벨이 틀렸다고 본 이미지는 {agree}장, {share} (95 % 신뢰 구간 {low} ~ {high}), 두 답이 모두 맞다고"
         " 본 이미지는 {both}장. 실수하지 않는 모델도 이 라벨들과는 다를 것이므로 지금의 라벨로는 최대 {best}.",
         "ceiling.none": "{name}의 답이 라벨과 다른 테스트 이미지는 {mistakes}장. 아직 아무도 판정하지 않음.",
+        "limits": "{name}: 보고서보다 정답이 {short}장 적음. 알려진 원인: hold-out 정확도는 {middle} epoch에서"
+        " {before}, 마지막 {epochs} epoch에서 {after}. 초기 가중치는 {weights}. 좌우 반전 이미지의 예측과 평균하면"
+        " 테스트 정확도 {mirrored}. 오답 {mistakes}장 중 사람이 살펴본 {judged}장에서 라벨만 맞음 {label}장, 모델의"
+        " 답만 맞음 {answer}장, 둘 다 맞음 {both}장, 둘 다 틀림 {neither}장.",
     },
 }
 
@@ -428,6 +438,24 @@ def ceiling(
         both=f"{both:,}",
         best=f"{1 - agree / total:.1%}",
     )
+
+
+def limits(run: Run, reported: float, verdicts: pd.Series, language: str = "en") -> str:
+    """What is known of why a model stays below the report's accuracy.
+
+    Args:
+        verdicts: of a person on its mistakes, one of ``labels.VERDICTS`` each, NaN where not judged.
+    """
+    curve = run.history.set_index("epoch")["holdout_accuracy"]
+    middle = max(1, round(0.75 * run.epochs))
+    mirrored = (run.arrays["test_logits_mirror"].argmax(1) == run.labels).mean()
+    counts = {each: f"{(verdicts == each).sum():,}" for each in ("label", "answer", "both", "neither")}
+    return template("limits", language).format(
+        name=run.title, short=f"{round(reported * run.total) - run.correct:,}", epochs=run.epochs, middle=middle,
+        before=f"{curve[middle]:.4f}", after=f"{curve[run.epochs]:.4f}", mirrored=f"{mirrored:.4f}",
+        weights=", ".join(dict.fromkeys(re.split("[;,] ", re.sub(r" \(sha256 \w+\)", "", run.weights or "nothing")))),
+        judged=f"{verdicts.notna().sum():,}", mistakes=f"{len(verdicts):,}", **counts,
+    )  # fmt: skip
 
 
 def grown(first_answers, second_answers, labels, first: str, second: str, language: str = "en") -> str:

@@ -294,6 +294,8 @@ def confusion(name: str, base: str | None = None) -> Callable[[Report], list[Sho
         told = [verdict(report, run)]
         told.append(sentences.confused(evaluation.confused_pairs(run.confusion, run.classes), report.language))
         told += [step(report, first, run) for first in report.done(*filter(None, [base]))]
+        if report.sets is not None:
+            told.append(course.limits(run, report.language))
         figure = plots.confusion_matrix(run.confusion, run.classes)
         return [figure, report.table(per_class(report, run)), Markdown("\n\n".join(told))]
 

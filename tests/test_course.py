@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import course, experiments, results
+from scene_utils import course, experiments, results, sentences
 from scene_utils.results import Run
 
 CLASSES = results.facts()["dataset"]["classes"]
@@ -100,3 +100,17 @@ def test_first_filters_are_the_largest():
     shown = [axis.get_images()[0].get_array() for axis in figure.axes]
     assert len(shown) == 2 and shown[0].max() == 1 and shown[1].max() == 0.5
     assert course.first_filters({"plain": run()}).data == "" == course.walk({"plain": run()}).data
+
+
+def test_what_is_known_of_a_model_below_the_report():
+    weights = "r50.safetensors (sha256 00aa11bb); r50.safetensors (sha256 00aa11bb), ResNet101 grown from ResNet50"
+    fields = {"accuracy": 570 / 600, "epochs": 4, "history": history(0.5, 0.7, 0.8, 0.81), "weights": weights}
+    below = run(30, **fields)
+    below.arrays["test_logits_mirror"] = run(24).logits
+    verdicts = pd.Series(["label"] * 12 + ["both"] * 8 + [None] * 10)
+    text = sentences.limits(below, 0.96, verdicts)
+    assert "stays 6 images below the report" in text and "0.8000 after epoch 3 and 0.8100 after epoch 4" in text
+    assert "began with r50.safetensors, ResNet101 grown from ResNet50; with" in text and "has 0.9600 on the" in text
+    assert "looked at 20 of its 30 mistakes finds the label alone right in 12, the answer alone in 0, both in 8" in text
+    # on other images than the report's there is nothing to say
+    assert course.limits(below) == ""
