@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import io
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -104,6 +105,11 @@ class Run:
     def name(self) -> str:
         """``<experiment>.<profile>.s<seed>``, the stem of its files."""
         return run_name(self.record["experiment"], self.record["profile"], self.record["seed"])
+
+    @property
+    def borrowed(self) -> str:
+        """The weights that it, or the members of an ensemble, started from, each told once; empty for none."""
+        return ", ".join(dict.fromkeys(re.split("[;,] ", self.record["weights"] or "")))
 
     @property
     def history(self) -> pd.DataFrame:

@@ -453,7 +453,7 @@ def limits(run: Run, reported: float, verdicts: pd.Series, language: str = "en")
     return template("limits", language).format(
         name=run.title, short=f"{round(reported * run.total) - run.correct:,}", epochs=run.epochs, middle=middle,
         before=f"{curve[middle]:.4f}", after=f"{curve[run.epochs]:.4f}", mirrored=f"{mirrored:.4f}",
-        weights=", ".join(dict.fromkeys(re.split("[;,] ", re.sub(r" \(sha256 \w+\)", "", run.weights or "nothing")))),
+        weights=re.sub(r" \(sha256 \w+\)", "", run.borrowed) or "nothing",
         judged=f"{verdicts.notna().sum():,}", mistakes=f"{len(verdicts):,}", **counts,
     )  # fmt: skip
 

@@ -188,14 +188,9 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def weights(run: Run) -> str:
-    """The weights that a run, or the members of an ensemble, started from, each told once; empty for none."""
-    return ", ".join(dict.fromkeys(re.split("[;,] ", run.weights or "")))
-
-
 def origin(run: Run) -> str:
-    """The same in a word or two, for tables; the small print has it in full."""
-    parts = re.sub(r"\.safetensors| \(sha256 \w+\)", "", weights(run) or "–").split(", ")
+    """The weights that a run started from in a word or two, for tables; the small print has it in full."""
+    parts = re.sub(r"\.safetensors| \(sha256 \w+\)", "", run.borrowed or "–").split(", ")
     return ", ".join(dict.fromkeys("grown" if " grown from " in part else part for part in parts))
 
 
@@ -217,7 +212,7 @@ def provenance(report: Report, runs: Sequence[Run]) -> Markdown:
             "profile": run.profile,
             "seed": run.seed,
             "epochs": run.epochs,
-            "weights": weights(run) or report.say("scratch"),
+            "weights": run.borrowed or report.say("scratch"),
             "device": run.device,
             "precision": run.precision,
             "date": run.date[:10],
