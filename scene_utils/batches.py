@@ -5,6 +5,7 @@ Order and augmentation of an epoch follow from (seed, epoch) alone, whatever ran
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -62,7 +63,7 @@ def augmented(pixels: Tensor, positions: Tensor, augmentation: str, rng: np.rand
     if augmentation == "none":
         return pixels[positions]
     count, height, width = len(positions), *pixels.shape[1:3]
-    reach = PADDING if augmentation == "flip+crop" else 0
+    reach = 0 if augmentation == "flip" else PADDING
     shift = torch.from_numpy(rng.integers(-reach, reach + 1, (2, count, 1))).to(pixels.device)
     flip = torch.from_numpy(rng.random((count, 1)) < 0.5).to(pixels.device)
     rows = reflected(torch.arange(height, device=pixels.device) + shift[0], height)
@@ -81,6 +82,24 @@ def mixed(batch: Tensor, targets: Tensor, share: float) -> tuple[Tensor, Tensor]
     return torch.lerp(batch.roll(1, 0), batch, share), torch.lerp(targets.roll(1, 0), targets, share)
 
 
+def cut(batch: Tensor, targets: Tensor, share: float, centre: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Put a square of the next image into every image, and as much of its target into the target: CutMix.
+
+    The same as torchvision's v2 ``CutMix`` (Yun et al., 2019).
+
+    Args:
+        share: part of each image that stays, where the border cuts nothing off the square.
+        centre: row and column of the square's middle, both 0 to 1.
+    """
+    side = batch.shape[-1]
+    middle, reach = (centre * side).astype(int), int(math.sqrt(1 - share) / 2 * side)
+    (top, left), (bottom, right) = (middle - reach).clip(0), (middle + reach).clip(max=side)
+    next_ones, batch = batch.roll(1, 0), batch.clone(memory_format=torch.preserve_format)
+    batch[:, :, top:bottom, left:right] = next_ones[:, :, top:bottom, left:right]
+    share = 1 - (bottom - top) * (right - left) / side**2
+    return batch, torch.lerp(targets.roll(1, 0), targets, share)
+
+
 def train_batches(
     pixels: Tensor, targets: Tensor, recipe: Recipe, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -90,6 +109,8 @@ def train_batches(
         positions = torch.from_numpy(chosen).to(pixels.device)
         batch = normalised(augmented(pixels, positions, recipe.augmentation, rng), recipe.input_size)
         target = targets[positions]
-        if recipe.mixup:
+        if recipe.augmentation.endswith("cutmix") and rng.random() < 0.5:
+            batch, target = cut(batch, target, rng.random(), rng.random(2))
+        elif recipe.mixup:
             batch, target = mixed(batch, target, float(rng.beta(recipe.mixup, recipe.mixup)))
         yield positions, batch, target

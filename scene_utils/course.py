@@ -213,6 +213,7 @@ def conditions(recipe: Recipe) -> str:
         f"Mixup of strength {recipe.mixup:g}" if recipe.mixup else "",
         f"label smoothing {recipe.label_smoothing:g}" if recipe.label_smoothing else "",
         {"none": "", "flip": "random mirroring"}.get(recipe.augmentation, "random mirroring and shifts"),
+        "CutMix in half of the batches" if recipe.augmentation.endswith("cutmix") else "",
         f"images enlarged to {recipe.input_size} pixels" if recipe.input_size > data.SIDE else "",
         f"a teacher's answers for {recipe.distillation:.0%} of the loss, at temperature {recipe.temperature:g}"
         if recipe.distillation

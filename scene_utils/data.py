@@ -84,6 +84,12 @@ class Split:
         return torch.bincount(self.labels, minlength=len(self.classes)).tolist()
 
 
+def joined(first: Split, second: Split) -> Split:
+    """Return the images of two sets of the same classes as one."""
+    images, labels = (torch.cat([getattr(first, part), getattr(second, part)]) for part in ("images", "labels"))
+    return Split(images, labels, first.classes, first.names + second.names)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Training and test set, with where they come from.

@@ -50,8 +50,11 @@ class Experiment:
         members: an ensemble of these experiments; nothing of its own is trained.
         weighted: the ensemble averages mirrored answers, with weights chosen on the hold-out.
         teacher: an experiment whose answers on the training images are learned beside the labels; its hold-out is the
-            student's, so neither has seen it.
+            student's, and what it teaches is from before it learned from that.
         keep_curve: keep the hold-out logits of every epoch.
+        refit: once its choices are made, train again on all images, the hold-out's too, and test that model; what
+            the first one answered on the hold-out and on its training images (for a student) is kept. A student learns
+            what its teacher, at that time, answered on the hold-out.
         extras: functions of (model, dataset, recipe) that return more arrays to keep.
     """
 
@@ -68,6 +71,7 @@ class Experiment:
     weighted: bool = False
     teacher: str | None = None
     keep_curve: bool = False
+    refit: bool = False
     extras: tuple[Callable[[nn.Module, Dataset, Recipe], dict[str, np.ndarray]], ...] = ()
 
     def recipe(self, profile: str, seed: int = 0) -> Recipe:
@@ -138,19 +142,21 @@ define("resnet18_mixup", "ResNet18 + Mixup", "resnet18", resnet(18),
 # enlarged images, and the ensemble of 08 as a teacher: its answers on the training images count beside the labels
 TAUGHT = {"input_size": 128, "distillation": 0.9, "temperature": 2.0, "label_smoothing": 0.0}
 define("resnet18_transfer", "ResNet18 + transferred", "resnet18", resnet(18),
-       OURS.replace(epochs=18, learning_rate=0.03, mixup=0.4, **TAUGHT), sample={"epochs": 2}, depth=18,
-       teacher="ensemble", extras=(explain.kernels, explain.class_activation))  # fmt: skip
+       OURS.replace(epochs=24, learning_rate=0.03, mixup=0.4, **TAUGHT, augmentation="flip+crop+cutmix"),
+       sample={"epochs": 2}, depth=18, teacher="ensemble", refit=True,
+       extras=(explain.kernels, explain.class_activation))  # fmt: skip
 
 FINAL = OURS.replace(
-    epochs=3, learning_rate=0.015, batch_size=64, input_size=160, mixup=0.2, label_smoothing=0.0
+    epochs=4, learning_rate=0.015, batch_size=64, input_size=160, mixup=0.2, label_smoothing=0.0
 )
 MEMBERS = ("resnet50_final", "resnet101_final", "resnet152_final")
-# Members that err alike are worth no more than one: each has a seed of its own, and the smallest net, which can
-# best afford it, sees larger images.
-OWN = {50: {"input_size": 192, "seed": 1}, 101: {"seed": 2}, 152: {"seed": 3}}
+# Members that err alike are worth no more than one: each has a seed of its own, and images of its own size, the
+# larger the smaller the net, so that all three cost about the same.
+OWN = {50: {"input_size": 192, "seed": 1}, 101: {"seed": 2}, 152: {"input_size": 128, "seed": 3}}
 for depth, member in zip(OWN, MEMBERS, strict=True):
     define(member, f"ResNet{depth} + transferred + Mixup", f"resnet{depth}", resnet(depth), FINAL.replace(**OWN[depth]),
-           sample={"epochs": 2, "images": 48, "learning_rate": 0.003}, depth=depth, keep_curve=True)  # fmt: skip
+           sample={"epochs": 2, "images": 48, "learning_rate": 0.003}, depth=depth, keep_curve=True,
+           refit=True)  # fmt: skip
 define("ensemble", "ensemble (final)", "ensemble", None, FINAL, members=MEMBERS)
 
 # The report's reading of the seven.
@@ -240,7 +246,7 @@ BEYOND = ("lite0", "beyond")
 # A1: a small student of the ensemble, and everything that knows more together. float32: its depthwise
 # convolutions, which do little arithmetic, are faster in it on a CPU.
 define("lite0", "EfficientNet-Lite0, the ensemble's student", "efficientnet_lite0", lite.efficientnet_lite0,
-       OURS.replace(epochs=8, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
+       OURS.replace(epochs=12, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
                     **TAUGHT | {"input_size": 160}),
        sample={"images": 96}, packaged=True, teacher="ensemble")  # fmt: skip
 define("beyond", "everything together", "ensemble", None, FINAL, members=(*MEMBERS, "resnet18_transfer", "lite0"),
@@ -311,29 +317,38 @@ def train_now(
     model, source = build(experiment, choice, len(train.classes))
     stem = results.run_name(experiment.name, profile, seed)
     checkpoint = settings.runs_dir() / "checkpoints" / f"{stem}.{key}.pt"
+    refitting = checkpoint.with_suffix(".all.pt")
     settings.clear_leftovers(checkpoint.parent, checkpoint.name)
     lessons = None if teacher is None else teacher_logits(teacher, train)
     history = training.fit(model, train, holdout, recipe, checkpoint, lessons, name=stem)
-
-    arrays, spent = {}, {}
+    arrays, fields = {}, {}
     if history.status == "finished":
-        judged = {"holdout": holdout} if experiment.choice else {"holdout": holdout, "test": dataset.test}
-        for name, split in judged.items():
-            began = work_seconds(next(model.parameters()).device)
-            arrays[f"{name}_logits"] = half(training.predict(model, split, recipe))
-            spent[name] = (work_seconds(next(model.parameters()).device) - began) / len(split)
-            arrays[f"{name}_labels"] = split.labels.numpy()
-            if not experiment.choice:
-                arrays[f"{name}_logits_mirror"] = half(training.predict(model, split, recipe, mirror=True))
+        device, mirror = next(model.parameters()).device, not experiment.choice
+        began, passes = work_seconds(device), 3 if mirror else 1
+        arrays |= judged(model, "holdout", holdout, recipe, mirror)
+        fields["inference_ms"] = 1000 * (work_seconds(device) - began) / (passes * len(holdout))
         if experiment.keep_curve:
             arrays["holdout_curve"] = np.stack([half(logits) for logits in history.holdout_logits])
+        if experiment.refit:
+            arrays["train_logits"] = half(training.predict(model, train, recipe))
+            torch.manual_seed(recipe.seed)
+            model, _ = build(experiment, choice, len(train.classes))
+            whole = data.joined(train, holdout)
+            if teacher is not None:
+                lessons = torch.cat([lessons, torch.from_numpy(teacher.arrays["holdout_logits"])])
+            again = training.fit(model, whole, None, recipe, refitting, lessons, name=f"{stem}, all images")
+            fields["refit"] = {"images": len(whole), "seconds": again.seconds}
+            history.status, history.diverged_step = again.status, again.diverged_step
+    if history.status == "finished":
+        if not experiment.choice:
+            arrays |= judged(model, "test", dataset.test, recipe, mirror)
         for extra in experiment.extras:
             arrays |= extra(model, dataset, recipe)
     record = describe(experiment, profile, seed, dataset, train, holdout) | {
         "status": history.status,
         "diverged_step": history.diverged_step,
         "epochs": len(history.epochs),
-        "seconds": history.seconds,
+        "seconds": history.seconds + fields.get("refit", {}).get("seconds", 0),
         "parameters": sum(p.numel() for p in model.parameters()),
         "device": history.device,
         "precision": history.precision,
@@ -343,8 +358,7 @@ def train_now(
         "history": [finite(row) for row in history.epochs],
         "key": key,
     }
-    if spent:
-        record["inference_ms"] = 1000 * spent["holdout"]
+    record |= fields
     if teacher is not None:
         record["teacher"] = f"{teacher.name} ({teacher.key})"
     finished = Run(record | scores(experiment, arrays, train.classes), arrays)
@@ -353,32 +367,28 @@ def train_now(
             save_model(model, stem, key)
         finished = results.write(finished.record, arrays)
         checkpoint.unlink(missing_ok=True)
+        refitting.unlink(missing_ok=True)
     return finished
 
 
-def teacher_logits(teacher: Run, train: Split) -> torch.Tensor:
-    """Return a run's answers on its training images, float16 (N, classes).
+def judged(model: nn.Module, name: str, split: Split, recipe: Recipe, mirror: bool) -> dict[str, np.ndarray]:
+    """Return labels and answers of a set, as a run keeps them; with ``mirror`` the mirrored ones too."""
+    arrays = {f"{name}_logits": half(training.predict(model, split, recipe)), f"{name}_labels": split.labels.numpy()}
+    if mirror:
+        arrays[f"{name}_logits_mirror"] = half(training.predict(model, split, recipe, mirror=True))
+    return arrays
 
-    They are kept beside the records and published with them, so that a student can be trained without its teacher.
+
+def teacher_logits(teacher: Run, train: Split) -> torch.Tensor:
+    """Return a run's answers on its training images, float16 (N, classes): those it kept, else asked for now.
 
     Raises:
-        SceneError: for a damaged file, and where there is none nor the weights of the teacher and all its members.
+        SceneError: where it kept none and its weights, or those of one of its members, are not at hand.
     """
-    name = f"{teacher.name}.answers.npz"
-    for path in results.places(name):
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                if file["key"] == teacher.key:
-                    return torch.from_numpy(file["logits"])
-        except Exception as error:
-            reason = f"answers {path} cannot be read ({type(error).__name__})"
-            raise SceneError(f"{reason}; delete the file to have the teacher asked again") from error
+    if "train_logits" in teacher.arrays:
+        return torch.from_numpy(teacher.arrays["train_logits"])
     print(f"{teacher.name} answers on {len(train):,} training images, for its student", flush=True)
-    logits = half(answer(teacher, train))
-    settings.atomic_write(
-        results.results_dir() / name, lambda file: np.savez_compressed(file, key=teacher.key, logits=logits)
-    )
-    return torch.from_numpy(logits)
+    return torch.from_numpy(half(answer(teacher, train)))
 
 
 def combine(experiment: Experiment, profile: str, seed: int, members: list[Run], dataset: Dataset) -> Run:
@@ -401,8 +411,9 @@ def combine(experiment: Experiment, profile: str, seed: int, members: list[Run],
         right = float((arrays["holdout_logits"].argmax(1) == arrays["holdout_labels"]).mean())
         rows = [{"epoch": 1, "holdout_accuracy": right, "seconds": sum(member.seconds for member in members)}]
     else:
-        for name in ("test_logits", "holdout_logits", "test_logits_mirror", "holdout_logits_mirror"):
-            arrays[name] = log_mean([member.arrays[name] for member in members])
+        for name in ("test_logits", "holdout_logits", "test_logits_mirror", "holdout_logits_mirror", "train_logits"):
+            if all(name in member.arrays for member in members):
+                arrays[name] = log_mean([member.arrays[name] for member in members])
         recipe = {"combination": "mean of probabilities", "members": recipes}
         rows = ensemble_history(members, arrays["holdout_labels"])
     record = describe(experiment, profile, seed, dataset, train, holdout) | {
@@ -420,6 +431,9 @@ def combine(experiment: Experiment, profile: str, seed: int, members: list[Run],
         "history": rows,
         "key": key,
     }
+    again = [member.record["refit"] for member in members if "refit" in member.record]
+    if len(again) == len(members):
+        record["refit"] = {"images": again[0]["images"], "seconds": sum(each["seconds"] for each in again)}
     costs = [member.record.get("inference_ms") for member in members]
     if None not in costs:
         record["inference_ms"] = sum(costs) * (2 if experiment.weighted else 1)  # each image and its mirror image
@@ -551,9 +565,11 @@ def run_key(
     experiment: Experiment, profile: str, seed: int, choice: str | None, dataset: Dataset, teacher: Run | None = None
 ) -> str:
     """Return the hash that a finished run must carry to be taken for this one."""
-    taught = {} if teacher is None else {"teacher": teacher.key}
+    more = {} if teacher is None else {"teacher": teacher.key}
+    if experiment.refit:
+        more["refit"] = True
     return results.run_key(
-        **taught,
+        **more,
         experiment=experiment.name,
         recipe=dataclasses.asdict(experiment.recipe(profile, seed)),
         clean=experiment.clean,

@@ -14,7 +14,7 @@ from scene_utils.settings import SceneError
 CHOICES = {
     "optimizer": ("sgd", "adamw"),
     "schedule": ("constant", "multistep", "cosine", "one-cycle"),
-    "augmentation": ("none", "flip", "flip+crop"),
+    "augmentation": ("none", "flip", "flip+crop", "flip+crop+cutmix"),
     "trainable": ("all", "last"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
 }
@@ -36,7 +36,8 @@ class Recipe:
         schedule: ``constant``, ``multistep`` (times ``gamma`` after each of ``milestones``, in epochs), ``cosine``
             or ``one-cycle`` (Smith, 2018), where ``learning_rate`` is the highest rate.
         mixup: strength alpha of Mixup (Zhang et al., 2018); 0 is off.
-        augmentation: ``none``, ``flip`` or ``flip+crop`` (mirror images, shifts of up to 4 reflected pixels).
+        augmentation: ``none``, ``flip`` or ``flip+crop`` (mirror images, shifts of up to 4 reflected pixels);
+            with ``+cutmix`` half of the batches are put together by CutMix (Yun et al., 2019), not by Mixup.
         input_size: side in pixels to which images are enlarged on the device.
         ema: decay per step of the averaged weights that are evaluated in the end; 0 is off.
         distillation: share of the loss that comes from a teacher's logits (Hinton et al., 2015); 0 is off.

@@ -57,6 +57,7 @@ SCHEMA = {
         "weights_choice": {"type": ["string", "null"]},
         "members": {"type": "array", "items": _TEXT},
         "teacher": _TEXT,
+        "refit": {"type": "object", "additionalProperties": _NUMBER},
         "dataset": {
             "type": "object",
             "required": ["source", "commit", "key", "counts"],
@@ -74,7 +75,8 @@ SCHEMA = {
         "arrays": _TEXT,
     },
 }
-SCHEMA["required"] = [name for name in SCHEMA["properties"] if name not in ("arrays", "inference_ms", "teacher")]
+OPTIONAL = ("arrays", "inference_ms", "teacher", "refit")
+SCHEMA["required"] = [name for name in SCHEMA["properties"] if name not in OPTIONAL]
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,9 @@ class Run:
         """One line for captions: profile, device, precision, seed, epochs, weights, date, versions."""
         r = self.record
         weights = f"weights {r['weights']}" if r["weights"] else "from scratch"
+        again = f", then again on all {r['refit']['images']:,} images" if "refit" in r else ""
         return (
-            f"{r['experiment']}: profile {r['profile']}, seed {r['seed']}, {r['epochs']} epochs, {weights}, "
+            f"{r['experiment']}: profile {r['profile']}, seed {r['seed']}, {r['epochs']} epochs{again}, {weights}, "
             f"{r['seconds']:.0f} s on {self.device} in {r['precision']}, {r['date'][:10]}, "
             f"torch {r['versions']['torch']}, dataset {str(r['dataset']['commit'])[:7]}"
         )

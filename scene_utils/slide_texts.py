@@ -180,8 +180,9 @@ TEXTS = {
         "provenance.study": "tuning: LeNet, profile {profile}, seed {seed}, {epochs} epochs of {images} training images,"
         " {trainings} trainings, {seconds} s",
         "all": "all",
-        "provenance": "{names}: profile {profile}, seed {seed}, {epochs} epochs, {weights}, {seconds} s on {device} in"
-        " {precision}, {date}, torch {torch}, engine {engine}, images {images}",
+        "provenance": "{names}: profile {profile}, seed {seed}, {epochs} epochs{again}, {weights}, {seconds} s on {device}"
+        " in {precision}, {date}, torch {torch}, engine {engine}, images {images}",
+        "again": ", then again on all {count} images",
         "seven": "Runs: those of the summary, where the small print names them.",
         "scratch": "from scratch",
         "many": "{first} to {last} ({count} runs)",
@@ -340,8 +341,9 @@ TEXTS = {
         "provenance.study": "tuning: LeNet, 프로필 {profile}, 시드 {seed}, 학습 이미지: {images}, {epochs} Epoch,"
         " 학습 {trainings}회, {seconds}초",
         "all": "전체",
-        "provenance": "{names}: 프로필 {profile}, 시드 {seed}, {epochs} Epoch, {weights}, {device}에서 {seconds}초"
+        "provenance": "{names}: 프로필 {profile}, 시드 {seed}, {epochs} Epoch{again}, {weights}, {device}에서 {seconds}초"
         " ({precision}), {date}, torch {torch}, engine {engine}, 이미지 {images}",
+        "again": " 후 이미지 {count}장 전체로 다시 학습",
         "seven": "실행: 요약에 적힌 것과 같음. 출처는 요약의 작은 글씨에 있음.",
         "scratch": "처음부터 학습",
         "many": "{first} ~ {last} (실행 {count}개)",

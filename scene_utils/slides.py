@@ -212,6 +212,7 @@ def provenance(report: Report, runs: Sequence[Run]) -> Markdown:
             "profile": run.profile,
             "seed": run.seed,
             "epochs": run.epochs,
+            "again": report.say("again", count=count(run.refit["images"])) if "refit" in run.record else "",
             "weights": run.borrowed or report.say("scratch"),
             "device": run.device,
             "precision": run.precision,
@@ -255,16 +256,6 @@ def per_class(report: Report, run: Run) -> pd.DataFrame:
     return table
 
 
-def verdict(report: Report, run: Run) -> str:
-    """How accurate a run is and, where the report has a figure, whether our interval contains it."""
-    told = [sentences.accuracy(run.title, run.correct, run.total, report.language)]
-    theirs = report.reported(run.experiment)
-    if theirs is not None:
-        against = (run.title, run.correct, run.total, theirs["accuracy"], report.language)
-        told.append(sentences.against_report(*against))
-    return " ".join(told)
-
-
 def step(report: Report, first: Run, second: Run) -> str:
     """What the second model fixes and breaks of the first, and what becomes of the report's claim."""
     comparison = evaluation.compare(first.logits, second.logits, first.labels)
@@ -286,13 +277,14 @@ def confusion(name: str, base: str | None = None) -> Callable[[Report], list[Sho
         run = report.run(name)
         if run.status == "diverged":
             return [Markdown(report.say("diverged", name=run.title, step=run.diverged_step))]
-        told = [verdict(report, run)]
+        accuracy = sentences.accuracy(run.title, run.correct, run.total, report.language)
+        told = [course.verdict(run, report.language) if report.compared else accuracy]
         told.append(sentences.confused(evaluation.confused_pairs(run.confusion, run.classes), report.language))
         told += [step(report, first, run) for first in report.done(*filter(None, [base]))]
         if report.sets is not None:
             told.append(course.limits(run, report.language))
         figure = plots.confusion_matrix(run.confusion, run.classes)
-        return [figure, report.table(per_class(report, run)), Markdown("\n\n".join(told))]
+        return [figure, report.table(per_class(report, run)), Markdown("\n\n".join(filter(None, told)))]
 
     return body
 

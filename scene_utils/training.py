@@ -66,7 +66,7 @@ def loss_function(logits: Tensor, targets: Tensor, recipe: Recipe, teacher: Tens
 def fit(
     model: nn.Module,
     train: Split,
-    holdout: Split,
+    holdout: Split | None,
     recipe: Recipe,
     checkpoint: Path | None = None,
     teacher_logits: Tensor | None = None,
@@ -75,6 +75,7 @@ def fit(
     """Train ``model`` in place and return its history.
 
     Args:
+        holdout: images that judge each epoch; None where nothing is chosen any more.
         checkpoint: file to go on from where it exists and belongs to this recipe; rewritten after each epoch.
         teacher_logits: float (N, classes), one row for each image of ``train``; needed where the recipe distils.
 
@@ -145,13 +146,13 @@ def fit(
             totals = acc.reduce(torch.stack([torch.stack(losses).sum(), correct]))
             row = {"epoch": epoch, "loss": float(totals[0]) / seen, "accuracy": float(totals[1]) / seen,
                    "learning_rate": rate}  # fmt: skip
-            if history.status == "running":
+            if history.status == "running" and holdout is not None:
                 logits = predict(ema.module if ema is not None else model, holdout, recipe, acc=acc)
                 row["holdout_loss"] = float(F.cross_entropy(logits, holdout.labels))
                 row["holdout_accuracy"] = float((logits.argmax(1) == holdout.labels).float().mean())
                 history.holdout_logits.append(logits)
-                if epoch == recipe.epochs:
-                    history.status = "finished"
+            if history.status == "running" and epoch == recipe.epochs:
+                history.status = "finished"
             spent = {"seconds": work_seconds(acc.device) - worked, "elapsed": time.perf_counter() - began}
             history.epochs.append(row | spent)
             if acc.is_main_process:
@@ -172,10 +173,11 @@ def fit(
     return history
 
 
-def check_sets(train: Split, holdout: Split, recipe: Recipe, teacher_logits: Tensor | None) -> None:
+def check_sets(train: Split, holdout: Split | None, recipe: Recipe, teacher_logits: Tensor | None) -> None:
     """Refuse sets that cannot be trained on, before any work is done."""
-    if len(train) < 2 or len(holdout) < 1:
-        raise SceneError(f"{len(train)} training and {len(holdout)} hold-out images are too few; add images")
+    if len(train) < 2 or (holdout is not None and len(holdout) < 1):
+        judges = "no" if holdout is None else len(holdout)
+        raise SceneError(f"{len(train)} training and {judges} hold-out images are too few; add images")
     if recipe.distillation and (teacher_logits is None or len(teacher_logits) != len(train)):
         have = "none" if teacher_logits is None else len(teacher_logits)
         raise SceneError(f"recipe: distillation needs a teacher's logits for {len(train)} images, got {have}")
@@ -266,7 +268,10 @@ def report_epoch(bar: tqdm, name: str, history: History, recipe: Recipe) -> None
     """Show the newest epoch in the bar or, where there is none, as one line."""
     row = history.epochs[-1]
     shown = f"loss {row['loss']:.3f}"
-    shown += f", hold-out {row['holdout_accuracy']:.3f}" if "holdout_accuracy" in row else ", diverged"
+    if "holdout_accuracy" in row:
+        shown += f", hold-out {row['holdout_accuracy']:.3f}"
+    if history.status == "diverged":
+        shown += ", diverged"
     if not bar.disable:
         bar.set_postfix_str(f"epoch {row['epoch']}/{recipe.epochs}, {shown}")
     else:

@@ -96,6 +96,29 @@ def test_mixup_targets_are_those_of_torchvision():
         torch.testing.assert_close(mine, other)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_cutmix_is_that_of_torchvision(seed):
+    images, labels = torch.rand(8, 3, 32, 32), torch.arange(8) % 6
+    transform = v2.CutMix(num_classes=6)
+    torch.manual_seed(seed)
+    theirs = transform(images, labels)
+    torch.manual_seed(seed)
+    share = float(transform._dist.sample(()))
+    column, row = (int(torch.randint(32, (1,))) / 32 for _ in range(2))
+    ours = batches.cut(images, F.one_hot(labels, 6).float(), share, np.array([row, column]))
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_half_of_the_batches_are_cut_the_others_mixed():
+    pixels = (torch.arange(400) % 2 * 255).to(torch.uint8)[:, None, None, None].expand(-1, 8, 8, 3).contiguous()
+    recipe = QUICK.replace(mixup=1.0, batch_size=2, augmentation="flip+crop+cutmix")
+    batched = [images for _, images, _ in batches.train_batches(pixels, torch.eye(400), recipe, 1)]
+    # an image of one colour stays so when another is laid over it, and has two colours with a piece of another
+    pieced = [bool((images.amax((2, 3)) - images.amin((2, 3)) > 1).any()) for images in batched]
+    assert len(pieced) == 200 and 30 < sum(pieced) < 70  # half of the batches, half of their pairs of two colours
+
+
 def test_mixup_strength_decides_the_shares():
     pixels = torch.zeros(400, 8, 8, 3, dtype=torch.uint8)
     targets = F.one_hot(torch.arange(400) % 6, 6).float()
