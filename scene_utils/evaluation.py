@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from sklearn.metrics import confusion_matrix
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
@@ -26,6 +26,7 @@ from scene_utils.settings import SceneError
 LEVEL = 0.95
 RESAMPLES = 20_000
 BINS = 15
+SHARPNESS = np.geomspace(0.5, 2, 9)  # factors of logits that are tried
 
 Interval = tuple[float, float]
 
@@ -377,14 +378,18 @@ def choose_weights(logits: Sequence[ArrayLike], labels: ArrayLike, steps: int = 
     """Weights, adding up to 1, whose weighted average has the lowest log loss; for the hold-out.
 
     All multiples of ``1 / steps`` are tried; among equals the first, and it is the log loss rather than
-    the accuracy because a few hundred hold-out images hardly tell accuracies apart.
+    the accuracy because a few hundred hold-out images hardly tell accuracies apart. Each average is sharpened or
+    flattened as suits it best (temperature scaling, Guo et al., 2017), or the surest member would beat a better mean.
     """
     labels = np.asarray(labels)
     members = np.stack([softmax(np.asarray(member, dtype=float), axis=1) for member in logits])
-    of_label = members[:, np.arange(len(labels)), labels]
     grid = [w for w in itertools.product(range(steps + 1), repeat=len(members)) if sum(w) == steps]
-    losses = -np.log(np.maximum(np.array(grid) / steps @ of_label, 1e-12)).mean(axis=1)
-    return tuple(weight / steps for weight in grid[int(losses.argmin())])
+    losses = []
+    for weights in np.array(grid) / steps:
+        average = np.log(np.maximum(np.tensordot(weights, members, 1), 1e-12))
+        scaled = (log_softmax(average * sharpness, axis=1) for sharpness in SHARPNESS)
+        losses.append(min(-told[np.arange(len(labels)), labels].mean() for told in scaled))
+    return tuple(weight / steps for weight in grid[int(np.argmin(losses))])
 
 
 def subsets(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:

@@ -232,6 +232,12 @@ def test_weights_prefer_the_better_member():
     assert ev.choose_weights([good, bad, bad], labels)[0] >= 0.8
 
 
+def test_weights_do_not_prefer_the_surest_member():
+    (one, labels), (two, _) = simulated(1, skill=2), simulated(2, skill=2)
+    for members in ([one, two], [one / 2, two / 2], [one / 2, two]):  # of one skill, not as sure of their answers
+        assert 0.4 <= ev.choose_weights(members, labels)[0] <= 0.6
+
+
 def test_subsets_are_all_members_pairs_and_the_whole():
     members = {name: simulated(seed)[0] for seed, name in enumerate("abc")}
     labels = simulated()[1]
