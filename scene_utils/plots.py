@@ -9,6 +9,7 @@ styles and hatches.
 from __future__ import annotations
 
 import io
+import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
@@ -87,6 +88,7 @@ SMALL_SVG = {  # for scour
     "indent_type": "none",
     "strip_ids": True,
     "shorten_ids": True,
+    "shorten_ids_prefix": "part-",
     "digits": 4,
 }
 
@@ -141,8 +143,8 @@ def render(figure: mpl_figure.Figure, format: str = "png") -> bytes:
 
 def shortened(svg: bytes) -> str:
     """The SVG at some two thirds of the size; its parts have names of their own, as a page may hold several figures."""
-    options = SimpleNamespace(**SMALL_SVG, shorten_ids_prefix=f"f{crc32(svg):x}-")
-    return scour.scourString(svg.decode(), options)
+    small = scour.scourString(svg.decode(), SimpleNamespace(**SMALL_SVG))
+    return re.sub(r'(id="|#)part-', rf"\1f{crc32(small.encode()):x}-", small)
 
 
 def in_palette(png: bytes) -> bytes:

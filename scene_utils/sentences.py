@@ -120,7 +120,9 @@ SENTENCES = {
         " {before} after epoch {middle} and {after} after epoch {epochs}, the last; it began with {weights}; with"
         " each image's mirror image averaged in it has {mirrored} on the test set; and a person who looked at {judged}"
         " of its {mistakes} mistakes finds the label alone right in {label}, the answer alone in {answer}, both in"
-        " {both}, neither in {neither}.",
+        " {both}, neither in {neither}. Tried: {tried}.",
+        "tried.size": "images of {sizes} pixels",
+        "tried.again": "after all choices a second training, on all {images} images",
     },
     "ko": {
         "accuracy": "{name}: 테스트 이미지 {total}장 중 {correct}장 정답, 전체 평균 정확도 {accuracy} (95"
@@ -208,7 +210,9 @@ SENTENCES = {
         "limits": "{name}: 보고서보다 정답이 {short}장 적음. 알려진 원인: hold-out 정확도는 {middle} epoch에서"
         " {before}, 마지막 {epochs} epoch에서 {after}. 초기 가중치는 {weights}. 좌우 반전 이미지의 예측과 평균하면"
         " 테스트 정확도 {mirrored}. 오답 {mistakes}장 중 사람이 살펴본 {judged}장에서 라벨만 맞음 {label}장, 모델의"
-        " 답만 맞음 {answer}장, 둘 다 맞음 {both}장, 둘 다 틀림 {neither}장.",
+        " 답만 맞음 {answer}장, 둘 다 맞음 {both}장, 둘 다 틀림 {neither}장. 시도한 것: {tried}.",
+        "tried.size": "{sizes}픽셀 이미지",
+        "tried.again": "모든 선택이 끝난 뒤 이미지 {images}장 전체로 다시 학습",
     },
 }
 
@@ -454,8 +458,21 @@ def limits(run: Run, reported: float, verdicts: pd.Series, language: str = "en")
         name=run.title, short=f"{round(reported * run.total) - run.correct:,}", epochs=run.epochs, middle=middle,
         before=f"{curve[middle]:.4f}", after=f"{curve[run.epochs]:.4f}", mirrored=f"{mirrored:.4f}",
         weights=re.sub(r" \(sha256 \w+\)", "", run.borrowed) or "nothing",
-        judged=f"{verdicts.notna().sum():,}", mistakes=f"{len(verdicts):,}", **counts,
+        judged=f"{verdicts.notna().sum():,}", mistakes=f"{len(verdicts):,}", tried=tried(run, language), **counts,
     )  # fmt: skip
+
+
+def tried(run: Run, language: str = "en") -> str:
+    """What a run's recipe, or its members', adds to plain training on the images as they are."""
+    recipes = run.recipe.get("members", [run.recipe])
+    sizes = ", ".join(dict.fromkeys(str(recipe["input_size"]) for recipe in recipes))
+    means = [template("tried.size", language).format(sizes=sizes)]
+    means += ["Mixup"] * any(recipe["mixup"] for recipe in recipes)
+    means += ["CutMix"] * any("cutmix" in recipe["augmentation"] for recipe in recipes)
+    means += ["distillation"] * any(recipe["distillation"] for recipe in recipes)
+    if "refit" in run.record:
+        means.append(template("tried.again", language).format(images=f"{run.refit['images']:,}"))
+    return ", ".join(means)
 
 
 def grown(first_answers, second_answers, labels, first: str, second: str, language: str = "en") -> str:

@@ -104,7 +104,10 @@ def test_first_filters_are_the_largest():
 
 def test_what_is_known_of_a_model_below_the_report():
     weights = "r50.safetensors (sha256 00aa11bb); r50.safetensors (sha256 00aa11bb), ResNet101 grown from ResNet50"
-    fields = {"accuracy": 570 / 600, "epochs": 4, "history": history(0.5, 0.7, 0.8, 0.81), "weights": weights}
+    means = {"mixup": 0.2, "augmentation": "flip+crop+cutmix", "distillation": 0}
+    recipes = [means | {"input_size": size} for size in (96, 80)]
+    fields = {"accuracy": 570 / 600, "epochs": 4, "history": history(0.5, 0.7, 0.8, 0.81), "weights": weights,
+              "recipe": {"members": recipes}, "refit": {"images": 5000, "seconds": 1}}  # fmt: skip
     below = run(30, **fields)
     below.arrays["test_logits_mirror"] = run(24).logits
     verdicts = pd.Series(["label"] * 12 + ["both"] * 8 + [None] * 10)
@@ -112,5 +115,8 @@ def test_what_is_known_of_a_model_below_the_report():
     assert "stays 6 images below the report" in text and "0.8000 after epoch 3 and 0.8100 after epoch 4" in text
     assert "began with r50.safetensors, ResNet101 grown from ResNet50; with" in text and "has 0.9600 on the" in text
     assert "looked at 20 of its 30 mistakes finds the label alone right in 12, the answer alone in 0, both in 8" in text
+    assert text.endswith(
+        "Tried: images of 96, 80 pixels, Mixup, CutMix, after all choices a second training, on all 5,000 images."
+    )
     # on other images than the report's there is nothing to say
     assert course.limits(below) == ""
