@@ -67,10 +67,13 @@ def verdict(run: Run, language: str = "en") -> str:
     lines = [sentences.accuracy(run.title, run.correct, run.total, language)]
     theirs = reported(run)
     if theirs is not None:
-        lines.append(
-            sentences.against_report(run.title, run.correct, run.total, theirs["accuracy"], language)
-        )
+        lines.append(against(run, theirs["accuracy"], language))
     return " ".join(lines)
+
+
+def against(run: Run, reported: float, language: str = "en") -> str:
+    """Say whether a run's interval contains an accuracy that the report has."""
+    return sentences.against_report(run.title, run.correct, run.total, reported, language)
 
 
 def difference(first: Run, second: Run, language: str = "en") -> str:
