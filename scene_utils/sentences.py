@@ -366,9 +366,8 @@ def against_report(name: str, correct: int, total: int, reported: float, languag
     low, high = wilson(correct, total)
     form = verdict((low - reported, high - reported))
     images = abs(correct - round(reported * total))
-    return template(f"report.{form}", language).format(
-        name=name, images=f"{images:,}", reported=f"{reported:.4f}"
-    )
+    told = template(f"report.{form}", language).format(name=name, images=f"{images:,}", reported=f"{reported:.4f}")
+    return told.replace(" 1 images", " 1 image")
 
 
 def target(name: str, correct: int, total: int, goal: float, language: str = "en") -> str:
