@@ -624,17 +624,16 @@ def audit(dataset: Dataset) -> Audit:
     images at 32 x 32, less a blurred copy, is above ``NEAR``, whatever their brightness and colour. Mirrored
     and shifted copies are not looked for.
     """
-    images = torch.cat([dataset.train.images, dataset.test.images])
-    labels = torch.cat([dataset.train.labels, dataset.test.labels]).tolist()
-    names = dataset.train.names + dataset.test.names
+    whole = joined(dataset.train, dataset.test)
+    labels, names = whole.labels.tolist(), whole.names
     size = len(dataset.train)
     groups: dict[bytes, list[int]] = {}
-    for i, digest in enumerate(digests(dataset.train) + digests(dataset.test)):
+    for i, digest in enumerate(digests(whole)):
         groups.setdefault(digest, []).append(i)
     exact = {pair: 1.0 for group in groups.values() for pair in itertools.combinations(group, 2)}
 
     rows = []
-    for (i, j), similarity in (_near(images) | exact).items():
+    for (i, j), similarity in (_near(whole.images) | exact).items():
         sets = "train" if j < size else "test" if i >= size else "across"
         rows.append((names[i], names[j], sets, (i, j) in exact, labels[i] == labels[j], similarity))
     columns = {"first": str, "second": str, "sets": str, "exact": bool, "agree": bool, "similarity": float}
@@ -643,7 +642,7 @@ def audit(dataset: Dataset) -> Audit:
         ["exact", "similarity", "first", "second"], ascending=[False, False, True, True]
     )
 
-    contrast = torch.cat([part.float().mean(1).flatten(1).std(1) for part in images.split(1024)])
+    contrast = torch.cat([part.float().mean(1).flatten(1).std(1) for part in whole.images.split(1024)])
     flat = tuple(names[i] for i in contrast.argsort(stable=True).tolist())
     unavoidable = 0
     for group in groups.values():
