@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     train = command(_train, "train")
     train.add_argument("names", metavar="EXPERIMENT", nargs="+")
     train.add_argument("--retrain", action="store_true", help="train again though a finished run exists")
+    case = command(_case, "case")
+    case.add_argument("names", metavar="CASE", nargs="+")
+    case.add_argument("--grids", action="store_true", help="only the trainings that choose")
     classify = command(_classify, "classify", profile=False)
     classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
     classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
@@ -77,6 +80,14 @@ def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> N
         run = experiments.run(experiment, profile, seed, retrain)
         found = f"{run.correct:,} of {run.total:,} images right" if run.status == "finished" else run.status
         print(f"{run.name}: {found}")
+
+
+def _case(names: list[str], profile: str | None, seed: int, grids: bool) -> None:
+    """Run what is missing of a case: what its grids choose, then its arms with their seeds."""
+    from scene_utils import experiments
+
+    for name in names:
+        experiments.run_case(name, profile, seeds=not grids)
 
 
 def _classify(photos: list[Path], profile: str | None) -> None:

@@ -41,12 +41,20 @@ def to_device(images: Tensor, device: torch.device | str) -> Tensor:
     return images.permute(0, 2, 3, 1).to(device).contiguous()
 
 
-def normalised(pixels: Tensor, input_size: int) -> Tensor:
-    """Turn uint8 (N, H, W, 3) into a float32 channels-last batch (N, 3, size, size), as pretrained nets expect."""
+SCALES = {  # what is subtracted from a byte, and what the rest is divided by; see ``Recipe.pixel_scale``
+    "imagenet": (MEAN * 255, STD * 255),
+    "unit": (torch.zeros(3), torch.full((3,), 255.0)),
+    "byte": (torch.zeros(3), torch.ones(3)),
+}
+
+
+def normalised(pixels: Tensor, input_size: int, pixel_scale: str = "imagenet") -> Tensor:
+    """Turn uint8 (N, H, W, 3) into a float32 channels-last batch (N, 3, size, size) on one of ``SCALES``."""
     count, height, width, _ = pixels.shape
+    offset, divisor = SCALES[pixel_scale]
     # whole rows at a time: the vector units idle on a last dimension of three
-    mean = (MEAN * 255).repeat(width).to(pixels.device)
-    scale = (1 / (STD * 255)).repeat(width).to(pixels.device)
+    mean = offset.repeat(width).to(pixels.device)
+    scale = (1 / divisor).repeat(width).to(pixels.device)
     batch = pixels.view(count, height, width * 3).float().sub_(mean).mul_(scale)
     batch = batch.view(count, height, width, 3).permute(0, 3, 1, 2)
     if input_size != height:
@@ -107,7 +115,8 @@ def train_batches(
     rng = np.random.default_rng((recipe.seed, epoch, 1))
     for chosen in epoch_batches(len(pixels), recipe, epoch):
         positions = torch.from_numpy(chosen).to(pixels.device)
-        batch = normalised(augmented(pixels, positions, recipe.augmentation, rng), recipe.input_size)
+        chosen_pixels = augmented(pixels, positions, recipe.augmentation, rng)
+        batch = normalised(chosen_pixels, recipe.input_size, recipe.pixel_scale)
         target = targets[positions]
         if recipe.augmentation.endswith("cutmix") and rng.random() < 0.5:
             batch, target = cut(batch, target, rng.random(), rng.random(2))

@@ -30,6 +30,8 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from scene_utils import settings
@@ -510,6 +512,57 @@ def holdout_split(train: Split, fraction: float = 0.1, seed: int = 0) -> tuple[S
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         held[generator.permutation(members)[: max(count, 0)]] = True
     return train.select(np.flatnonzero(~held)), train.select(np.flatnonzero(held))
+
+
+SEALED = 400  # images of each class in the sealed set; a quarter of a class that has fewer than four times as many
+SEALED_FILES = Path(__file__).resolve().parent / "designs" / "sealed.txt"  # those of the public dataset, cut once
+
+
+def sealed_split(train: Split, holdout: Split, test: Split) -> tuple[Split, Split]:
+    """Split ``train`` into what cases train on and their sealed set, which nothing reads before all their runs exist.
+
+    Images of the same or nearly the same content (``audit``) go together, and what has such a copy in the hold-out or
+    the test set stays in ``train``. Groups are taken in the order of the SHA-256 of their first name, as long as no
+    class gets more than its number of images.
+
+    Returns:
+        (rest, sealed), each in the order of ``train``.
+    """
+    whole = joined(joined(train, holdout), test)
+    groups = _groups(whole)
+    outside = set(groups[len(train) :].tolist())
+    members: dict[int, list[int]] = {}
+    for i, group in enumerate(groups[: len(train)].tolist()):
+        if group not in outside:
+            members.setdefault(group, []).append(i)
+    wanted = np.array([min(SEALED, count // 4) for count in train.counts()])
+    taken = np.zeros(len(train), dtype=bool)
+    for group in sorted(members.values(), key=lambda group: _hash(train.names[group[0]])):
+        labels = np.bincount(train.labels[group], minlength=len(wanted))
+        if (labels <= wanted).all():
+            taken[group] = True
+            wanted -= labels
+    return train.select(np.flatnonzero(~taken)), train.select(np.flatnonzero(taken))
+
+
+def sealed_listed(train: Split) -> tuple[Split, Split]:
+    """Split the public dataset's ``train`` by the committed list that ``sealed_split`` has made: (rest, sealed)."""
+    listed = set(SEALED_FILES.read_text(encoding="utf-8").split())
+    sealed = np.array([name.removeprefix("train/") in listed for name in train.names])
+    if sealed.sum() != len(listed):
+        missing = len(listed) - sealed.sum()
+        raise SceneError(f"{missing} files of {SEALED_FILES.name} are not in train; fetch the dataset again")
+    return train.select(np.flatnonzero(~sealed)), train.select(np.flatnonzero(sealed))
+
+
+def _groups(split: Split) -> np.ndarray:
+    """Number of the group of each image: images that are alike, directly or through others, share one."""
+    pairs = list(_near(split.images))
+    first: dict[bytes, int] = {}
+    pairs += [(first.setdefault(digest, i), i) for i, digest in enumerate(digests(split))]
+    rows, columns = zip(*pairs, strict=True)
+    graph = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(len(split), len(split)))
+    return connected_components(graph, directed=False)[1]
 
 
 def digests(split: Split) -> list[bytes]:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import platform
+import subprocess
+import sys
 import time
+from functools import cache
+from pathlib import Path
 
 import torch
 from accelerate import Accelerator
@@ -46,6 +51,20 @@ def device_name(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"cpu ({threads} thread{'s' * (threads > 1)})" if device.type == "cpu" else device.type
+
+
+@cache
+def processor() -> str:
+    """Name of the processor, such as ``AMD EPYC 9B14``: seconds of different ones are not to be compared."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    if sys.platform == "darwin":
+        named = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True)
+        if named.stdout.strip():
+            return named.stdout.strip()
+    return platform.processor() or platform.machine()
 
 
 def work_seconds(device: torch.device) -> float:

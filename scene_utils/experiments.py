@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,9 +19,9 @@ from safetensors.torch import load_file, save
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from scene_utils import data, evaluation, explain, lite, models, results, settings, training
+from scene_utils import cases, data, evaluation, explain, lite, models, results, settings, training
 from scene_utils.data import Dataset, Split
-from scene_utils.devices import work_seconds
+from scene_utils.devices import processor, work_seconds
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.settings import SceneError
@@ -52,6 +51,9 @@ class Experiment:
         teacher: an experiment whose answers on the training images are learned beside the labels; its hold-out is the
             student's, and what it teaches is from before it learned from that.
         keep_curve: keep the hold-out logits of every epoch.
+        case: the case whose design declares it; it trains without the sealed set, and the hold-out judges it.
+        blind: keep its logits of test set and sealed set, which nobody reads before all runs of the cases exist.
+        mirror: with ``blind``, keep those averaged with the mirror image's too.
         refit: once its choices are made, train again on all images, the hold-out's too, and test that model; what
             the first one answered on the hold-out and on its training images (for a student) is kept. A student learns
             what its teacher, at that time, answered on the hold-out.
@@ -71,6 +73,9 @@ class Experiment:
     weighted: bool = False
     teacher: str | None = None
     keep_curve: bool = False
+    case: str | None = None
+    blind: bool = False
+    mirror: bool = False
     refit: bool = False
     extras: tuple[Callable[[nn.Module, Dataset, Recipe], dict[str, np.ndarray]], ...] = ()
 
@@ -253,6 +258,66 @@ define("beyond", "everything together", "ensemble", None, FINAL, members=(*MEMBE
        weighted=True)  # fmt: skip
 
 
+CASE_SAMPLE = {"epochs": 1, "batch_size": 16, "images": 48, "learning_rate": 0.01}
+
+
+def define_cases() -> None:
+    """Add the arms of all cases and, where a grid chooses, an experiment for each of its values.
+
+    An arm that waits for a choice is not there yet.
+    """
+    for arm in cases.arms():
+        depth = int(arm.model.removeprefix("resnet")) if arm.model.startswith("resnet") else None
+        builder = resnet(depth, **arm.options) if depth else partial(SMALL_NETS[arm.model], **arm.options)
+        case = arm.name.split(".")[0]
+        common = {"sample": CASE_SAMPLE, "choice": True, "case": case, "depth": arm.pretrained}
+        if not arm.missing:
+            recipe = Recipe(**arm.recipe)
+            define(arm.experiment, arm.title, arm.model, builder, recipe, recipe, blind=True, mirror=arm.mirror,
+                   **common)  # fmt: skip
+        if set(arm.missing) <= {arm.name}:
+            for field, values in arm.grid.items():
+                for value in values:
+                    recipe = Recipe(**arm.recipe | {field: value})
+                    define(arm.grid_experiments()[value], f"{arm.title}, {field.replace('_', ' ')} {value:g}",
+                           arm.model, builder, recipe, recipe, **common)  # fmt: skip
+
+
+define_cases()
+
+
+def run_case(case: str, profile: str | None = None, seeds: bool = True) -> None:
+    """Run what is missing of a case: the grids of its arms first, then each arm with the seeds of its design.
+
+    Args:
+        seeds: False runs the grids only.
+    """
+    contrast = [cases.arm(name, case) for name in cases.design(case).get("contrast", {})]
+    for name in dict.fromkeys(each.name for each in [*contrast, *cases.arms(case)]):
+        arm = cases.arm(name)
+        for other in arm.missing:
+            choose(other, profile)
+        arm = cases.arm(name)
+        for seed in arm.seeds if seeds else ():
+            run(arm.experiment, profile, seed)
+
+
+def choose(arm: str, profile: str | None = None) -> None:
+    """Train an arm's grid, extended where its best value lies at the edge, and write down what the hold-out prefers.
+
+    Raises:
+        SceneError: in the profile ``sample``, whose few images choose nothing.
+    """
+    if settings.profile(profile) == "sample":
+        raise SceneError(f"the grid of {arm} has not chosen yet; run it with --profile short first")
+    while arm in cases.arm(arm).missing:
+        define_cases()
+        waiting = cases.arm(arm)
+        runs = {value: run(name, profile) for value, name in waiting.grid_experiments().items()}
+        cases.note_choice(waiting, {value: each.accuracy or 0.0 for value, each in runs.items()})
+    define_cases()
+
+
 def get(name: str) -> Experiment:
     """Return an experiment; raise ``SceneError`` listing the known ones for another name."""
     if name not in EXPERIMENTS:
@@ -283,8 +348,9 @@ def run(
     settings.check_environment()
     experiment = get(experiment) if isinstance(experiment, str) else experiment
     profile = settings.profile(profile)
-    retrain = retrain or os.environ.get("RETRAIN", "0") not in ("", "0")
     train, holdout, dataset = sets(profile, experiment.clean)
+    if experiment.case:
+        train, _ = sealed_sets(profile)
     if experiment.members:
         members = [run(member, profile, seed, retrain, weights) for member in experiment.members]
         return combine(experiment, profile, seed, members, dataset)
@@ -294,11 +360,25 @@ def run(
     key = run_key(experiment, profile, seed, choice, dataset, teacher)
     stem = results.run_name(experiment.name, profile, seed)
     with only_run(stem):
-        found = None if retrain else results.find(experiment.name, profile, seed, key)
-        if found is not None:
+        found = results.find(experiment.name, profile, seed, key)
+        again = settings.retrain_since(retrain)
+        if found is not None and (again is None or found.date >= again) and made_from(found, teacher):
             say_once(f"{stem}: finished run found, {found.seconds:.0f} s of training on {found.date[:10]}")
             return found
+        results.note_start(experiment.name, profile, seed, key)
         return train_now(experiment, profile, seed, choice, key, train, holdout, dataset, teacher)
+
+
+def made_from(run: Run, *inputs: Run | None) -> bool:
+    """Whether a combination or a student was made from these very runs, as their predictions are now.
+
+    Records that came before ``inputs`` name none: what they were made from must be older than they are.
+    """
+    known = run.record.get("inputs")
+    given = [each for each in inputs if each is not None]
+    if known is None:
+        return all(each.date <= run.date for each in given)
+    return known == {each.name: each.record["arrays"] for each in given}
 
 
 @cache
@@ -321,7 +401,9 @@ def train_now(
     settings.clear_leftovers(checkpoint.parent, checkpoint.name)
     lessons = None if teacher is None else teacher_logits(teacher, train)
     history = training.fit(model, train, holdout, recipe, checkpoint, lessons, name=stem)
-    arrays, fields = {}, {}
+    arrays, fields = {}, {} if teacher is None else {"inputs": {teacher.name: teacher.record["arrays"]}}
+    if experiment.case:
+        fields["design"] = f"{experiment.case} {cases.digest(experiment.case)}"
     if history.status == "finished":
         device, mirror = next(model.parameters()).device, not experiment.choice
         began, passes = work_seconds(device), 3 if mirror else 1
@@ -329,6 +411,13 @@ def train_now(
         fields["inference_ms"] = 1000 * (work_seconds(device) - began) / (passes * len(holdout))
         if experiment.keep_curve:
             arrays["holdout_curve"] = np.stack([half(logits) for logits in history.holdout_logits])
+        if experiment.blind:
+            fields["on_training_set"] = training.evaluate(model, train, recipe)
+            for name, split in {"test": dataset.test, "sealed": sealed_sets(profile)[1]}.items():
+                unread = judged(model, name, split, recipe, experiment.mirror)
+                arrays |= {key: value for key, value in unread.items() if "logits" in key}
+            if experiment.mirror:
+                arrays |= judged(model, "holdout", holdout, recipe, mirror=True)
         if experiment.refit:
             arrays["train_logits"] = half(training.predict(model, train, recipe))
             torch.manual_seed(recipe.seed)
@@ -351,8 +440,9 @@ def train_now(
         "seconds": history.seconds + fields.get("refit", {}).get("seconds", 0),
         "parameters": sum(p.numel() for p in model.parameters()),
         "device": history.device,
+        "processor": processor(),
         "precision": history.precision,
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": recipe.fields(),
         "weights": source,
         "weights_choice": choice,
         "history": [finite(row) for row in history.epochs],
@@ -396,7 +486,7 @@ def combine(experiment: Experiment, profile: str, seed: int, members: list[Run],
     train, holdout, _ = sets(profile, experiment.clean)
     key = results.run_key(members=[member.key for member in members], experiment=experiment.name)
     found = results.find(experiment.name, profile, seed, key)
-    if found is not None:
+    if found is not None and made_from(found, *members):
         return found
     arrays = {name: members[0].arrays[name] for name in ("test_labels", "holdout_labels")}
     recipes = [member.recipe for member in members]
@@ -428,6 +518,7 @@ def combine(experiment: Experiment, profile: str, seed: int, members: list[Run],
         "weights": "; ".join(dict.fromkeys(member.weights or "from scratch" for member in members)),
         "weights_choice": members[0].weights_choice,
         "members": [member.name for member in members],
+        "inputs": {member.name: member.record["arrays"] for member in members},
         "history": rows,
         "key": key,
     }
@@ -561,6 +652,19 @@ def sets(profile: str | None = None, clean: bool = True) -> tuple[Split, Split, 
     return _sets(settings.profile(profile), clean, os.environ.get("SCENE_DATA_DIR"))
 
 
+@lru_cache(maxsize=4)
+def _sealed_sets(profile: str, where: str | None) -> tuple[Split, Split]:
+    train, holdout, dataset = sets(profile)
+    if dataset.key == data.COMMIT:
+        return data.sealed_listed(train)
+    return data.sealed_split(train, holdout, dataset.test)
+
+
+def sealed_sets(profile: str | None = None) -> tuple[Split, Split]:
+    """Return (train, sealed set) of the cases of a profile; the hold-out is the same as everywhere."""
+    return _sealed_sets(settings.profile(profile), os.environ.get("SCENE_DATA_DIR"))
+
+
 def run_key(
     experiment: Experiment, profile: str, seed: int, choice: str | None, dataset: Dataset, teacher: Run | None = None
 ) -> str:
@@ -568,10 +672,12 @@ def run_key(
     more = {} if teacher is None else {"teacher": teacher.key}
     if experiment.refit:
         more["refit"] = True
+    if experiment.case:
+        more["sealed"] = data.SEALED
     return results.run_key(
         **more,
         experiment=experiment.name,
-        recipe=dataclasses.asdict(experiment.recipe(profile, seed)),
+        recipe=experiment.recipe(profile, seed).fields(),
         clean=experiment.clean,
         weights=choice,
         data=dataset.key,

@@ -25,7 +25,9 @@ VERSIONS = {
     "resnet101": 1,
     "resnet152": 1,
 }
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+BLOCKS = {18: (2, 2, 2, 2), 26: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
+BLOCKS |= {101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+BOTTLENECKS = (26, 50, 101, 152)  # the depths whose blocks are bottlenecks
 
 
 class LeNet(nn.Module):
@@ -127,7 +129,7 @@ def resnet(
     """Return torchvision's ResNet (He et al., 2016): float (N, 3, H, W) to logits (N, classes).
 
     Args:
-        depth: 18, 34, 50, 101 or 152.
+        depth: 18 or 34 (blocks of two convolutions), 26, 50, 101 or 152 (bottlenecks of three).
         weights: ``None`` starts at random; ``imagenet`` and ``imagenet-v2`` are torchvision's; another word
             is the source in ``<architecture>-<source>.safetensors`` in ``SCENE_WEIGHTS_DIR``;
             ``<source>-grown`` makes ResNet101 and 152 from the ResNet50's file; a state dict is taken as it
@@ -148,7 +150,7 @@ def resnet(
             raise SceneError(f"weights {weights!r} belong to nets with shortcuts; plain nets need weights=None")
         state = read_weights(path := find_weights(depth, weights))
     basic, bottleneck = (BasicBlock, Bottleneck) if shortcuts else (PlainBlock, PlainBottleneck)
-    model = ResNet(bottleneck if depth >= 50 else basic, list(BLOCKS[depth]), num_classes=classes)
+    model = ResNet(bottleneck if depth in BOTTLENECKS else basic, list(BLOCKS[depth]), num_classes=classes)
     if strides == "v1":
         for first in (model.layer2[0], model.layer3[0], model.layer4[0]):
             first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride

@@ -17,6 +17,7 @@ CHOICES = {
     "augmentation": ("none", "flip", "flip+crop", "flip+crop+cutmix"),
     "trainable": ("all", "last"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
+    "pixel_scale": ("imagenet", "unit", "byte"),
 }
 RANGES = {  # lowest and highest value, both allowed
     "epochs": (1, 10_000), "batch_size": (1, 65_536), "learning_rate": (1e-9, 1e6), "momentum": (0, 0.9999),
@@ -24,6 +25,11 @@ RANGES = {  # lowest and highest value, both allowed
     "input_size": (8, 1024), "ema": (0, 0.99999), "distillation": (0, 1), "temperature": (0.01, 100),
     "seed": (0, 2**31 - 1), "images": (2, 10**9),
 }  # fmt: skip
+
+
+# Fields that came after the first published runs: hashed only where they differ from these values, so that the keys
+# of those runs stay what they were.
+LATER = {"pixel_scale": "imagenet"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class Recipe:
         trainable: ``all`` layers, or the ``last`` only (the others stay as they are, norms included).
         images: train on this many images only, drawn with ``seed``; None is all.
         precision: ``auto`` takes bfloat16 or float16 where the hardware is fast at it, else float32.
+        pixel_scale: how pixels enter the network: ``imagenet`` normalises them by ImageNet's mean and standard
+            deviation, ``unit`` leaves them between 0 and 1, ``byte`` between 0 and 255.
     """
 
     epochs: int = 10
@@ -66,6 +74,7 @@ class Recipe:
     images: int | None = None
     precision: str = "auto"
     seed: int = 0
+    pixel_scale: str = "imagenet"
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -83,6 +92,10 @@ class Recipe:
     def replace(self, **changes) -> Recipe:
         """Return a copy with ``changes``."""
         return dataclasses.replace(self, **changes)
+
+    def fields(self) -> dict:
+        """Return what keys, records and checkpoints keep of a recipe: later fields only where they say something."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if LATER.get(name, ...) != value}
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -58,6 +58,10 @@ SCHEMA = {
         "members": {"type": "array", "items": _TEXT},
         "teacher": _TEXT,
         "refit": {"type": "object", "additionalProperties": _NUMBER},
+        "processor": _TEXT,
+        "design": _TEXT,
+        "inputs": {"type": "object", "additionalProperties": _TEXT},
+        "on_training_set": {"type": "object", "additionalProperties": _NUMBER},
         "dataset": {
             "type": "object",
             "required": ["source", "commit", "key", "counts"],
@@ -75,7 +79,7 @@ SCHEMA = {
         "arrays": _TEXT,
     },
 }
-OPTIONAL = ("arrays", "inference_ms", "teacher", "refit")
+OPTIONAL = ("arrays", "inference_ms", "teacher", "refit", "processor", "design", "inputs", "on_training_set")
 SCHEMA["required"] = [name for name in SCHEMA["properties"] if name not in OPTIONAL]
 
 
@@ -208,6 +212,18 @@ def read(path: Path) -> Run:
         reason = getattr(error, "message", None) or getattr(error, "strerror", None) or error
         raise SceneError(f"record {path} cannot be used ({reason}); delete it to train again") from error
     return Run(record, arrays)
+
+
+STARTED = ["date", "experiment", "profile", "seed", "key"]
+
+
+def note_start(experiment: str, profile: str, seed: int, key: str) -> None:
+    """Append a run that begins, or goes on, to ``started.csv``: what was started is known, whatever becomes of it."""
+    path = results_dir() / "started.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = "" if path.exists() else ",".join(STARTED) + "\n"
+    with open(path, "a", encoding="utf-8") as file:  # one short write: lines of two processes do not mix
+        file.write(f"{head}{now()},{experiment},{profile},{seed},{key}\n")
 
 
 def find(experiment: str, profile: str, seed: int = 0, key: str | None = None) -> Run | None:

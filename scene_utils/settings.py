@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import shutil
 import tempfile
@@ -70,6 +71,32 @@ def weights_choice() -> str | None:
     if chosen not in (None, *WEIGHTS):
         raise SceneError(f"SCENE_WEIGHTS {chosen!r} is unknown; known: {', '.join(WEIGHTS)}")
     return chosen
+
+
+STARTED = datetime.datetime.now(datetime.UTC)
+
+
+def retrain_since(retrain: bool = False) -> str | None:
+    """Return since when a run must have finished not to be trained again; None where any finished run will do.
+
+    ``RETRAIN=1`` repeats what finished before this process began, so that nothing is trained twice in it; a date in
+    its place (ISO 8601, as records have it) is handed on to the processes of one command.
+
+    Args:
+        retrain: do so though the variable is not set.
+
+    Raises:
+        SceneError: for a value that is neither 0, 1 nor a date.
+    """
+    value = os.environ.get("RETRAIN") or "0"
+    if value == "0" and not retrain:
+        return None
+    if value in ("0", "1"):
+        return STARTED.isoformat(timespec="seconds")
+    try:
+        return datetime.datetime.fromisoformat(value).isoformat(timespec="seconds")
+    except ValueError:
+        raise SceneError(f"RETRAIN {value!r} is neither 0, 1 nor a date; set RETRAIN=1 to train again") from None
 
 
 def project_dir() -> Path:

@@ -210,7 +210,7 @@ def predict(
     model.to(acc.device, memory_format=torch.channels_last).eval()
     rows = []
     for chunk in split.images.split(256):
-        images = normalised(to_device(chunk, acc.device), recipe.input_size)
+        images = normalised(to_device(chunk, acc.device), recipe.input_size, recipe.pixel_scale)
         with acc.autocast():
             logits = model(images).float()
             if mirror:
@@ -218,6 +218,13 @@ def predict(
                 logits = (both / 2).clamp_min(1e-30).log()
         rows.append(logits.cpu())
     return torch.cat(rows)
+
+
+def evaluate(model: nn.Module, split: Split, recipe: Recipe) -> dict[str, float]:
+    """Return ``loss`` (mean cross-entropy, no label smoothing) and ``accuracy`` of a model on images as they are."""
+    logits = predict(model, split, recipe)
+    correct = (logits.argmax(1) == split.labels).float().mean()
+    return {"loss": float(F.cross_entropy(logits, split.labels)), "accuracy": float(correct)}
 
 
 # --- checkpoints and progress
@@ -230,7 +237,7 @@ def save_checkpoint(path: Path | None, parts: dict, history: History, recipe: Re
     content = {name: part.state_dict() for name, part in parts.items() if part is not None}
     content |= {
         "history": dataclasses.asdict(history),
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": recipe.fields(),
         "engine": ENGINE_VERSION,
     }
     settings.atomic_write(path, lambda file: torch.save(content, file))
@@ -244,7 +251,7 @@ def load_checkpoint(
         return
     try:
         content = torch.load(path, map_location=device, weights_only=True)
-        if content["recipe"] != dataclasses.asdict(recipe) or content["engine"] != ENGINE_VERSION:
+        if content["recipe"] != recipe.fields() or content["engine"] != ENGINE_VERSION:
             print(f"{path.name}: made by another recipe, starting over")
             return
         for name, part in parts.items():

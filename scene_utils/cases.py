@@ -1,0 +1,266 @@
+"""A claim is a case: its design as data (``designs/<case>.toml``), the runs that follow from it, and the estimator.
+
+A design is committed before its runs exist. The seeds of its runs follow from a hash of the file, so that nobody
+chooses them; a changed design has other seeds. What a grid decides on the hold-out stands in ``designs/chosen.toml``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from scipy import stats
+
+from scene_utils import settings
+from scene_utils.settings import SceneError
+
+DESIGNS = Path(__file__).resolve().parent / "designs"
+CHOSEN = DESIGNS / "chosen.toml"
+INHERITED = ("model", "options", "pretrained", "mirror")
+LEVEL = 0.95
+EXTENSIONS = 2  # values by which a grid is extended at most
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of a comparison: a model trained one way with several seeds.
+
+    Attributes:
+        name: ``<case>.<arm>``.
+        recipe: what differs from a ``Recipe``'s defaults, choices of the grids included where they have been made.
+        grid: the values of one field that the hold-out chooses from; empty where nothing is chosen.
+        missing: arms whose grid has to choose before this one can be trained.
+        pretrained: depth of the ResNet whose pretrained weights it starts from; None from scratch.
+        mirror: keep the logits averaged with the mirror image's too.
+    """
+
+    name: str
+    title: str
+    model: str
+    options: dict
+    recipe: dict
+    grid: dict[str, list]
+    seeds: tuple[int, ...]
+    missing: tuple[str, ...]
+    pretrained: int | None
+    mirror: bool
+
+    @property
+    def experiment(self) -> str:
+        """Name of its experiment."""
+        return "case-" + self.name.replace(".", "-")
+
+    def grid_experiments(self) -> dict[float, str]:
+        """Names of the experiments of its grid, by value."""
+        return {value: f"{self.experiment}-grid-{value}" for values in self.grid.values() for value in values}
+
+
+@cache
+def design(case: str) -> dict:
+    """Return the design of a case; raise ``SceneError`` listing the known ones for another name."""
+    if case not in names():
+        raise SceneError(f"case {case!r} is unknown; known: {', '.join(names())}")
+    return tomllib.loads((DESIGNS / f"{case}.toml").read_text(encoding="utf-8"))
+
+
+def names() -> list[str]:
+    """Names of all cases."""
+    return sorted(path.stem for path in DESIGNS.glob("*.toml") if path != CHOSEN)
+
+
+@cache
+def digest(case: str) -> str:
+    """Return the hash of a design, from which its seeds follow (hexadecimal, 16 digits)."""
+    text = (DESIGNS / f"{case}.toml").read_text(encoding="utf-8")  # line ends of any system read as one
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def chosen() -> dict[str, dict]:
+    """Return what the grids have decided, by arm: ``field``, ``tried`` (extensions included), ``value`` once chosen."""
+    return tomllib.loads(CHOSEN.read_text(encoding="utf-8")) if CHOSEN.exists() else {}
+
+
+def note_choice(arm: Arm, accuracies: Mapping[float, float]) -> bool:
+    """Write down what an arm's grid has decided, or one more value to try where its best lies at the edge.
+
+    Args:
+        accuracies: hold-out accuracy of each value tried.
+
+    Returns:
+        Whether the choice is made.
+    """
+    tried, best = sorted(accuracies), best_value(accuracies)
+    done = best not in (tried[0], tried[-1]) or len(tried) >= len(design_grid(arm)) + EXTENSIONS
+    told = {"field": next(iter(arm.grid)), "tried": tried if done else sorted([*tried, next_value(tried, best)])}
+    with FileLock(settings.runs_dir() / "chosen.lock"):
+        every = chosen() | {arm.name: told | ({"value": best} if done else {})}
+        lines = [f'["{name}"]\n' + "".join(f"{key} = {json.dumps(value)}\n" for key, value in each.items())
+                 for name, each in sorted(every.items())]  # fmt: skip
+        settings.atomic_write(CHOSEN, "# Chosen on the hold-out by the grids of the designs.\n\n" + "\n".join(lines))
+    return done
+
+
+def design_grid(arm: Arm) -> list[float]:
+    """Return the values of an arm's grid as its design has them."""
+    case, name = arm.name.split(".")
+    return next(iter(design(case)["arms"][name]["grid"].values()))
+
+
+def seeds(case: str, arm: str) -> tuple[int, ...]:
+    """Return the seeds of an arm: six digits each, from the design's hash."""
+    count = design(case)["arms"][arm]["seeds"]
+    hashes = (hashlib.sha256(f"{digest(case)} {arm} {i}".encode()).digest() for i in range(count))
+    return tuple(100_000 + int.from_bytes(each[:4]) % 900_000 for each in hashes)
+
+
+def arm(name: str, case: str = "") -> Arm:
+    """Return an arm by its name in ``case``, or by ``<case>.<arm>``."""
+    case, name = name.split(".") if "." in name else (case, name)
+    written = design(case)["arms"].get(name)
+    if written is None:
+        raise SceneError(f"case {case} has no arm {name!r}; known: {', '.join(design(case)['arms'])}")
+    base = arm(written["like"], case) if "like" in written else None
+    full, grid = f"{case}.{name}", written.get("grid", {})
+    known = chosen().get(full, {})
+    made = {known["field"]: known["value"]} if "value" in known else {}
+    grid = {known["field"]: known["tried"]} if known else grid
+    recipe = (base.recipe if base else design(case).get("recipe", {})) | written.get("recipe", {}) | made
+    missing = (base.missing if base else ()) + ((full,) if grid and not made else ())
+    inherited = {field: getattr(base, field) if base else default
+                 for field, default in zip(INHERITED, (None, {}, None, False), strict=True)}  # fmt: skip
+    inherited |= {field: written[field] for field in INHERITED if field in written}
+    return Arm(full, written["title"], recipe=recipe, grid=grid, seeds=seeds(case, name), missing=missing, **inherited)
+
+
+def arms(case: str | None = None) -> list[Arm]:
+    """Return the arms that a case, or every case, declares."""
+    return [arm(name, each) for each in ([case] if case else names()) for name in design(each).get("arms", {})]
+
+
+# --- the estimator
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A contrast of accuracies with both sources of chance, the images and the seeds.
+
+    Attributes:
+        difference: the contrast, averaged over the images.
+        low, high: its 95 % interval.
+        p_value: of the two-sided t-test against zero.
+        standard_error, degrees: of the t distribution (Satterthwaite).
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    standard_error: float
+    degrees: float
+
+
+def estimate(correct: Mapping[str, np.ndarray], contrast: Mapping[str, float]) -> Estimate:
+    """Estimate a contrast of arms whose images are crossed with seeds nested in the arm.
+
+    With D_i the contrast of the fractions of seeds that are correct on image i, the variance of its mean is
+    var(D) / N + sum of c² s² / n - sum of c² MS / (N n): s² is the variance of an arm's accuracy between its n seeds,
+    MS the mean square of the interaction of seed and image, which the first two parts both contain. The sum is not
+    taken to be below either of them. Degrees of freedom by Satterthwaite (1946).
+
+    Args:
+        correct: for each arm booleans (seeds, images), the same images in all.
+        contrast: coefficient of each arm; they add up to zero.
+
+    Raises:
+        SceneError: for an arm with fewer than two seeds, or other images than the first.
+    """
+    count = {matrix.shape[1] for matrix in correct.values()}
+    if len(count) > 1 or min(len(correct[name]) for name in contrast) < 2:
+        raise SceneError("a contrast needs two seeds or more of each arm, on the same images; run the missing seeds")
+    images = count.pop()
+    mean_difference = sum(c * correct[name].mean(0) for name, c in contrast.items())
+    image_part = mean_difference.var(ddof=1) / images
+    seed_parts, interaction = [], 0.0
+    for name, c in contrast.items():
+        right = np.asarray(correct[name], float)
+        seeds_ = len(right)
+        accuracy = right.mean(1)
+        residual = right - right.mean(0) - accuracy[:, None] + right.mean()
+        mean_square = (residual**2).sum() / ((seeds_ - 1) * (images - 1))
+        seed_parts.append((c**2 * accuracy.var(ddof=1) / seeds_, seeds_ - 1))
+        interaction += c**2 * mean_square / (images * seeds_)
+    seed_part = sum(part for part, _ in seed_parts)
+    variance = max(image_part + seed_part - interaction, image_part, seed_part)
+    below = image_part**2 / (images - 1) + sum(part**2 / degrees for part, degrees in seed_parts)
+    degrees = variance**2 / below if below else float("inf")
+    return _estimate(float(mean_difference.mean()), float(variance) ** 0.5, float(degrees))
+
+
+def _estimate(difference: float, error: float, degrees: float) -> Estimate:
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error
+    p_value = float(2 * stats.t.sf(abs(difference) / error, degrees)) if error else float(difference == 0)
+    return Estimate(difference, difference - reach, difference + reach, p_value, error, degrees)
+
+
+def detectable(case: str, images: int, power: float = 0.8) -> float:
+    """Return the smallest difference that a case finds with ``power``, under what its design assumes.
+
+    ``assumed`` names the standard deviation of an accuracy between seeds and the variance of D over images.
+    """
+    told = design(case)
+    # an ensemble differs from a member within each trio: one difference for each seed
+    contrast = told.get("contrast") or {told["against"][0]: 1}
+    seed_parts = [(c**2 * told["assumed"]["seed_sd"] ** 2 / len(arm(name, case).seeds), len(arm(name, case).seeds) - 1)
+                  for name, c in contrast.items()]  # fmt: skip
+    image_part = told["assumed"]["image_variance"] / images
+    variance = image_part + sum(part for part, _ in seed_parts)
+    degrees = variance**2 / (image_part**2 / images + sum(part**2 / n for part, n in seed_parts))
+    return float((stats.t.ppf((1 + LEVEL) / 2, degrees) + stats.t.ppf(power, degrees)) * variance**0.5)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p-values (Holm, 1979), in the order given."""
+    order = np.argsort(p_values)
+    factors = np.arange(len(order), 0, -1)
+    adjusted = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1.0)
+    return [float(adjusted[np.flatnonzero(order == i)[0]]) for i in range(len(order))]
+
+
+def verdict(direction: str, difference: float, adjusted_p: float, sealed_difference: float) -> str:
+    """Return ``holds``, ``does not hold`` or ``open``.
+
+    The adjusted p-value decides whether there is a difference, its sign which way; the sealed set alone must agree in
+    sign, else the case stays open.
+    """
+    if adjusted_p >= 1 - LEVEL or difference * sealed_difference <= 0:
+        return "open"
+    return "holds" if (difference > 0) == (direction == "greater") else "does not hold"
+
+
+def best_value(accuracies: Mapping[float, float]) -> float:
+    """Return the value of a grid with the highest hold-out accuracy; the smaller among equals."""
+    return min(accuracies, key=lambda value: (-accuracies[value], value))
+
+
+def next_value(values: Sequence[float], best: float) -> float:
+    """Return the value that extends a grid beyond its edge ``best``, by the ratio of its last step, two digits."""
+    ordered = sorted(values)
+    step = ordered[1] / ordered[0] if best == ordered[0] else ordered[-1] / ordered[-2]
+    value = best / step if best == ordered[0] else best * step
+    return float(f"{value:.2g}")
+
+
+def ladder(case: str = "nan") -> list[float]:
+    """Return the learning rates among which a limit is sought, lowest first, two digits each."""
+    told = design(case)["ladder"]
+    rates = itertools.takewhile(lambda rate: rate <= told["to"],
+                                (told["from"] * told["step"] ** i for i in itertools.count()))  # fmt: skip
+    return [float(f"{rate:.2g}") for rate in rates]
