@@ -11,7 +11,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 
-.PHONY: report test lint bench publish student check-numbers audit clean
+.PHONY: report test lint bench publish publish-runs student check-numbers audit clean
 .DEFAULT_GOAL := report
 
 report: $(READY)
@@ -28,6 +28,10 @@ bench: $(READY)
 
 publish: report
 	@$(RUN) scene_utils publish --profile "$$PROFILE" --seed "$$SEED"
+
+# Finished runs alone, at once, also where the page that shows them is not done.
+publish-runs: $(READY)
+	@$(RUN) scene_utils publish-runs
 
 student: $(READY)
 	@$(RUN) scene_utils student

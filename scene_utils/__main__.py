@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
     command(_report, "report")
     command(_publish, "publish")
+    command(_publish_runs, "publish-runs", profile=False)
     command(_student, "student", profile=False)
     command(_check_numbers, "check-numbers", profile=False)
     execute = command(_execute, "execute")
@@ -84,10 +85,13 @@ def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> N
 
 def _case(names: list[str], profile: str | None, seed: int, grids: bool) -> None:
     """Run what is missing of a case: what its grids choose, then its arms with their seeds."""
-    from scene_utils import experiments
+    from scene_utils import experiments, limits
 
     for name in names:
-        experiments.run_case(name, profile, seeds=not grids)
+        if name == "nan":
+            print(limits.limits(profile).to_string(index=False))
+        else:
+            experiments.run_case(name, profile, seeds=not grids)
 
 
 def _classify(photos: list[Path], profile: str | None) -> None:
@@ -114,6 +118,15 @@ def _publish(profile: str | None, seed: int) -> None:
     from scene_utils import publish
 
     publish.publish(profile, seed)
+
+
+def _publish_runs() -> None:
+    """Copy every finished run of the real dataset into the folder report/results."""
+    from scene_utils import publish
+
+    new = publish.publish_runs()
+    publish.write_tables()
+    print(f"published runs: {len(new)} new{''.join(f', {name}' for name in new)}")
 
 
 def _student() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from scene_utils import settings
 from scene_utils.settings import SceneError
@@ -227,11 +228,8 @@ def detectable(case: str, images: int, power: float = 0.8) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values (Holm, 1979), in the order given."""
-    order = np.argsort(p_values)
-    factors = np.arange(len(order), 0, -1)
-    adjusted = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1.0)
-    return [float(adjusted[np.flatnonzero(order == i)[0]]) for i in range(len(order))]
+    """Return Holm's adjusted p-values (Holm, 1979; statsmodels), in the order given."""
+    return multipletests(p_values, method="holm")[1].tolist()
 
 
 def verdict(direction: str, difference: float, adjusted_p: float, sealed_difference: float) -> str:

@@ -321,7 +321,8 @@ def choose(arm: str, profile: str | None = None) -> None:
 def get(name: str) -> Experiment:
     """Return an experiment; raise ``SceneError`` listing the known ones for another name."""
     if name not in EXPERIMENTS:
-        raise SceneError(f"experiment {name!r} is unknown; known: {', '.join(EXPERIMENTS)}")
+        known = ", ".join(other for other in EXPERIMENTS if not other.startswith("case-"))
+        raise SceneError(f"experiment {name!r} is unknown; known: {known}, and the arms of the cases")
     return EXPERIMENTS[name]
 
 
@@ -338,7 +339,7 @@ def run(
     """Return the finished run of an experiment: found, gone on with, or trained now.
 
     Args:
-        retrain: train again though a finished run exists (``RETRAIN=1`` does the same).
+        retrain: train again though a finished run exists (``RETRAIN=1`` does so once a process for each run).
         weights: source of pretrained weights, one of ``settings.WEIGHTS``; by default ``SCENE_WEIGHTS``, else
             whatever the finished run names, else torchvision's.
 
@@ -360,9 +361,9 @@ def run(
     key = run_key(experiment, profile, seed, choice, dataset, teacher)
     stem = results.run_name(experiment.name, profile, seed)
     with only_run(stem):
-        found = results.find(experiment.name, profile, seed, key)
-        again = settings.retrain_since(retrain)
-        if found is not None and (again is None or found.date >= again) and made_from(found, teacher):
+        found = None if retrain else results.find(experiment.name, profile, seed, key)
+        since = settings.retrain_since() or ""
+        if found is not None and found.date >= since and made_from(found, teacher):
             say_once(f"{stem}: finished run found, {found.seconds:.0f} s of training on {found.date[:10]}")
             return found
         results.note_start(experiment.name, profile, seed, key)

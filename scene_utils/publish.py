@@ -25,7 +25,6 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
     Raises:
         SceneError: where something has not been executed, or has changed since.
     """
-    from scene_utils import results
 
     profile = settings.profile(profile)
     source, target = series.folder(profile, seed), settings.project_dir() / "report"
@@ -39,12 +38,7 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
         for old in (target / "figures").glob("*"):
             if not (source / "figures" / old.name).exists():
                 old.unlink()
-        for record in sorted(results.results_dir().glob(f"*.{profile}.s*.json")):
-            _copy(record.with_suffix(".npz"), settings.published_dir() / f"{record.stem}.npz")
-            _copy(record, settings.published_dir() / record.name)
-        for kind in ("csv", "answers.npz"):
-            for beside in results.results_dir().glob(f"*.{profile}.s*.{kind}"):
-                _copy(beside, settings.published_dir() / beside.name)
+        publish_runs((profile,))
         if pages.pdf_deck(target / "report.html", target / "report.pdf") is None:
             print("no Chromium found: report.pdf stays as it is")
         for name, content in zip(series.notebooks(), executed, strict=True):
@@ -56,6 +50,33 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
         write_tables()
     print(f"published: {target}")
     return target
+
+
+def publish_runs(profiles: tuple[str, ...] = ("short", "full")) -> list[str]:
+    """Copy what has been run on the public dataset into ``report/results``, and return the names of what is new.
+
+    A page that shows a run need not be done for that. The log of runs that were started is joined with the published
+    one, so that none is lost.
+    """
+    from scene_utils import results
+
+    source, target, new = results.results_dir(), settings.published_dir(), []
+    for profile in profiles:
+        for record in sorted(source.glob(f"*.{profile}.s*.json")):
+            there = target / record.name
+            own_images = json.loads(record.read_text(encoding="utf-8")).get("dataset", {}).get("commit", "") is None
+            if own_images or (there.exists() and there.read_bytes() == record.read_bytes()):
+                continue
+            _copy(record.with_suffix(".npz"), target / f"{record.stem}.npz")
+            _copy(record, there)
+            new.append(record.stem)
+        for table in sorted(source.glob(f"*.{profile}*.csv")):
+            _copy(table, target / table.name)
+    lines = {line for folder in (target, source) for line in results.started(folder) if line.split(",")[2] in profiles}
+    if lines:
+        text = "\n".join([",".join(results.STARTED), *sorted(lines)]) + "\n"
+        settings.atomic_write(target / results.STARTED_FILE, text)
+    return new
 
 
 def _copy(source: Path, target: Path) -> None:

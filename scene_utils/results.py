@@ -214,16 +214,22 @@ def read(path: Path) -> Run:
     return Run(record, arrays)
 
 
-STARTED = ["date", "experiment", "profile", "seed", "key"]
+STARTED_FILE, STARTED = "started.csv", ["date", "experiment", "profile", "seed", "key"]
 
 
 def note_start(experiment: str, profile: str, seed: int, key: str) -> None:
     """Append a run that begins, or goes on, to ``started.csv``: what was started is known, whatever becomes of it."""
-    path = results_dir() / "started.csv"
+    path = results_dir() / STARTED_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     head = "" if path.exists() else ",".join(STARTED) + "\n"
     with open(path, "a", encoding="utf-8") as file:  # one short write: lines of two processes do not mix
         file.write(f"{head}{now()},{experiment},{profile},{seed},{key}\n")
+
+
+def started(folder: Path) -> list[str]:
+    """Return the lines of a folder's log of runs that were started, without its head."""
+    path = folder / STARTED_FILE
+    return path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
 
 
 def find(experiment: str, profile: str, seed: int = 0, key: str | None = None) -> Run | None:

@@ -76,22 +76,19 @@ def weights_choice() -> str | None:
 STARTED = datetime.datetime.now(datetime.UTC)
 
 
-def retrain_since(retrain: bool = False) -> str | None:
+def retrain_since() -> str | None:
     """Return since when a run must have finished not to be trained again; None where any finished run will do.
 
     ``RETRAIN=1`` repeats what finished before this process began, so that nothing is trained twice in it; a date in
     its place (ISO 8601, as records have it) is handed on to the processes of one command.
 
-    Args:
-        retrain: do so though the variable is not set.
-
     Raises:
         SceneError: for a value that is neither 0, 1 nor a date.
     """
     value = os.environ.get("RETRAIN") or "0"
-    if value == "0" and not retrain:
+    if value == "0":
         return None
-    if value in ("0", "1"):
+    if value == "1":
         return STARTED.isoformat(timespec="seconds")
     try:
         return datetime.datetime.fromisoformat(value).isoformat(timespec="seconds")

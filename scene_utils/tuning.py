@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import io
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -112,9 +112,12 @@ def study(profile: str | None = None, seed: int = 0) -> pd.DataFrame:
     Columns are those of ``LEVELS`` and accuracy. ``RETRAIN=1`` starts the whole table anew.
     """
     profile = settings.profile(profile)
-    if os.environ.get("RETRAIN", "0") not in ("", "0"):
-        empty = pd.DataFrame(columns=COLUMNS).to_csv(index=False)
-        settings.atomic_write(results.results_dir() / f"tuning.{profile}.s{seed}.csv", empty)
+    name, since = f"tuning.{profile}.s{seed}.csv", settings.retrain_since()
+    if since is not None:
+        written = [path.stat().st_mtime for path in results.places(name)]
+        if not written or written[0] < datetime.datetime.fromisoformat(since).timestamp():
+            empty = pd.DataFrame(columns=COLUMNS).to_csv(index=False)
+            settings.atomic_write(results.results_dir() / name, empty)
     search = quiet_study(seed)
     for number in range(1, TRIALS[profile] + 1):
         asked = search.ask(distributions())

@@ -1,6 +1,7 @@
 """Runs and records: found, never stale, whole; the declared experiments; the stand-in for pretrained weights."""
 
 import dataclasses
+import datetime
 import json
 import threading
 import time
@@ -73,9 +74,48 @@ def test_nothing_stale_is_served(trainings, monkeypatch):
     monkeypatch.setattr(experiments, "sets", lambda *a: (train, holdout, changed))
     experiments.run(tiny(learning_rate=0.02))
     assert len(trainings) == 6
-    monkeypatch.setenv("RETRAIN", "1")
-    experiments.run(tiny(learning_rate=0.02))
-    assert len(trainings) == 7
+
+
+@pytest.fixture
+def retrain(monkeypatch):
+    """Sets RETRAIN=1 as a process would have it that begins now, after all runs so far."""
+
+    def set_it():
+        time.sleep(1.1)  # records are dated in seconds
+        monkeypatch.setattr(settings, "STARTED", datetime.datetime.now(datetime.UTC))
+        monkeypatch.setenv("RETRAIN", "1")
+
+    return set_it
+
+
+def test_retrain_trains_each_run_once_a_process(trainings, retrain, monkeypatch):
+    experiments.run(tiny())
+    retrain()
+    for _ in range(3):
+        experiments.run(tiny())
+    assert len(trainings) == 2
+    monkeypatch.setenv("RETRAIN", "yes")
+    with pytest.raises(SceneError, match="RETRAIN 'yes' is neither 0, 1 nor a date; set RETRAIN=1"):
+        experiments.run(tiny())
+
+
+def test_what_is_made_from_runs_follows_their_predictions(monkeypatch, trainings):
+    """An ensemble and a student of another training, with the same keys, are made anew."""
+    member = dataclasses.replace(tiny(), name="member", keep_curve=True, refit=True)
+    monkeypatch.setitem(EXPERIMENTS, "member", member)
+    both = Experiment("both", "Both", "ensemble", None, {"short": RECIPE}, members=("member",))
+    monkeypatch.setitem(EXPERIMENTS, "both", both)
+    pupil = dataclasses.replace(tiny(distillation=1.0), name="student", teacher="both")
+    before = [experiments.run(each) for each in (both, pupil)]
+    assert [run.record for run in before] == [experiments.run(each).record for each in (both, pupil)]
+    assert len(trainings) == 3
+    run = experiments.run("member")
+    changed = run.arrays | {"train_logits": -run.arrays["train_logits"], "test_logits": -run.arrays["test_logits"]}
+    results.write(run.record | experiments.scores(member, changed, tuple(run.classes)), changed)
+    after = [experiments.run(each) for each in (both, pupil)]
+    assert len(trainings) == 4
+    for old, new in zip(before, after, strict=True):
+        assert new.key == old.key and (new.logits != old.logits).any()
 
 
 def test_a_run_that_serves_a_choice_never_sees_the_test_set(monkeypatch):

@@ -18,7 +18,7 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from scene_utils import pages, publish, series, settings
+from scene_utils import pages, publish, results, series, settings
 from scene_utils.settings import SceneError
 
 PROJECT = settings.project_dir()
@@ -337,7 +337,6 @@ def test_publish(published):
     mine.parent.mkdir()
     mine.write_text("{}")
     mine.with_suffix(".npz").write_bytes(b"arrays")
-    mine.with_suffix(".answers.npz").write_bytes(b"a teacher's")
     mine.with_name("tuning.sample.s0.csv").write_text("key\n")
     (published / "report" / "figures").mkdir()
     (published / "report" / "figures" / "old.png").write_bytes(b"")
@@ -353,7 +352,6 @@ def test_publish(published):
         "results/other.short.s0.json",
         "results/lenet.sample.s0.json",
         "results/lenet.sample.s0.npz",
-        "results/lenet.sample.s0.answers.npz",
         "results/tuning.sample.s0.csv",
     }
     content = nbformat.read(published / "notebooks" / "02_lenet.ipynb", as_version=4)
@@ -361,6 +359,21 @@ def test_publish(published):
     assert content.cells[2].outputs[0].text == "sample 0\n"
     assert "papermill" not in json.dumps(content)
     assert [cell.get("execution_count") for cell in content.cells] == [None, 1, 2]
+
+
+def test_finished_runs_are_published_alone_and_no_start_is_lost(published):
+    source, target = results.results_dir(), settings.published_dir()
+    for folder, name in ((source, "new.short.s1"), (source, "own.short.s0"), (source, "small.sample.s0")):
+        record = {"dataset": {"commit": None if name.startswith("own") else "063473"}}
+        settings.atomic_write(folder / f"{name}.json", json.dumps(record))
+        settings.atomic_write(folder / f"{name}.npz", b"arrays")
+    head = "date,experiment,profile,seed,key\n"
+    settings.atomic_write(target / "started.csv", head + "2026-01-01,old,short,0,a\n")
+    settings.atomic_write(source / "started.csv", head + "2026-01-02,new,short,1,b\n2026-01-03,small,sample,0,c\n")
+    assert publish.publish_runs() == ["new.short.s1"]
+    assert publish.publish_runs() == []
+    assert sorted(path.name for path in target.iterdir()) == ["new.short.s1.json", "new.short.s1.npz", "started.csv"]
+    assert results.started(target) == ["2026-01-01,old,short,0,a", "2026-01-02,new,short,1,b"]
 
 
 def test_a_full_disk_during_publish_leaves_whole_files(published, monkeypatch):

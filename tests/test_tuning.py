@@ -1,5 +1,6 @@
 """The hyperparameter study: its orders, its budget, its table that is found again, its importances."""
 
+import datetime
 import math
 
 import pandas as pd
@@ -71,6 +72,9 @@ def test_nothing_is_trained_twice_and_an_interrupted_study_goes_on(trained, monk
     )
     monkeypatch.setenv("RETRAIN", "1")
     before = len(trained)
+    pd.testing.assert_frame_equal(tuning.study("sample"), whole)
+    assert len(trained) == before, "this process has trained it"
+    monkeypatch.setattr(settings, "STARTED", datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2))
     pd.testing.assert_frame_equal(tuning.study("sample"), whole)
     assert len(trained) == before + len(whole.drop_duplicates(list(tuning.LEVELS)))
 

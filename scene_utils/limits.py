@@ -1,0 +1,86 @@
+"""The case ``nan``: the lowest learning rate at which LeNet's loss stops being finite, setting by setting.
+
+Each training is a row of ``nan.<profile>.csv`` beside the run records; an interrupted search goes on after its last
+row. Nothing is judged but whether the loss stays finite, so neither hold-out nor test set is read.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pandas as pd
+import torch
+
+from scene_utils import cases, experiments, models, results, settings, training
+from scene_utils.recipe import Recipe
+
+COLUMNS = ["pixel_scale", "momentum", "batch_size", "rate", "seed", "diverged_step", "seconds", "design"]
+SAMPLE = {"epochs": 1, "images": 96}
+
+
+def trials(profile: str | None = None) -> pd.DataFrame:
+    """Return all trainings of the present design: ``COLUMNS``; ``diverged_step`` is 0 where the loss stayed finite."""
+    for path in results.places(f"nan.{settings.profile(profile)}.csv"):
+        table = pd.read_csv(path)
+        return table[table["design"] == cases.digest("nan")].reset_index(drop=True)
+    return pd.DataFrame(columns=COLUMNS)
+
+
+def diverges(setting: dict, rate: float, profile: str, seed: int) -> bool:
+    """Whether LeNet's loss stops being finite at ``rate``: found in the table, or trained now."""
+    table = trials(profile)
+    same = (table["rate"] == rate) & (table["seed"] == seed)
+    for name, value in setting.items():
+        same &= table[name] == value
+    if same.any():
+        return bool(table.loc[same, "diverged_step"].iloc[0])
+    recipe = Recipe(**cases.design("nan")["recipe"] | setting, learning_rate=rate, seed=seed)
+    recipe = recipe.replace(**SAMPLE) if profile == "sample" else recipe
+    train, _ = experiments.sealed_sets(profile)
+    torch.manual_seed(recipe.seed)
+    name = f"LeNet, rate {rate:g}, " + ", ".join(f"{key} {value}" for key, value in setting.items())
+    history = training.fit(models.LeNet(len(train.classes)), train, None, recipe, name=name)
+    row = setting | {"rate": rate, "seed": seed, "diverged_step": history.diverged_step or 0,
+                     "seconds": round(history.seconds, 1), "design": cases.digest("nan")}  # fmt: skip
+    with experiments.only_run(f"nan.{profile}"):
+        table = pd.DataFrame([*trials(profile).to_dict("records"), row], columns=COLUMNS)
+        settings.atomic_write(results.results_dir() / f"nan.{profile}.csv", table.to_csv(index=False))
+    return history.status == "diverged"
+
+
+def limit(setting: dict, profile: str | None = None, seed: int = 0) -> float | None:
+    """Return the lowest rate of the ladder at which a setting diverges, by bisection; None where none does."""
+    profile = settings.profile(profile)
+    rates = cases.ladder("nan")
+    low, high = 0, len(rates)  # rates[:low] stay finite, rates[high:] diverge
+    while low < high:
+        middle = (low + high) // 2
+        if diverges(setting, rates[middle], profile, seed):
+            high = middle
+        else:
+            low = middle + 1
+    return rates[low] if low < len(rates) else None
+
+
+def all_settings() -> list[dict]:
+    """Return the settings of the design: each combination of its factors."""
+    factors = cases.design("nan")["factors"]
+    return [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
+
+
+def limits(profile: str | None = None) -> pd.DataFrame:
+    """Return one row per setting, kind of loss and seed: the factors, ``loss``, ``seed`` and ``limit`` (NaN: none).
+
+    A setting whose limit lies within a factor of two of the claimed one is repeated with two more seeds. A loss summed
+    over the batch has the limit of the mean divided by the batch size: its gradient is that many times as long.
+    """
+    claimed, rows = cases.design("nan")["limit"], []
+    for setting in all_settings():
+        first = limit(setting, profile)
+        found = [first]
+        if first and any(claimed / 2 <= first / factor <= claimed * 2 for factor in (1, setting["batch_size"])):
+            found += [limit(setting, profile, seed) for seed in (1, 2)]
+        for seed, rate in enumerate(found):
+            for loss, factor in (("mean", 1), ("sum", setting["batch_size"])):
+                rows.append(setting | {"loss": loss, "seed": seed, "limit": rate and rate / factor})
+    return pd.DataFrame(rows)

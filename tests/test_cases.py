@@ -1,0 +1,269 @@
+"""Cases: designs as data, their seeds and runs, the sealed set, the estimator and the rule that decides."""
+
+import dataclasses
+import itertools
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from scene_utils import cases, data, experiments, limits, results
+from scene_utils.experiments import EXPERIMENTS
+from scene_utils.settings import SceneError
+
+DIFFERS = {  # the fields of the recipes in which the two sides may differ, whatever the grids choose
+    "mixup": {"mixup"},
+    "transfer": set(),
+    "custom_lenet": {"learning_rate"},
+    "relu": {"learning_rate"},
+    "schedule": {"learning_rate", "schedule"},
+    "calibration": {"mixup"},
+}
+
+
+@pytest.fixture(autouse=True)
+def runs_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
+
+
+@pytest.mark.parametrize("run", [r for r in results.records(published=True)], ids=lambda run: run.name)
+def test_published_keys_stay_what_they_are(run):
+    """A renamed field or experiment would orphan days of training."""
+    experiment = experiments.get(run.experiment)
+    if run.members:
+        members = [results.find(name.split(".")[0], run.profile, run.seed) for name in run.members]
+        key = results.run_key(members=[member.key for member in members], experiment=experiment.name)
+    else:
+        teacher = results.find(experiment.teacher, run.profile, run.seed) if experiment.teacher else None
+        images = SimpleNamespace(key=run.dataset["key"])
+        key = experiments.run_key(experiment, run.profile, run.seed, run.weights_choice, images, teacher)
+    assert key == run.key
+
+
+# --- designs
+
+
+@pytest.mark.parametrize("case", cases.names())
+def test_a_design_is_whole(case):
+    design = cases.design(case)
+    assert design["claim"] and design["family"] in ("primary", "ours", "described")
+    contrast = design.get("contrast", {})
+    assert sum(contrast.values()) == 0
+    for name in contrast:
+        assert len(cases.arm(name, case).seeds) >= 3, f"{name}: one seed cannot decide"
+    if "detectable" in design:
+        images = 3407 + 6 * data.SEALED
+        assert cases.detectable(case, images) == pytest.approx(design["detectable"], abs=6e-4)
+
+
+@pytest.mark.parametrize("case", DIFFERS)
+def test_one_thing_differs(case):
+    sides = [cases.arm(name, case) for name in cases.design(case)["contrast"]]
+    recipes = [side.recipe for side in sides]
+    fields = {field for recipe in recipes for field in recipe}
+    differ = {field for field in fields if len({str(recipe.get(field)) for recipe in recipes}) > 1}
+    print(case, {field: [recipe.get(field) for recipe in recipes] for field in differ})
+    assert differ <= DIFFERS[case]
+    assert len({side.pretrained for side in sides}) == (2 if case == "transfer" else 1)
+    grids = [list(cases.design_grid(side)) for side in sides if side.grid]
+    if "learning_rate" in DIFFERS[case]:
+        assert len(grids) == 2 and grids[0] == grids[1], "the same effort of tuning"
+
+
+def test_seeds_follow_from_the_design_and_are_used_once():
+    every = [seed for arm in cases.arms() for seed in arm.seeds]
+    assert len(set(every)) == len(every) and min(every) >= 100_000
+    assert cases.seeds("mixup", "plain") == cases.arm("mixup.plain").seeds
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    with pytest.raises(SceneError, match="known: calibration, custom_lenet"):
+        cases.design("mixups")
+    with pytest.raises(SceneError, match="known: plain, mixup"):
+        cases.arm("mixup.none")
+
+
+def test_runs_of_cases_keep_to_their_designs():
+    started = [run for run in results.records(published=True) if "design" in run.record]
+    seeds = {arm.experiment: arm.seeds for arm in cases.arms()}
+    for run in started:
+        assert run.evaluated_on == "hold-out" and "test_labels" not in run.arrays and "sealed_labels" not in run.arrays
+        assert run.record["design"].split()[1] == cases.digest(run.record["design"].split()[0]), run.name
+        assert run.seed in seeds.get(run.experiment, (0,)), f"{run.name}: not a seed of its design"
+        train, holdout, _ = run.dataset["counts"].values()
+        assert train + holdout + 6 * data.SEALED <= 13_627
+
+
+def test_choices_are_what_the_grids_say():
+    for name, made in cases.chosen().items():
+        arm = cases.arm(name)
+        accuracies = {}
+        for value, experiment in arm.grid_experiments().items():
+            run = results.find(experiment, "short")
+            if run is not None:
+                accuracies[value] = run.accuracy or 0.0
+        if "value" in made and len(accuracies) == len(made["tried"]):
+            assert cases.best_value(accuracies) == made["value"], name
+
+
+def test_a_grid_is_extended_at_its_edge(monkeypatch, tmp_path):
+    monkeypatch.setattr(cases, "CHOSEN", tmp_path / "chosen.toml")
+    arm = cases.arm("mixup.plain")
+    assert not cases.note_choice(arm, {0.02: 0.7, 0.05: 0.72, 0.1: 0.75, 0.2: 0.8})
+    assert cases.arm("mixup.plain").grid == {"learning_rate": [0.02, 0.05, 0.1, 0.2, 0.4]}
+    assert cases.note_choice(arm, {0.02: 0.7, 0.05: 0.72, 0.1: 0.75, 0.2: 0.8, 0.4: 0.3})
+    after = cases.arm("mixup.plain")
+    assert after.recipe["learning_rate"] == 0.2 and after.missing == ()
+    assert cases.arm("transfer.transferred").recipe["learning_rate"] == 0.2
+
+
+# --- the sealed set
+
+
+def test_the_sealed_set_shares_nothing_with_the_others():
+    train, holdout, dataset = experiments.sets("sample")
+    rest, sealed = experiments.sealed_sets("sample")
+    assert set(rest.names) | set(sealed.names) == set(train.names)
+    assert not set(rest.names) & set(sealed.names)
+    assert sealed.counts() == [count // 4 for count in train.counts()]
+    again = data.sealed_split(train, holdout, dataset.test)[1]
+    assert again.names == sealed.names
+
+
+def test_near_duplicates_go_together():
+    train, holdout, dataset = experiments.sets("sample")
+    images = train.images.clone()
+    images[1::2] = (images[::2][: len(images[1::2])].float() * 0.97).to(torch.uint8)  # pairs, a little darker
+    pairs = data.Split(images, train.labels[::2].repeat_interleave(2)[: len(train)], train.classes, train.names)
+    _, sealed = data.sealed_split(pairs, holdout, dataset.test)
+    numbers = {pairs.names.index(name) for name in sealed.names}
+    assert numbers and all(number ^ 1 in numbers for number in numbers)
+
+
+def test_the_public_sealed_set_is_listed_once():
+    names = data.SEALED_FILES.read_text(encoding="utf-8").split()
+    assert len(set(names)) == len(names) == 6 * data.SEALED
+    assert Counter(name.split("/")[0] for name in names) == dict.fromkeys(data.load_sample().train.classes, data.SEALED)
+
+
+# --- the runs
+
+
+@pytest.fixture
+def arm(monkeypatch):
+    name = "case-ensemble-resnet50"  # no grid, mirrored
+    small = EXPERIMENTS[name].recipes["sample"].replace(images=16, batch_size=8)
+    recipes, lenet = dict.fromkeys(("sample", "short"), small), experiments.SMALL_NETS["lenet"]
+    from_scratch = dataclasses.replace(EXPERIMENTS[name], recipes=recipes, depth=None, build=lenet)
+    monkeypatch.setitem(EXPERIMENTS, name, from_scratch)
+    return name
+
+
+def test_an_arm_is_judged_on_the_hold_out_and_keeps_the_rest_unread(arm):
+    run = experiments.run(arm, "sample", 574938)
+    assert run.evaluated_on == "hold-out" and run.total == len(experiments.sets("sample")[1])
+    assert run.arrays["sealed_logits"].shape == (len(experiments.sealed_sets("sample")[1]), 6)
+    assert run.arrays["test_logits_mirror"].shape == run.arrays["test_logits"].shape == (96, 6)
+    assert {"test_labels", "sealed_labels"}.isdisjoint(run.arrays)
+    assert run.record["design"] == f"ensemble {cases.digest('ensemble')}"
+    assert run.dataset["counts"]["train"] == len(experiments.sealed_sets("sample")[0])
+    assert run.record["on_training_set"].keys() == {"loss", "accuracy"}
+    assert run.record["processor"]
+    log = (results.results_dir() / "started.csv").read_text().splitlines()
+    assert log[0] == "date,experiment,profile,seed,key" and log[1].endswith(f"{arm},sample,574938,{run.key}")
+
+
+def test_a_case_without_its_choice_is_not_run_on_the_sample(monkeypatch, tmp_path):
+    monkeypatch.setattr(cases, "CHOSEN", tmp_path / "chosen.toml")
+    with pytest.raises(SceneError, match="run it with --profile short first"):
+        experiments.run_case("mixup", "sample")
+
+
+def test_limits_are_found_by_bisection_and_kept(monkeypatch):
+    asked = []
+
+    def diverges(setting, rate, profile, seed):
+        asked.append(rate)
+        return rate >= 0.007 * (2 if setting["momentum"] == 0 else 1)
+
+    monkeypatch.setattr(limits, "diverges", diverges)
+    table = limits.limits("sample")
+    mean = table[(table["loss"] == "mean") & (table["momentum"] == 0.9)]
+    assert (mean["limit"] == 0.007).all() and set(mean["seed"]) == {0, 1, 2}
+    assert len(asked) < 18 * 7 * 3
+    total = table[(table["loss"] == "sum") & (table["batch_size"] == 32) & (table["momentum"] == 0.9)]
+    assert total["limit"].tolist() == pytest.approx([0.007 / 32] * len(total))
+
+
+def test_a_training_that_diverges_is_a_row_and_is_not_repeated():
+    setting = {"pixel_scale": "byte", "momentum": 0.9, "batch_size": 32}
+    assert limits.diverges(setting, 2.0, "sample", 0) and not limits.diverges(setting, 1e-6, "sample", 0)
+    assert limits.diverges(setting, 2.0, "sample", 0)
+    assert len(limits.trials("sample")) == 2
+
+
+# --- the estimator
+
+
+def simulated(rng, seeds, images=400, seed_spread=0.25, shift=0.0):
+    """Two arms whose images differ in difficulty, alike for both in part, with a shift for each seed."""
+    difficulty = rng.normal(1.5, 1.5, images)
+    own = [rng.normal(0, 0.7, images) for _ in range(2)]
+    arms = {}
+    for name, more, move in zip("ab", own, (0, shift), strict=True):
+        logits = difficulty + more + move + rng.normal(0, seed_spread, (seeds, 1))
+        arms[name] = rng.random((seeds, images)) < 1 / (1 + np.exp(-logits))
+    return arms
+
+
+@pytest.mark.parametrize("seeds", [3, 6])
+def test_the_interval_covers_the_truth_as_often_as_it_says(seeds):
+    rng = np.random.default_rng(seeds)
+    found = [cases.estimate(simulated(rng, seeds), {"a": -1, "b": 1}) for _ in range(2000)]
+    coverage = np.mean([each.low <= 0 <= each.high for each in found])
+    assert 0.935 <= coverage <= 0.97
+    assert np.mean([each.p_value < 0.05 for each in found]) == pytest.approx(1 - coverage, abs=1e-9)
+
+
+def test_an_estimate_knows_both_sources_of_chance():
+    rng = np.random.default_rng(0)
+    arms = simulated(rng, 4, shift=0.5)
+    found = cases.estimate(arms, {"a": -1, "b": 1})
+    assert found.difference == pytest.approx(arms["b"].mean() - arms["a"].mean())
+    same = {name: np.repeat(right[:1], 4, 0) for name, right in arms.items()}  # no chance of the seed
+    images_alone = cases.estimate(same, {"a": -1, "b": 1})
+    d = same["b"][0].astype(float) - same["a"][0]
+    assert images_alone.standard_error == pytest.approx(d.std(ddof=1) / len(d) ** 0.5)
+    assert cases.estimate(arms, {"a": 1, "b": -1}).p_value == pytest.approx(found.p_value)
+
+
+def test_one_seed_is_refused():
+    with pytest.raises(SceneError, match="two seeds"):
+        cases.estimate({"a": np.ones((1, 9)), "b": np.ones((3, 9))}, {"a": -1, "b": 1})
+
+
+def test_the_rule_needs_significance_and_the_sealed_set_to_agree():
+    assert cases.verdict("greater", 0.02, 0.01, 0.03) == "holds"
+    assert cases.verdict("greater", -0.02, 0.01, -0.01) == "does not hold"
+    assert cases.verdict("less", -0.02, 0.01, -0.01) == "holds"
+    assert cases.verdict("greater", 0.02, 0.06, 0.03) == "open"
+    assert cases.verdict("greater", 0.02, 0.01, -0.001) == "open"
+    assert cases.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+
+
+def test_the_ladder_holds_the_claimed_rate():
+    rates = cases.ladder("nan")
+    assert cases.design("nan")["limit"] in rates
+    assert all(1.25 < b / a < 1.6 for a, b in itertools.pairwise(rates))
+
+
+def test_pixel_scales():
+    from scene_utils.batches import normalised
+
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    byte, unit = normalised(pixels, 64, "byte"), normalised(pixels, 64, "unit")
+    assert torch.equal(byte, pixels.permute(0, 3, 1, 2).float())
+    assert torch.allclose(unit, byte / 255)
+
