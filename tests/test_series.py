@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import nbformat
 import papermill
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from scene_utils import pages, publish, series, settings
 from scene_utils.settings import SceneError
@@ -361,6 +361,13 @@ def test_publish(published):
     assert content.cells[2].outputs[0].text == "sample 0\n"
     assert "papermill" not in json.dumps(content)
     assert [cell.get("execution_count") for cell in content.cells] == [None, 1, 2]
+
+
+def test_published_outputs_carry_no_stderr():
+    done = code("1")
+    done.outputs = [new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
+    content = publish.with_outputs(new_notebook(cells=[code("1")]), [done])
+    assert [output.text for output in content.cells[0].outputs] == ["stdout"]
 
 
 def test_a_full_disk_during_publish_leaves_whole_files(published, monkeypatch):
