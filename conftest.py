@@ -1,15 +1,37 @@
-"""Settings of every test, those of notebooks included: the profile sample, an empty runs folder."""
+"""Settings of every test, those of notebooks included: the profile sample, an empty runs folder, an empty home."""
 
 import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
-_RUNS = tempfile.mkdtemp(prefix="scene-runs-")
-atexit.register(shutil.rmtree, _RUNS, ignore_errors=True)
+_PLACE = Path(tempfile.mkdtemp(prefix="scene-tests-"))
+atexit.register(shutil.rmtree, _PLACE, ignore_errors=True)
 
-for _name in ("SCENE_DATA_DIR", "SCENE_WEIGHTS", "RETRAIN", "ONLY", "PROFILE", "SEED"):
+# A developer's font cache, start-up files, kernels and settings would show in what the tests see.
+_HOME = {
+    "HOME": "home",
+    "USERPROFILE": "home",  # the same on Windows
+    "XDG_CACHE_HOME": "home/.cache",
+    "XDG_CONFIG_HOME": "home/.config",
+    "XDG_DATA_HOME": "home/.local/share",
+    "XDG_STATE_HOME": "home/.local/state",
+    "XDG_RUNTIME_DIR": "runtime",
+    "MPLCONFIGDIR": "home/.config/matplotlib",
+    "IPYTHONDIR": "home/.ipython",
+    "JUPYTER_CONFIG_DIR": "home/.jupyter",
+    "JUPYTER_DATA_DIR": "home/.local/share/jupyter",
+    "JUPYTER_RUNTIME_DIR": "runtime/jupyter",
+}
+for _name, _folder in _HOME.items():
+    (_PLACE / _folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ[_name] = str(_PLACE / _folder)
+
+for _name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "MATPLOTLIBRC", "RETRAIN", "ONLY", "PROFILE", "SEED"):
     os.environ.pop(_name, None)
+for _name in [name for name in os.environ if name.startswith("SCENE_") and name != "SCENE_DEVICE"]:
+    del os.environ[_name]
 os.environ["SCENE_PROFILE"] = "sample"
-os.environ["SCENE_RUNS_DIR"] = _RUNS
+os.environ["SCENE_RUNS_DIR"] = str(_PLACE / "runs")
 os.environ["TQDM_DISABLE"] = "1"  # nbval compares what goes to stderr

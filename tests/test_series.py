@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import nbformat
 import papermill
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from scene_utils import pages, publish, results, series, settings
 from scene_utils.settings import SceneError
@@ -374,6 +374,13 @@ def test_finished_runs_are_published_alone_and_no_start_is_lost(published):
     assert publish.publish_runs() == []
     assert sorted(path.name for path in target.iterdir()) == ["new.short.s1.json", "new.short.s1.npz", "started.csv"]
     assert results.started(target) == ["2026-01-01,old,short,0,a", "2026-01-02,new,short,1,b"]
+
+
+def test_published_outputs_carry_no_stderr():
+    done = code("1")
+    done.outputs = [new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
+    content = publish.with_outputs(new_notebook(cells=[code("1")]), [done])
+    assert [output.text for output in content.cells[0].outputs] == ["stdout"]
 
 
 def test_a_full_disk_during_publish_leaves_whole_files(published, monkeypatch):
