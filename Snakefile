@@ -46,7 +46,7 @@ rule execute:
     output:
         "notebooks/{name}.ipynb",
     params:
-        state=series.data_state() if profile != "sample" else "",
+        state=series.data_state(),
     threads: os.cpu_count() or 1  # Snakemake lowers it to --cores
     resources:
         gpu=1,  # notebooks do not run side by side on one GPU

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -27,8 +26,7 @@ def start(profile: str | None = None, seed: int = 0) -> str:
         SceneError: for an unknown profile or ``SCENE_*`` variable, or a seed that is no number.
     """
     settings.check_environment()
-    if not isinstance(seed, int) or seed < 0:
-        raise settings.SceneError(f"seed {seed!r} is no whole number from 0 up; set seed = 0")
+    settings.seed(seed)
     plots.use_style()
     pd.set_option("display.max_colwidth", None)
     profile = settings.profile(profile)
@@ -43,10 +41,14 @@ def source(*objects: object) -> Markdown:
 
 
 def reported(run: Run) -> dict | None:
-    """Return the report's ``accuracy`` and ``per_class`` for this experiment; None for other classes or models."""
-    facts = results.facts()
-    same_classes = run.classes == facts["dataset"]["classes"]
-    return facts["results"].get(run.experiment.removesuffix("-reported")) if same_classes else None
+    """Return the report's ``accuracy`` and ``per_class`` for this experiment; None for other images or models."""
+    known = results.facts()["results"].get(run.experiment.removesuffix("-reported"))
+    return known if report_images(run) else None
+
+
+def report_images(run: Run) -> bool:
+    """True where a run was judged on the report's own images, all or (in the sample) some: the data decides."""
+    return run.dataset["commit"] == data.COMMIT
 
 
 def per_class(run: Run) -> pd.DataFrame:
@@ -72,7 +74,9 @@ def verdict(run: Run, language: str = "en") -> str:
 
 
 def against(run: Run, reported: float, language: str = "en") -> str:
-    """Say whether a run's interval contains an accuracy that the report has."""
+    """Say whether a run's interval contains an accuracy that the report has; empty on other images than its."""
+    if not report_images(run):
+        return ""
     return sentences.against_report(run.title, run.correct, run.total, reported, language)
 
 
@@ -82,21 +86,22 @@ def difference(first: Run, second: Run, language: str = "en") -> str:
     return sentences.difference(comparison, first.title, second.title, language)
 
 
-def mistakes(run: Run, n: int = 12) -> Figure:
+def mistakes(run: Run, n: int = 12) -> Figure | Markdown:
     """Show the test images on which the model errs most confidently: truth, answer, probability."""
-    _, _, dataset = experiments.sets(run.profile)
     errors = evaluation.most_confident_errors(run.logits, run.labels, n)
+    if errors.empty:
+        return Markdown(f"*{run.title} makes no mistake on these {run.total:,} images.*")
     titles = [
         f"{run.classes[row.label]},\nnot {run.classes[row.prediction]}\n({row.probability:.0%} sure)"
         for row in errors.itertuples()
     ]
-    images = dataset.test.images[errors["index"].tolist()]
+    images = experiments.tested(run).images[errors["index"].tolist()]
     return plots.image_grid(images, titles, columns=6, alt=f"The most confident mistakes of {run.title}.")
 
 
 def is_report_data(run: Run) -> bool:
     """True where a run was tested on the report's own test set, whole."""
-    return run.dataset["commit"] == data.COMMIT and run.total == sum(results.facts()["dataset"]["val_counts"])
+    return report_images(run) and run.total == sum(results.facts()["dataset"]["val_counts"])
 
 
 def check(answer: object, right: object, hint: str = "") -> None:
@@ -171,7 +176,6 @@ def variants(runs: list[Run]) -> pd.DataFrame:
 
 def occlusion(run: Run) -> Figure:
     """Show test images and, below, where a grey square takes most from the answer (``explain.occlusion``)."""
-    _, _, dataset = experiments.sets(run.profile)
     positions = run.arrays["occlusion_images"].tolist()
     answers = run.logits[positions].argmax(1)
     titles = [
@@ -179,13 +183,12 @@ def occlusion(run: Run) -> Figure:
         for truth, answer in zip(run.labels[positions], answers, strict=True)
     ]
     maps = {"occlusion": run.arrays["occlusion"]}
-    return plots.heatmaps(dataset.test.images[positions], maps, titles)
+    return plots.heatmaps(experiments.tested(run).images[positions], maps, titles)
 
 
 def first_maps(run: Run) -> Figure:
     """Show one test image, and what the strongest filters of the first layer make of it."""
-    _, _, dataset = experiments.sets(run.profile)
-    image = dataset.test.images[int(run.arrays["first_image"][0])].float().mean(0)
+    image = experiments.tested(run).images[int(run.arrays["first_image"][0])].float().mean(0)
     maps = run.arrays["first_maps"]
     titles = ["image", *(f"filter {number}" for number in range(1, len(maps) + 1))]
     return plots.feature_maps([image.numpy(), *maps.astype("float32")], titles, columns=6)
@@ -203,7 +206,8 @@ def aloud(*lines: str) -> Markdown:
 
 def guessed(what: str, guess: object, value: object) -> str:
     """Put a reader's guess beside what came out."""
-    return f"{what}: {value}" + (" (no guess made)" if guess is None else f"; you guessed {guess}")
+    told = f"{what}: {settings.escaped(str(value))}"
+    return told + (" (no guess made)" if guess is None else f"; you guessed {guess}")
 
 
 def conditions(recipe: Recipe) -> str:
@@ -230,7 +234,7 @@ def run_all(names: Sequence[str], profile: str, seed: int = 0) -> list[Run]:
     """Return the runs of several experiments, as ``experiments.run`` does, and say of each in one line how it ended."""
     runs = []
     for name in names:
-        with contextlib.redirect_stdout(None):  # one line a run is enough, not one an epoch
+        with settings.muted():  # one line a run is enough, not one an epoch
             run = experiments.run(name, profile, seed)
         end = f"diverged at step {run.diverged_step}" if run.status == "diverged" else run.status
         print(f"{run.name}: {end}, {run.epochs} epochs, {run.seconds:.0f} s", flush=True)
@@ -432,9 +436,11 @@ def looks(runs: Mapping[str, Run], nth: int = 1) -> Figure | Markdown:
         return Markdown("")
     first = next(iter(kept.values()))
     classes, positions = first.classes, first.arrays["cam_images"]
-    shown = slice(len(classes) * (nth - 1), len(classes) * nth)
+    nths = pd.Series(first.labels[positions]).groupby(first.labels[positions]).cumcount()
+    shown = np.flatnonzero(nths == nth - 1)
+    if not len(shown):
+        return Markdown("")
     places = positions[shown].tolist()
-    _, _, dataset = experiments.sets(first.profile)
     answers = {
         name: [
             f"{'right' if answer == label else f'taken for {classes[answer]}'}"
@@ -444,7 +450,7 @@ def looks(runs: Mapping[str, Run], nth: int = 1) -> Figure | Markdown:
     }
     titles = [classes[label] for label in first.labels[places]]
     maps = {name: run.arrays["cam"][shown] for name, run in kept.items()}
-    return plots.heatmaps(dataset.test.images[places], maps, titles, answers)
+    return plots.heatmaps(experiments.tested(first).images[places], maps, titles, answers)
 
 
 # --- ensembles
@@ -498,20 +504,23 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
     )
 
 
-def contradictions(run: Run, n: int = 18) -> Figure:
+def contradictions(run: Run, n: int = 18) -> Figure | Markdown:
     """Show the test images whose label a run contradicts most confidently, each with a person's verdict."""
-    _, _, dataset = experiments.sets(run.profile)
     table = labels.contradicted(run).head(n)
+    if table.empty:
+        return Markdown(f"*{run.title} contradicts no label.*")
     titles = [
         f"{row.label},\nnot {row.answer}\n({labels.VERDICTS.get(row.verdict, 'not judged')})"
         for row in table.itertuples()
     ]
-    images = dataset.test.images[table["index"].tolist()]
+    images = experiments.tested(run).images[table["index"].tolist()]
     return plots.image_grid(images, titles, columns=6, alt=f"The labels that {run.title} contradicts most confidently.")
 
 
-def doubtful(profile: str, table: pd.DataFrame, n: int = 12) -> Figure:
+def doubtful(profile: str, table: pd.DataFrame, n: int = 12) -> Figure | Markdown:
     """Show the training images whose labels are doubted most (``labels.issues``)."""
+    if table.empty:
+        return Markdown("*No label is doubted.*")
     train, _ = labels.everything(profile)
     worst = table.head(n)
     titles = [f"{row.label},\nrather {row.likely}" for row in worst.itertuples()]
@@ -552,25 +561,23 @@ def disputed(members: Sequence[Run]) -> int:
 
 def opinions(members: Sequence[Run], position: int) -> Figure:
     """Draw what each member, and their mean, say about one test image."""
-    _, _, dataset = experiments.sets(members[0].profile)
     rows = {depth_name(run): evaluation.average_probabilities([run.logits[[position]]])[0] for run in members}
     rows["mean"] = np.mean(list(rows.values()), axis=0)
     truth = members[0].classes[members[0].labels[position]]
     table = pd.DataFrame(rows, index=members[0].classes)
-    return plots.opinions(dataset.test.images[position], table, f"truth: {truth}")
+    return plots.opinions(experiments.tested(members[0]).images[position], table, f"truth: {truth}")
 
 
 def votes(members: Sequence[Run], positions: Sequence[int], n: int = 6) -> Figure | Markdown:
     """Show up to ``n`` of these test images, each with its truth and every member's answer."""
     if not len(positions):
         return Markdown("*no image*")
-    _, _, dataset = experiments.sets(members[0].profile)
     classes, shown = members[0].classes, [int(position) for position in positions[:n]]
     titles = []
     for position in shown:
         answers = [classes[run.logits[position].argmax()] for run in members]
         titles.append("\n".join([f"truth: {classes[members[0].labels[position]]}", *answers]))
-    return plots.image_grid(dataset.test.images[shown], titles, columns=6)
+    return plots.image_grid(experiments.tested(members[0]).images[shown], titles, columns=6)
 
 
 def grown(members: Sequence[Run], language: str = "en") -> list[str]:
@@ -589,7 +596,7 @@ def grown(members: Sequence[Run], language: str = "en") -> list[str]:
 def goal(run: Run, language: str = "en") -> str:
     """Say whether the report's goal is reached, by the interval; empty for other classes than the report's."""
     wanted = results.facts()["target_accuracy"]
-    if reported(run) is None:
+    if not report_images(run):
         return ""
     return sentences.target(run.title, run.correct, run.total, wanted, language)
 

@@ -1,6 +1,6 @@
 """The images: fetch, read, check, cache, split and audit.
 
-A dataset is a folder ``train/<class>/<image>`` and, where it has a test set, ``val/<class>/<image>``.
+A dataset is a folder ``train/<class>/<image>`` and, where it has a test set, ``val/<class>/<image>`` (see ``folder``).
 Whatever the images are, they end as one uint8 array N x 3 x 64 x 64.
 """
 
@@ -13,29 +13,32 @@ import json
 import os
 import re
 import shutil
-import stat
 import subprocess
 import tempfile
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import filelock
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
+from scene_utils import folder as folders
 from scene_utils import settings
-from scene_utils.settings import SceneError
+from scene_utils.folder import File, show
+from scene_utils.settings import SceneError, escaped
 
 URL = "https://github.com/ndb796/Scene-Classification-Dataset-Split"
 COMMIT = "063473edcb62eb9269132da1e01c6de62e95fa8c"
@@ -50,9 +53,12 @@ MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
 
 SAMPLE_DIR = Path(__file__).resolve().parent / "sample"
-FORMATS = ("PNG", "JPEG", "WEBP")
-# What systems and tools leave in folders, in lower case; names that begin with "._" (macOS) count too.
-LEFT_BEHIND = {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", ".gitkeep", ".ipynb_checkpoints"}
+# Formats that Pillow knows by name only, or reads with the help of another program.
+NO_PHOTOS = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "PCD", "SPIDER", "WMF", "XVTHUMB"}
+HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+MILLION_PIXELS = 300  # phones take photos of 200
+Image.MAX_IMAGE_PIXELS = MILLION_PIXELS * 10**6
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # decode says it in its own words
 PIXELS_VERSION = 1  # raise it when the same file is decoded to other pixels
 
 
@@ -114,16 +120,16 @@ class Dataset:
 def load(profile: str | None = None) -> Dataset:
     """Load the dataset of a profile: the embedded sample, or the real one (fetched on first use).
 
-    ``SCENE_DATA_DIR`` replaces the real one by an existing folder, ``SCENE_DATA_URL`` its address.
+    ``SCENE_DATA_DIR`` replaces either by a folder of one's own, ``SCENE_DATA_URL`` the real one's address.
 
     Raises:
         SceneError: for everything that ``load_folder`` and ``fetch`` refuse.
     """
-    if settings.profile(profile) == "sample":
+    profile = settings.profile(profile)
+    if own := settings.data_dir():
+        return load_folder(own)
+    if profile == "sample":
         return load_sample()
-    folder = os.environ.get("SCENE_DATA_DIR")
-    if folder:
-        return load_folder(folder)
     folder = fetch()
     dataset = load_folder(folder)
     if dataset.commit is None:
@@ -163,47 +169,31 @@ def read_sheet(path: Path, count: int) -> np.ndarray:
 # --- reading a folder
 
 
-class _File(NamedTuple):
-    name: str
-    label: str
-    size: int
-    changed: int
-
-
 def load_folder(folder: str | Path) -> Dataset:
-    """Load any folder ``train/<class>/<image>`` with, optionally, ``val/<class>/<image>``.
+    """Load any folder ``train/<class>/<image>`` with, optionally, ``val/<class>/<image>`` or ``test/<class>/<image>``.
 
-    PNG, JPEG and WebP of any size and colour mode are read (see ``decode``). Classes are the sorted folder
-    names. Without ``val``, a fifth of each class becomes the test set, by a fixed seed. The decoded images
-    are kept in the cache folder and mapped from there; writing to the tensors does not change the cache.
+    What Pillow reads, of any size and colour mode, is read (see ``decode``). Classes are the sorted folder names.
+    Where there is a test set beside ``val``, ``val`` is the hold-out (see ``holdout_split``); with neither, a fifth of
+    each class becomes the test set, by a fixed seed. The decoded images are kept in the cache folder and mapped from
+    there; writing to the tensors does not change the cache.
 
     Raises:
         SceneError: for a path that is no dataset, and for all bad files, empty classes and classes in one
             split only, listed together.
     """
-    folder = Path(folder).expanduser().absolute()
-    expected = "expected a folder with train/<class>/<image> and, optionally, val/<class>/<image>"
-    try:
-        entries = os.listdir(folder)
-    except OSError as error:
-        raise SceneError(f"{folder} is no dataset: {error.strerror}; {expected}") from error
-    if "train" not in entries:
-        raise SceneError(f"{folder} is no dataset: it has no folder train; {expected}")
-    problems: list[str] = []
-    train = _list(folder, "train", problems)
-    classes = tuple(sorted(train))
-    if len(classes) < 2:
-        problems.append(f"train ({len(classes)} class; at least 2 are needed)")
-    if "val" in entries:
-        test = _list(folder, "val", problems)
-        for name in sorted(train.keys() ^ test.keys()):
-            problems.append(f"{_show(name)} (a class in {'train' if name in train else 'val'} only)")
-    else:
-        train, test = _stratify(train, problems)
-    parts = [[file for name in sorted(part) for file in part[name]] for part in (train, test)]
+    folder = settings.absolute(str(folder))
+    listing = folders.read(folder)
+    if listing.passed_over:
+        found = ", ".join(f"{count} {kind}" for kind, count in sorted(listing.passed_over.items()))
+        say_once(f"passed over in {show(folder.name)}: {found}")
+    train, test = listing.train, listing.test
+    if test is None:
+        train, test = _stratify(train, listing.problems)
+    parts = [_in_order(train) + _in_order(listing.holdout), _in_order(test)]
     files = parts[0] + parts[1]
-    images = torch.from_numpy(_pixels(folder, files, problems))
+    images = torch.from_numpy(_pixels(folder, files, listing.problems))
 
+    classes = tuple(sorted(train))
     splits = []
     for part, pixels in zip(parts, images.split([len(part) for part in parts]), strict=True):
         labels = torch.tensor([classes.index(file.label) for file in part])
@@ -212,64 +202,59 @@ def load_folder(folder: str | Path) -> Dataset:
     if listed == FINGERPRINT:
         return Dataset(*splits, URL, COMMIT, COMMIT)
     key = _hash(listed, hashlib.sha256(images.numpy()).hexdigest())
+    _note_key(folder, key)
     return Dataset(*splits, f"own images: {len(classes)} classes", None, key)
+
+
+def own_state() -> str:
+    """Return what changes with every change in ``SCENE_DATA_DIR``; empty where the variable names no folder.
+
+    Raises:
+        SceneError: for a folder that is no dataset.
+    """
+    own = settings.data_dir()
+    return f"{own} {folders.state(own)}" if own else ""
+
+
+def own_key() -> str | None:
+    """Return the key of the images in ``SCENE_DATA_DIR`` as they were last read; None where they never were."""
+    with contextlib.suppress(OSError):
+        return _key_file(settings.data_dir()).read_text()
+    return None
+
+
+def _note_key(folder: Path, key: str) -> None:
+    path = _key_file(folder)
+    with contextlib.suppress(OSError, SceneError):  # a cache that is only read
+        if not path.exists() or path.read_text() != key:
+            settings.atomic_write(path, key)
+
+
+def _key_file(folder: Path) -> Path:
+    return settings.cache_dir() / f"images-{_hash(str(folder))[:12]}.key"
+
+
+@cache
+def say_once(line: str) -> None:
+    """Say a line, once in a process."""
+    settings.say(line)
 
 
 def _hash(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _show(name: str) -> str:
-    """A name as it can stand in a one-line message."""
-    return name if name.isprintable() else repr(name)
+def _in_order(classes: dict[str, list[File]]) -> list[File]:
+    return [file for name in sorted(classes) for file in classes[name]]
 
 
-def _entries(folder: Path) -> list[str]:
-    """Sorted names in a folder, without what operating systems leave behind."""
-    return sorted(n for n in os.listdir(folder) if n.lower() not in LEFT_BEHIND and not n.startswith("._"))
-
-
-def _list(folder: Path, part: str, problems: list[str]) -> dict[str, list[_File]]:
-    """Files of one split by class; what cannot be used is added to ``problems``."""
-    classes: dict[str, list[_File]] = {}
-    try:
-        names = _entries(folder / part)
-    except OSError as error:
-        problems.append(f"{part} ({error.strerror})")
-        names = []
-    for label in names:
-        try:
-            entries = _entries(folder / part / label)
-        except OSError as error:
-            beside = isinstance(error, NotADirectoryError)
-            reason = "a file beside the class folders" if beside else error.strerror
-            problems.append(f"{_show(f'{part}/{label}')} ({reason})")
-            continue
-        if not entries:
-            problems.append(f"{_show(f'{part}/{label}')} (an empty class)")
-        classes[label] = []
-        for entry in entries:
-            name = f"{part}/{label}/{entry}"
-            try:
-                status = os.stat(folder / name)
-            except OSError as error:
-                problems.append(f"{_show(name)} ({error.strerror})")
-                continue
-            if stat.S_ISREG(status.st_mode):
-                classes[label].append(_File(name, label, status.st_size, status.st_mtime_ns))
-            else:  # a pipe or a device would block its reader
-                kind = "a folder inside a class" if stat.S_ISDIR(status.st_mode) else "not a plain file"
-                problems.append(f"{_show(name)} ({kind})")
-    return classes
-
-
-def _stratify(files: dict[str, list[_File]], problems: list[str]) -> tuple[dict, dict]:
+def _stratify(files: dict[str, list[File]], problems: list[str]) -> tuple[dict, dict]:
     """Split every class 80 : 20 by a fixed seed, at least one image each side."""
     train, test = {}, {}
     generator = np.random.default_rng(0)
     for name, members in sorted(files.items()):
         if len(members) == 1:
-            problems.append(f"train/{_show(name)} (one image; without a folder val two are needed)")
+            problems.append(f"train/{show(name)} (one image; without a folder val two are needed)")
         order = generator.permutation(len(members))
         chosen = set(order[: max(1, round(0.2 * len(members)))].tolist())
         train[name] = [file for i, file in enumerate(members) if i not in chosen]
@@ -277,7 +262,30 @@ def _stratify(files: dict[str, list[_File]], problems: list[str]) -> tuple[dict,
     return train, test
 
 
-def decode(path: str | Path) -> np.ndarray:
+# --- reading one file
+
+
+@cache
+def _plug_in() -> None:
+    """Register the plug-in that reads HEIC photos, where one is installed."""
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+
+
+def formats() -> list[str]:
+    """Return the formats that are read: what Pillow knows on this installation, plug-ins included."""
+    _plug_in()
+    Image.init()
+    usual = ["PNG", "JPEG", "WEBP"]
+    return usual + [name for name in Image.OPEN if name not in {*usual, *NO_PHOTOS}]
+
+
+_large_image = threading.Lock()  # of a few hundred million pixels one at a time is in memory
+
+
+def decode(path: str | Path | BinaryIO) -> np.ndarray:
     """Read one image file as uint8 (3, 64, 64).
 
     The format is told from the content, not from the name. Transparent parts are laid on white, 16-bit values
@@ -285,88 +293,195 @@ def decode(path: str | Path) -> np.ndarray:
     is taken. Other sizes are resized (not cropped) to 64 x 64, bicubic with antialiasing.
 
     Raises:
-        Exception: whatever Pillow raises for a file that is damaged or no PNG, JPEG or WebP.
+        Exception: whatever Pillow raises for a file that is damaged or of no format that it reads (``unreadable``
+            says it in a few words).
     """
-    with Image.open(path, formats=FORMATS) as image:
+    with Image.open(path, formats=formats()) as image:
+        megapixels = image.width * image.height / 1e6
+        if megapixels > MILLION_PIXELS:
+            raise Image.DecompressionBombError
         image.draft(None, (4 * SIDE, 4 * SIDE))  # a large JPEG is decoded at a fraction of its size
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):
-            values = np.asarray(image).astype(np.float64)
-            image = Image.fromarray((values / 257).round().clip(0, 255).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("RGB")
-        if image.size != (SIDE, SIDE):
-            image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-        return np.asarray(image).transpose(2, 0, 1)
+        with _large_image if megapixels > 30 else contextlib.nullcontext():
+            image.load()  # damage shows here, and nowhere below
+            return _small(upright(image))
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turn a photo as its EXIF block says; a block that cannot be read is no reason to refuse the picture."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # a malformed block makes Pillow raise nearly anything
+        return image
+    turn = Image.Transpose
+    turns = (turn.FLIP_LEFT_RIGHT, turn.ROTATE_180, turn.FLIP_TOP_BOTTOM, turn.TRANSPOSE)
+    turns += (turn.ROTATE_270, turn.TRANSVERSE, turn.ROTATE_90)
+    return image.transpose(turns[orientation - 2]) if orientation in range(2, 9) else image
+
+
+def _small(image: Image.Image) -> np.ndarray:
+    """Pixels of an image of any mode and size: uint8 (3, 64, 64)."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image).astype(np.float64)
+        largest = 1 if image.mode == "F" and values.max(initial=0) <= 1 else 65535
+        image = Image.fromarray((values / largest * 255).round().clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    if image.size != (SIDE, SIDE):
+        image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    return np.asarray(image).transpose(2, 0, 1)
+
+
+def unreadable(photo: str | Path | BinaryIO, error: Exception) -> str:
+    """Say in a few words why ``decode`` failed, with the remedy where there is a special one."""
+    if isinstance(error, Image.DecompressionBombError):
+        return f"more than {MILLION_PIXELS} million pixels"
+    if isinstance(error, Image.UnidentifiedImageError):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            file = stack.enter_context(open(photo, "rb")) if isinstance(photo, str | Path) else photo
+            file.seek(0)
+            head = file.read(12)
+            if head[4:8] == b"ftyp" and head[8:12] in HEIC:
+                return "a HEIC photo: pip install pillow-heif, or save it as JPEG"
+        return "no image of a format that Pillow reads"
+    message = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(message.split())[:80]
 
 
 def _decode_or_reason(path: Path) -> np.ndarray | str:
     try:
         return decode(path)
-    except Image.UnidentifiedImageError:
-        return "no PNG, JPEG or WebP image"
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        return f"more than {Image.MAX_IMAGE_PIXELS // 10**6} million pixels"
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        message = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return " ".join(message.split())[:80]
+        return unreadable(path, error)
 
 
-def _pixels(folder: Path, files: list[_File], problems: list[str]) -> np.ndarray:
-    """Decoded images of ``files`` in their order, from the cache where it holds them."""
-    root = _hash(str(folder))[:12]
-    listing = _hash(str(PIXELS_VERSION), *(f"{f.name}\0{f.size}\0{f.changed}" for f in files))[:24]
-    path = settings.cache_dir() / f"pixels-{root}-{listing}.npy"
-    shape = (len(files), 3, SIDE, SIDE)
-    pixels = None if problems else _map(path, shape)
-    if pixels is not None:
-        return pixels
-    with _cache_lock():
-        pixels = None if problems else _map(path, shape)
-        if pixels is None:
-            print(f"decoding {len(files):,} images (only the first time)", flush=True)
-            settings.atomic_write(path, lambda file: _decode_into(file, folder, files, problems))
-            for old in path.parent.glob(f"pixels-{root}-*.npy"):
-                if old != path:
-                    with contextlib.suppress(OSError):
-                        old.unlink()
-            pixels = _map(path, shape)
+# --- decoded images
+
+
+def _pixels(folder: Path, files: list[File], problems: list[str]) -> np.ndarray:
+    """Decoded images of ``files`` in their order, from the cache as far as it holds them.
+
+    Raises:
+        SceneError: listing the problems and the files that cannot be read; what can be read is kept.
+    """
+    root, bad = _hash(str(folder))[:12], []
+    pixels = _map(_cached(root, files), len(files))
+    if pixels is None:
+        with _cache_lock():
+            pixels = _map(_cached(root, files), len(files))
+            if pixels is None:
+                bad = _decode_all(folder, root, files)
+                pixels = _map(_cached(root, files), len(files))
+    refuse(folder, problems + bad)
     return pixels
 
 
-def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Map an array copy-on-write; ``None`` where the file is missing or not whole."""
+def refuse(folder: Path, bad: list[str]) -> None:
+    """Raise a ``SceneError`` that names what cannot be used, where there is anything; a long list goes into a file."""
+    if not bad:
+        return
+    more = ""
+    if len(bad) > 8:
+        path = settings.runs_dir() / "unusable-images.txt"
+        more = f" and {len(bad) - 8} more"
+        with contextlib.suppress(SceneError):
+            settings.atomic_write(path, "".join(f"{each}\n" for each in bad).encode("utf-8", "surrogateescape"))
+            more += f" (all of them in {path})"
+    raise SceneError(
+        f"{len(bad)} thing{'s' * (len(bad) > 1)} in {folder} cannot be used: {', '.join(bad[:8])}{more};"
+        " repair, move or delete them"
+    )
+
+
+def _cached(root: str, files: list[File]) -> Path:
+    """File of the cache with the pixels of these files; beside it, as ``.json``, the files."""
+    listing = _hash(str(PIXELS_VERSION), *(f"{f.name}\0{f.size}\0{f.changed}" for f in files))[:24]
+    return settings.cache_dir() / f"pixels-{root}-{listing}.npy"
+
+
+def _map(path: Path, count: int) -> np.ndarray | None:
+    """Map an array of ``count`` images copy-on-write; ``None`` where the file is missing or not whole."""
     try:
         array = np.load(path, mmap_mode="c")
     except (OSError, ValueError, EOFError):
         return None
-    return array if array.shape == shape and array.dtype == np.uint8 else None
+    return array if array.shape == (count, 3, SIDE, SIDE) and array.dtype == np.uint8 else None
 
 
-def _decode_into(file: BinaryIO, folder: Path, files: list[_File], problems: list[str]) -> None:
-    """Decode in parallel and write one ``.npy``; not through a map, which crashes on a full disk."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), 3, SIDE, SIDE)}
+def _decoded(root: str) -> dict[File, np.ndarray]:
+    """Images of a folder that an earlier call has decoded, by file."""
+    known: dict[File, np.ndarray] = {}
+    for path in settings.cache_dir().glob(f"pixels-{root}-*.json"):
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            content = json.loads(path.read_text())
+            files = [File(*row) for row in content["files"]]
+            pixels = _map(path.with_suffix(".npy"), len(files))
+            if content["version"] == PIXELS_VERSION and pixels is not None:
+                known |= zip(files, pixels, strict=True)
+    return known
+
+
+def _decode_all(folder: Path, root: str, files: list[File]) -> list[str]:
+    """Decode in parallel into the cache; return the files that cannot be read, with the reason.
+
+    What has been decoded stays decoded, whether some are bad or the user has no patience.
+    """
+    known = _decoded(root)
+    formats()  # before the threads ask
+    new = sum(file not in known for file in files)
+    kept = f", {len(files) - new:,} were kept" if new < len(files) else ""
+    settings.say(f"decoding {new:,} image{'s' * (new != 1)} (only the first time{kept})")
+    good: list[File] = []
+    bad: list[str] = []
+    stopped: list[BaseException] = []
+
+    def write(file: BinaryIO) -> None:  # not through a map, which crashes on a full disk
+        _header(file, len(files))
+        with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+            warnings.simplefilter("ignore")
+            for start in range(0, len(files), 256):  # in portions, so that an interruption stops the pool at once
+                portion = files[start : start + 256]
+                try:
+                    results = list(pool.map(lambda f: _row(known, folder, f), portion))
+                except KeyboardInterrupt as error:
+                    stopped.append(error)
+                    break
+                for item, result in zip(portion, results, strict=True):
+                    if isinstance(result, str):
+                        bad.append(f"{show(item.name)} ({result})")
+                    else:
+                        file.write(np.ascontiguousarray(result).data)
+                        good.append(item)
+        file.seek(0)
+        _header(file, len(good))
+
+    written = settings.atomic_write(_cached(root, files), write)
+    if good:
+        path = _cached(root, good)
+        content = {"version": PIXELS_VERSION, "files": good}
+        settings.atomic_write(path.with_suffix(".json"), json.dumps(content))
+        os.replace(written, path)
+    else:
+        written.unlink()
+    for old in settings.cache_dir().glob(f"pixels-{root}-*"):
+        if good and old.stem != path.stem:
+            with contextlib.suppress(OSError):
+                old.unlink()
+    for error in stopped:
+        raise error
+    return bad
+
+
+def _row(known: dict[File, np.ndarray], folder: Path, file: File) -> np.ndarray | str:
+    pixels = known.get(file)
+    return _decode_or_reason(folder / file.name) if pixels is None else pixels
+
+
+def _header(file: BinaryIO, count: int) -> None:
+    """Write the header of an ``.npy`` of so many images; it has the same length for every number."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, SIDE, SIDE)}
     np.lib.format.write_array_header_1_0(file, header)
-    bad = list(problems)
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for start in range(0, len(files), 256):  # in portions, so that an error stops the pool at once
-            portion = files[start : start + 256]
-            results = pool.map(_decode_or_reason, [folder / f.name for f in portion])
-            for item, result in zip(portion, results, strict=True):
-                if isinstance(result, str):
-                    bad.append(f"{_show(item.name)} ({result})")
-                else:
-                    file.write(np.ascontiguousarray(result).data)
-    if bad:
-        more = f" and {len(bad) - 8} more" if len(bad) > 8 else ""
-        raise SceneError(
-            f"{len(bad)} thing{'s' * (len(bad) > 1)} in {folder} cannot be used: {', '.join(bad[:8])}{more};"
-            " repair, move or delete them"
-        )
 
 
 @contextlib.contextmanager
@@ -376,11 +491,7 @@ def _cache_lock() -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            print("another process is filling the cache; waiting for it", flush=True)
-            lock.acquire()
+        settings.acquire(lock, f"another process is filling the cache {folder}; waiting for it")
     except OSError as error:
         raise SceneError(
             f"cannot write to the cache folder {folder}: {error.strerror};"
@@ -399,6 +510,7 @@ def _cache_lock() -> Iterator[None]:
 OTHER_COPY = "SCENE_DATA_URL to a mirror or a bundle, or SCENE_DATA_DIR to a folder that holds the dataset"
 # What git says -> what to do; the first that matches.
 REMEDIES = {
+    "dubious ownership": "another user owns it: if you trust its files, call {git}; then call again",
     "No space left": "free some space or set SCENE_CACHE_DIR to a folder on another disk",
     "resolve host|unable to access|onnect|timed out|hung up": f"check the network, or set {OTHER_COPY}",
     "": f"set {OTHER_COPY}",
@@ -421,7 +533,7 @@ def fetch(url: str | None = None, commit: str = COMMIT) -> Path:
     folder = settings.cache_dir() / f"dataset-{commit[:12]}"
     if folder.is_dir():
         return folder
-    url = url or os.environ.get("SCENE_DATA_URL") or URL
+    url = url or settings.data_url() or URL
     if shutil.which("git") is None:
         raise SceneError(
             "git is not installed: install it, or set SCENE_DATA_DIR to a folder that holds the dataset"
@@ -490,6 +602,7 @@ def _git(url: str, *arguments: str) -> None:
     if process.returncode:
         text = _public(next((line for line in lines if line.startswith(("fatal", "error"))), "git failed"))
         remedy = next(remedy for pattern, remedy in REMEDIES.items() if re.search(pattern, "\n".join(lines)))
+        remedy = remedy.format(git=next((line for line in lines if line.startswith("git config")), "what git says"))
         raise SceneError(f"cannot fetch the dataset from {_public(url)}: {text}; {remedy}")
 
 
@@ -499,11 +612,15 @@ def _git(url: str, *arguments: str) -> None:
 def holdout_split(train: Split, fraction: float = 0.1, seed: int = 0) -> tuple[Split, Split]:
     """Split ``train`` into what is trained on and the hold-out that makes every choice.
 
-    Stratified: each class gives ``fraction`` of its images, at least one where it has two or more.
+    Stratified: each class gives ``fraction`` of its images, at least one where it has two or more. Where the dataset
+    has a validation set of its own beside the test set, that is the hold-out.
 
     Returns:
         (train, hold-out), each in the order of the original.
     """
+    own = np.array([folders.part_of(name) == "val" for name in train.names], dtype=bool)
+    if own.any():
+        return train.select(np.flatnonzero(~own)), train.select(np.flatnonzero(own))
     generator = np.random.default_rng(seed)
     labels = train.labels.numpy()
     held = np.zeros(len(labels), dtype=bool)
@@ -581,6 +698,7 @@ def without_duplicates(train: Split, test: Split) -> Split:
 # Two images are near duplicates when their detail correlates above this. On the real dataset every pair above
 # it shows one scene (looked at by eye); the first pairs of two scenes, alike in their frames, come at 0.87.
 NEAR = 0.9
+PAIRS = 20_000  # that are looked at: the frames of a film alone make millions
 
 
 @dataclass(frozen=True)
@@ -631,7 +749,7 @@ class Audit:
         copies = self.in_train(exact=True)
         same, near = copies["second"].nunique(), self.in_train(exact=False)["second"].nunique()
         other_label = copies[~copies["agree"]]["second"].nunique()
-        between = ", ".join(f"{pair} {count}" for pair, count in self.contradictions().items())
+        between = ", ".join(f"{escaped(pair)} {count}" for pair, count in self.contradictions().items())
         lines = [
             f"Exact duplicates: {_count(exact.sum(), 'pair')}, {(exact & ~agree).sum()} of them with two"
             f" different labels{f' ({between})' if between else ''}.",
@@ -658,6 +776,8 @@ class Audit:
                 "Comparison with the report: it trained on the whole folder train, so its numbers contain"
                 " these copies. They explain no difference from ours that is larger than those shares."
             )
+        if len(self.pairs) >= PAIRS:
+            lines.append(f"There are more pairs than {PAIRS:,}; only so many have been counted.")
         removed = copies["first"].nunique()
         lines.append(
             f"What we do: without_duplicates takes {_count(removed, 'image')} out of training, whose pixels"
@@ -683,7 +803,8 @@ def audit(dataset: Dataset) -> Audit:
     groups: dict[bytes, list[int]] = {}
     for i, digest in enumerate(digests(whole)):
         groups.setdefault(digest, []).append(i)
-    exact = {pair: 1.0 for group in groups.values() for pair in itertools.combinations(group, 2)}
+    pairs = itertools.chain.from_iterable(itertools.combinations(group, 2) for group in groups.values())
+    exact = dict.fromkeys(itertools.islice(pairs, PAIRS), 1.0)
 
     rows = []
     for (i, j), similarity in (_near(whole.images) | exact).items():
@@ -719,4 +840,6 @@ def _near(images: Tensor) -> dict[tuple[int, int], float]:
         for i, j in (product > NEAR).nonzero().tolist():
             if i < j:
                 found[start + i, start + j] = min(product[i, j].item(), 1.0)
+        if len(found) > PAIRS:
+            break
     return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import PartialState
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from safetensors.torch import load_file, save
 from torch import nn
 from torch.optim.swa_utils import update_bn
@@ -79,10 +78,10 @@ class Experiment:
     refit: bool = False
     extras: tuple[Callable[[nn.Module, Dataset, Recipe], dict[str, np.ndarray]], ...] = ()
 
-    def recipe(self, profile: str, seed: int = 0) -> Recipe:
+    def recipe(self, profile: str | None = None, seed: int | None = 0) -> Recipe:
         """Return the recipe of ``profile``; what seed it has is added to the run's."""
-        recipe = self.recipes.get(profile, self.recipes["short"])
-        return recipe.replace(seed=recipe.seed + seed)
+        recipe = self.recipes.get(settings.profile(profile), self.recipes["short"])
+        return recipe.replace(seed=recipe.seed + settings.seed(seed))
 
 
 EXPERIMENTS: dict[str, Experiment] = {}
@@ -332,7 +331,7 @@ def get(name: str) -> Experiment:
 def run(
     experiment: str | Experiment,
     profile: str | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     retrain: bool = False,
     weights: str | None = None,
 ) -> Run:
@@ -348,7 +347,7 @@ def run(
     """
     settings.check_environment()
     experiment = get(experiment) if isinstance(experiment, str) else experiment
-    profile = settings.profile(profile)
+    profile, seed = settings.profile(profile), settings.seed(seed)
     train, holdout, dataset = sets(profile, experiment.clean)
     if experiment.case:
         train, _ = sealed_sets(profile)
@@ -620,11 +619,7 @@ def only_run(stem: str):
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{stem}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(f"{stem}: another process trains this run; waiting for it to finish", flush=True)
-            lock.acquire()
+        settings.acquire(lock, f"{stem}: another process trains this run; waiting for it to finish")
     except OSError as error:
         reason = error.strerror or error
         raise SceneError(
@@ -639,18 +634,37 @@ def only_run(stem: str):
 
 
 @lru_cache(maxsize=4)
-def _sets(profile: str, clean: bool, where: str | None) -> tuple[Split, Split, Dataset]:
+def _sets(profile: str, clean: bool, own: str) -> tuple[Split, Split, Dataset]:
     dataset = data.load(profile)
     train = data.without_duplicates(dataset.train, dataset.test) if clean else dataset.train
-    return *data.holdout_split(train), dataset
+    if own and (removed := len(dataset.train) - len(train)):
+        settings.say(f"{removed:,} training images have the same pixels as a test image and are left out")
+    train, holdout = data.holdout_split(train)
+    for name, images in zip(train.classes, train.counts(), strict=True):
+        if images == 0:
+            raise SceneError(f"class {name!r} has no training image that is not in the test set too; add images")
+    return train, holdout, dataset
 
 
 def sets(profile: str | None = None, clean: bool = True) -> tuple[Split, Split, Dataset]:
     """Return (train, hold-out, dataset) of a profile; the hold-out is a tenth of ``train``, stratified.
 
-    With ``clean``, images that also stand in the test set are removed from ``train`` first.
+    With ``clean``, images that also stand in the test set are removed from ``train`` first. Images of one's own are
+    read again once one of their files has changed.
     """
-    return _sets(settings.profile(profile), clean, os.environ.get("SCENE_DATA_DIR"))
+    return _sets(settings.profile(profile), clean, data.own_state())
+
+
+def tested(run: Run) -> Split:
+    """Return the test images that a run was judged on, in the order of its logits.
+
+    Raises:
+        SceneError: where other images have taken their place since.
+    """
+    dataset = sets(run.profile)[2]
+    if dataset.key != run.dataset["key"]:
+        raise SceneError(f"the images are no longer those of {run.name}; run the notebook again from its start")
+    return dataset.test
 
 
 @lru_cache(maxsize=4)
@@ -663,7 +677,7 @@ def _sealed_sets(profile: str, where: str | None) -> tuple[Split, Split]:
 
 def sealed_sets(profile: str | None = None) -> tuple[Split, Split]:
     """Return (train, sealed set) of the cases of a profile; the hold-out is the same as everywhere."""
-    return _sealed_sets(settings.profile(profile), os.environ.get("SCENE_DATA_DIR"))
+    return _sealed_sets(settings.profile(profile), data.own_state())
 
 
 def run_key(
@@ -736,7 +750,7 @@ def stand_in(depth: int) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = models.resnet(depth, classes=4)
-        with contextlib.redirect_stdout(None):
+        with settings.muted():
             training.fit(model, turns, turns.select(range(0, len(turns), 16)), recipe, name="stand-in")
         # a few steps do not tell the norms what to expect, and frozen ones cannot learn it later
         some = explain.to_batch(turns, list(range(0, len(turns), 4)))

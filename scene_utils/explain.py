@@ -21,14 +21,19 @@ from scene_utils.data import Dataset, Split
 from scene_utils.models import first_filters, trace
 from scene_utils.recipe import Recipe
 
+CLASSES = 12  # whose images are explained
 MAPS = 16  # activation maps that are kept of one image
 STEPS = 11  # mixtures from one image to another
 PATCH = 16  # side in pixels of the grey square that is moved over an image
 
 
 def shown_images(dataset: Dataset, each: int = 1) -> list[int]:
-    """Return the positions in the test set of the first image of each class, then of the second, up to ``each``."""
-    places = [np.flatnonzero(dataset.test.labels == label) for label in range(len(dataset.test.classes))]
+    """Return the positions in the test set of the first image of each class, then of the second, up to ``each``.
+
+    Of many classes the first ``CLASSES`` are shown.
+    """
+    shown = range(min(len(dataset.test.classes), CLASSES))
+    places = [np.flatnonzero(dataset.test.labels == label) for label in shown]
     return [int(place[nth]) for nth in range(each) for place in places if len(place) > nth]
 
 

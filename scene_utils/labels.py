@@ -6,6 +6,8 @@ The verdicts, one a test image, are data of the repository (``facts/verdicts.csv
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
@@ -48,7 +50,7 @@ def issues(profile: str | None = None, seed: int = 0, weights: str | None = None
     name = f"label-issues.{profile}.s{seed}.csv"
     key = results.run_key(data=dataset.key, weights=choice, folds=FOLDS, seed=seed, images=len(train))
     for path in results.places(name):
-        if (table := pd.read_csv(path))["key"].eq(key).all():
+        if (table := read_table(path))["key"].eq(key).all():
             return table
 
     from cleanlab.filter import find_label_issues  # slow to import, and only needed here
@@ -66,7 +68,13 @@ def issues(profile: str | None = None, seed: int = 0, weights: str | None = None
         [key] * len(doubtful),
     )
     table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
-    return pd.read_csv(settings.atomic_write(results.results_dir() / name, table.to_csv(index=False)))
+    return read_table(settings.atomic_write(results.results_dir() / name, table.to_csv(index=False)))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Return a table of doubtful labels; a class may be named 7 or NA."""
+    table = pd.read_csv(path, dtype=dict.fromkeys(("image", "label", "likely", "key"), str), keep_default_na=False)
+    return table.astype({"label_probability": float, "likely_probability": float})
 
 
 def everything(profile: str) -> tuple[Split, data.Dataset]:
@@ -87,7 +95,8 @@ def features(split: Split, profile: str, choice: str | None) -> np.ndarray:
 def cross_validated(values: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return each image's class probabilities from a logistic regression fitted to the other folds, (N, classes)."""
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    smallest = int(np.bincount(labels)[np.unique(labels)].min())  # each fold needs an image of each class
+    folds = StratifiedKFold(max(2, min(FOLDS, smallest)), shuffle=True, random_state=seed)
     return cross_val_predict(model, values, labels, cv=folds, method="predict_proba")
 
 
@@ -104,12 +113,14 @@ def contradicted(run: Run) -> pd.DataFrame:
 
     Columns: index (of the test image), image, label, answer, probability, verdict (NaN: not judged).
     """
-    _, _, dataset = experiments.sets(run.profile)
+    names = experiments.tested(run).names
     table = evaluation.most_confident_errors(run.logits, run.labels, run.total)
-    table["image"] = [dataset.test.names[i] for i in table["index"]]
+    table["image"] = [names[i] for i in table["index"]]
     table["answer"] = [run.classes[i] for i in table.pop("prediction")]
     table["label"] = [run.classes[i] for i in table["label"]]
     judged = verdicts().set_index(["image", "answer"])["verdict"]
+    if run.dataset["commit"] != data.COMMIT:  # another image may have the same name
+        judged = judged.head(0)
     table["verdict"] = judged.reindex(pd.MultiIndex.from_frame(table[["image", "answer"]])).to_numpy()
     return table[["index", "image", "label", "answer", "probability", "verdict"]]
 

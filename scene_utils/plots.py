@@ -46,6 +46,8 @@ CLASS_MARKERS = ("s", "^", "D", "v", "o", "P")
 LINE_COLORS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, INK)
 LINE_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINE_STYLES = ("-", "--", "-.", ":")
+SHOWN = 20  # classes in a picture of images; with more, the first ones stand for all
+INCHES = 16.0  # no figure is wider or higher for many classes: 40 in a row are still read
 
 # a folder of one's own may have names in Hangul, which Matplotlib's own font lacks
 HANGUL = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
@@ -75,6 +77,7 @@ STYLE = {
     "hatch.linewidth": 0.6,
     "figure.constrained_layout.h_pad": 0.07,
     "figure.constrained_layout.w_pad": 0.07,
+    "text.parse_math": False,  # a class may be named $1_to_$5
     "svg.hashsalt": "scene",
     "svg.fonttype": "path",
     "savefig.format": "png",
@@ -216,6 +219,14 @@ def _error_bars(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarra
     return np.clip([values - np.asarray(low, float), np.asarray(high, float) - values], 0, None)
 
 
+def _class_ticks(axis: Axes, classes: Sequence[str]) -> None:
+    """Class names below an axis: upright and smaller where there are many."""
+    many = len(classes) > SHOWN
+    axis.set_xticks(range(len(classes)), classes, rotation=90 if many else 0)
+    if many:
+        axis.tick_params(axis="x", labelsize=max(4, min(9, 800 / len(classes))))
+
+
 def _thinned(count: int, limit: int = 20) -> int:
     """Every how many points a marker stands."""
     return max(1, count // limit)
@@ -293,6 +304,8 @@ def lines(
     if level is not None:
         axis.axhline(level[1], color=INK, linestyle=":", label=level[0])
     axis.set(ylabel=ylabel, yscale="log" if log else "linear")
+    if log:
+        _plain_log(axis.yaxis)
     _epochs(axis)
     axis.set_xlabel(xlabel)
     if percent:
@@ -326,7 +339,9 @@ def schedule(rates: Mapping[str, Sequence[float]], log: bool = False) -> Figure:
             **line_style(position),
         )
     axis.set(ylabel="learning rate", yscale="log" if log else "linear")
-    if not log:
+    if log:
+        _plain_log(axis.yaxis)
+    else:
         axis.set_ylim(bottom=0)
     _epochs(axis)
     axis.legend()
@@ -543,7 +558,7 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str]) -> Figure:
     """Counts, and shares of each true class, side by side; rows are the true classes."""
     confusion = np.asarray(confusion)
     shares, number = row_shares(confusion), len(classes)
-    side = max(3.4, 0.62 * number)
+    side = min(max(3.4, 0.62 * number), INCHES / 2)
     figure, axes = subplots(1, 2, (2 * side + 1.8, side + 0.9), sharey=True)
     for axis, values, form, title in (
         (axes[0], confusion, "d", "images"),
@@ -563,20 +578,23 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str]) -> Figure:
             linecolor="white",
             xticklabels=classes,
             yticklabels=classes,
-            annot_kws={"fontsize": 9},
+            annot_kws={"fontsize": min(9, 29 * side / number)},
+            rasterized=number > SHOWN,  # an SVG with a path for each of ten thousand cells is of no use
         )
         axis.set(title=title, xlabel="predicted")
-        axis.tick_params(axis="x", rotation=35, length=0)
-        axis.tick_params(axis="y", rotation=0, length=0)
+        size = min(9, 58 * side / number)
+        axis.tick_params(axis="x", rotation=35 if number <= SHOWN else 90, length=0, labelsize=size)
+        axis.tick_params(axis="y", rotation=0, length=0, labelsize=size)
         for label in axis.get_xticklabels():
             label.set(horizontalalignment="right", rotation_mode="anchor")
     axes[0].set_ylabel("true")
     off = confusion * (1 - np.eye(number, dtype=int))
     row, column = np.unravel_index(off.argmax(), off.shape)
-    figure.alt = (
-        f"Confusion matrix, {confusion.trace():,} of {confusion.sum():,} images right. Most frequent mistake:"
-        f" {off[row, column]} images of {classes[row]} taken for {classes[column]}."
-    )
+    figure.alt = f"Confusion matrix, {confusion.trace():,} of {confusion.sum():,} images right."
+    if off[row, column]:
+        figure.alt += (
+            f" Most frequent mistake: {off[row, column]} images of {classes[row]} taken for {classes[column]}."
+        )
     return figure
 
 
@@ -588,7 +606,7 @@ def per_class_bars(table: pd.DataFrame, reported: Sequence[float] | None = None)
         reported: the report's recalls in the same order, where there are any.
     """
     positions, width = np.arange(len(table)), 0.38 if reported is not None else 0.6
-    figure, axis = subplots(size=(max(6.4, 0.9 * len(table) + 1), 3.6))
+    figure, axis = subplots(size=(min(max(6.4, 0.9 * len(table) + 1), INCHES), 3.6))
     shift = width / 2 if reported is not None else 0
     axis.bar(
         positions - shift,
@@ -618,7 +636,7 @@ def per_class_bars(table: pd.DataFrame, reported: Sequence[float] | None = None)
             Patch(facecolor="white", edgecolor=INK, hatch="////", label="report"),
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    axis.set_xticks(positions, table["class"])
+    _class_ticks(axis, table["class"])
     axis.grid(axis="x", visible=False)
     axis.set(ylabel="accuracy", ylim=(0, 1.02))
     _percent(axis.yaxis)
@@ -819,7 +837,7 @@ def class_changes(changes: pd.DataFrame, reported: Sequence[int] | None = None) 
         reported: net images per class in the report, see ``report_changes``.
     """
     rows = np.arange(len(changes))
-    figure, axis = subplots(size=(7, 0.55 * len(changes) + 1.2))
+    figure, axis = subplots(size=(7, min(0.55 * len(changes) + 1.2, INCHES)))
     axis.barh(rows, changes["gained"], 0.55, color=SKY, edgecolor=INK, linewidth=0.6, label="gained")
     axis.barh(
         rows, -changes["lost"], 0.55, color=ORANGE, edgecolor=INK, linewidth=0.6, hatch="////", label="lost"
@@ -1058,8 +1076,15 @@ def heatmaps(
 
 
 def soft_labels(images: ArrayLike, targets: ArrayLike, classes: Sequence[str], titles: Sequence[str] = ()) -> Figure:
-    """Images (N, 3, H, W), uint8 or float in 0..1, and below each its target (N, C): how much of which class."""
-    targets, count = np.asarray(targets, dtype=float), len(images)
+    """Images (N, 3, H, W), uint8 or float in 0..1, and below each its target (N, C): how much of which class.
+
+    Up to eight images, and the classes of which they have most.
+    """
+    images, targets = images[:8], np.asarray(targets, dtype=float)[:8]
+    if len(classes) > SHOWN:
+        kept = np.sort(targets.max(axis=0).argsort(kind="stable")[::-1][:8])
+        targets, classes = targets[:, kept], [classes[position] for position in kept]
+    count = len(images)
     size, heights = (1.35 * count + 0.9, 1.6 + 0.19 * len(classes)), [1.4, 0.19 * len(classes)]
     figure, axes = subplots(2, count, size, height_ratios=heights, squeeze=False)
     for column, (above, below) in enumerate(axes.T):
@@ -1112,14 +1137,15 @@ def between(walks: Mapping[str, ArrayLike]) -> Figure:
 
 def class_counts(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) -> Figure:
     """Number of images of each class, one bar a set."""
-    figure, axis = subplots()
+    figure, axis = subplots(size=(min(max(6.4, 0.5 * len(classes)), INCHES), 3.8))
     width = 0.8 / len(counts)
     for position, (name, values) in enumerate(counts.items()):
         places = np.arange(len(classes)) + (position - (len(counts) - 1) / 2) * width
         color, hatch = (BLUE, ORANGE, GREEN)[position % 3], ("", "//", "..")[position % 3]
         drawn = axis.bar(places, values, width, label=name, color=color, hatch=hatch, edgecolor="white")
-        axis.bar_label(drawn, fmt="{:,.0f}", fontsize=8, padding=2)
-    axis.set_xticks(range(len(classes)), classes)
+        if len(classes) <= SHOWN:
+            axis.bar_label(drawn, fmt="{:,.0f}", fontsize=8, padding=2)
+    _class_ticks(axis, classes)
     axis.set_ylabel("images")
     axis.grid(axis="x", visible=False)
     _legend_below(figure, axis)
@@ -1131,7 +1157,9 @@ def class_counts(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) ->
 
 
 def class_samples(images: Sequence[ArrayLike], classes: Sequence[str]) -> Figure:
-    """One row of images (N, 3, H, W) a class."""
+    """One row of images (N, 3, H, W) a class, for the first ``SHOWN`` classes."""
+    note = f", the first {SHOWN} of {len(classes)}" if len(classes) > SHOWN else ""
+    images, classes = images[:SHOWN], classes[:SHOWN]
     columns = max(map(len, images))
     figure, axes = subplots(len(classes), columns, (0.85 * columns + 0.9, 0.85 * len(classes)), squeeze=False)
     for row, name in enumerate(classes):
@@ -1142,14 +1170,16 @@ def class_samples(images: Sequence[ArrayLike], classes: Sequence[str]) -> Figure
                 axis.imshow(_picture(images[row][column]))
         axes[row, 0].set_ylabel(name, rotation=0, ha="right", va="center", labelpad=6)
     figure.photos = True
-    figure.alt = f"{columns} images of each class: {', '.join(classes)}."
+    if note:
+        figure.suptitle(note.removeprefix(", ") + " classes", fontsize=9)
+    figure.alt = f"{columns} images of each class{note}: {', '.join(classes)}."
     return figure
 
 
 def colour_means(mean: ArrayLike, deviation: ArrayLike, classes: Sequence[str]) -> Figure:
     """Mean and standard deviation of red, green and blue, each (C, 3) in 0..1, by class."""
     mean, deviation = np.asarray(mean, float), np.asarray(deviation, float)
-    figure, axis = subplots(size=(6.4, 0.9 + 0.5 * len(classes)))
+    figure, axis = subplots(size=(6.4, min(0.9 + 0.5 * len(classes), INCHES)))
     for channel, (name, color, marker) in enumerate(
         (("red", RED, "s"), ("green", GREEN, "^"), ("blue", BLUE, "o"))
     ):
@@ -1192,7 +1222,8 @@ def image_pairs(first: ArrayLike, second: ArrayLike, titles: Sequence[str], colu
 
 
 def photo(image: ArrayLike, probabilities: pd.Series, title: str = "") -> Figure:
-    """One image (3, H, W) beside the probability of each class, in the order of ``probabilities``."""
+    """One image (3, H, W) beside the probability of each class, in the order of ``probabilities`` (the first 20)."""
+    probabilities = probabilities.head(SHOWN)
     figure, (left, right) = subplots(1, 2, (7, max(2.2, 0.5 + 0.3 * len(probabilities))), width_ratios=[1, 2])
     left.imshow(_picture(image))
     left.axis("off")
@@ -1231,7 +1262,12 @@ def intervals(table: pd.DataFrame, name: str, label: str = "accuracy on the test
 
 
 def opinions(image: ArrayLike, table: pd.DataFrame, title: str = "") -> Figure:
-    """One image (3, H, W) beside the probabilities of several models: rows are classes, a column a model."""
+    """One image (3, H, W) beside the probabilities of several models: rows are classes, a column a model.
+
+    Of many classes the most probable ones are shown.
+    """
+    if len(table) > SHOWN:
+        table = table.loc[table.max(axis=1).sort_values(ascending=False).index[:SHOWN]]
     figure, (left, right) = subplots(1, 2, (8, max(2.8, 0.6 + 0.48 * len(table))), width_ratios=[1, 2.4])
     left.imshow(_picture(image))
     left.axis("off")

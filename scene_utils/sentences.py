@@ -22,7 +22,7 @@ from scene_utils.evaluation import (
     wilson,
 )
 from scene_utils.results import Run
-from scene_utils.settings import SceneError
+from scene_utils.settings import SceneError, escaped
 
 LANGUAGES = ("en", "ko")
 
@@ -82,6 +82,7 @@ SENTENCES = {
         "nothing": "no class",
         "confused": "Most often taken for one another: {first} and {second}, {images} images"
         " ({first_as_second} {first} taken for {second}, {second_as_first} the other way).",
+        "confused.never": "No class is taken for another.",
         "claim.confirmed": "The report finds {reported} points from {first} to {second}; ours are {points}"
         " (95 % interval {low} to {high}): the claim survives.",
         "claim.contradicted": "The report finds {reported} points from {first} to {second}; ours are"
@@ -99,6 +100,7 @@ SENTENCES = {
         " finishes {finished}.",
         "divergence.never": "The report's loss becomes NaN from a learning rate of {reported} on; under"
         " our settings no run diverges up to {finished}.",
+        "divergence.own": "The highest rate that finishes is {finished}, the lowest that diverges {diverged}.",
         "cost": "From {first} to {second} the weights change by {weights} million ({weights_share} %), the"
         " training time by {seconds} s ({seconds_share} %).",
         "depth": "After epoch {epochs} each doubling of the depth changes the accuracy by {points} points"
@@ -177,6 +179,7 @@ SENTENCES = {
         "nothing": "없음",
         "confused": "가장 자주 혼동되는 클래스: {first}, {second} {images}장 ({first} → {second}"
         " {first_as_second}장, {second} → {first} {second_as_first}장).",
+        "confused.never": "다른 클래스로 잘못 분류된 이미지가 없다.",
         "claim.confirmed": "보고서: {first} → {second} {reported}%p. 재현: {points}%p (95 % 신뢰 구간"
         " {low} ~ {high}). 보고서의 주장이 확인됨.",
         "claim.contradicted": "보고서: {first} → {second} {reported}%p. 재현: {points}%p (95 % 신뢰 구간"
@@ -191,6 +194,7 @@ SENTENCES = {
         " 발산: 발산한 가장 낮은 학습률 {diverged}, 끝까지 학습된 가장 높은 학습률 {finished}.",
         "divergence.never": "보고서: 학습률 {reported} 이상에서 손실이 NaN. 재현에서는 {finished}까지"
         " 발산하지 않음.",
+        "divergence.own": "발산하지 않은 가장 높은 학습률은 {finished}, 발산한 가장 낮은 학습률은 {diverged}.",
         "cost": "{first} 대비 {second}: 파라미터 {weights}백만 개 변화 ({weights_share} %), 학습 시간"
         " {seconds}초 변화 ({seconds_share} %).",
         "depth": "{epochs} Epoch 학습 후 깊이가 두 배가 될 때마다 정확도 {points}%p (95 % 신뢰 구간 {low} ~"
@@ -495,7 +499,7 @@ def changes(table: pd.DataFrame, language: str = "en") -> str:
         if not worth_telling:
             return template("nothing", language)
         images = f"{row['net']:+,}".replace("-", "−")
-        return template("change", language).format(name=term(row["class"], language), images=images)
+        return template("change", language).format(name=escaped(term(row["class"], language)), images=images)
 
     best, worst = table.loc[table["net"].idxmax()], table.loc[table["net"].idxmin()]
     return template("changes", language).format(
@@ -506,7 +510,9 @@ def changes(table: pd.DataFrame, language: str = "en") -> str:
 def confused(pairs: pd.DataFrame, language: str = "en") -> str:
     """The two classes that are most often taken for one another (``evaluation.confused_pairs``)."""
     row = pairs.iloc[0].to_dict()
-    names = {side: term(row[side], language) for side in ("first", "second")}
+    if row["images"] == 0:
+        return template("confused.never", language)
+    names = {side: escaped(term(row[side], language)) for side in ("first", "second")}
     return template("confused", language).format(**(row | names))
 
 
@@ -554,17 +560,19 @@ def patience(change: tuple[float, float, float], first: int, last: int, language
     return template("patience", language).format(first=first, last=last, **values)
 
 
-def divergence(sweep: pd.DataFrame, reported: float, language: str = "en") -> str:
+def divergence(sweep: pd.DataFrame, reported: float | None, language: str = "en") -> str:
     """Whether the loss becomes NaN from the report's learning rate on, and only from there.
 
     Args:
         sweep: columns learning_rate and diverged_step, as ``plots.learning_rate_sweep`` takes it.
+        reported: the report's learning rate; None on other images than the report's.
     """
     ended, rates = pd.to_numeric(sweep["diverged_step"]).notna(), sweep["learning_rate"]
     nothing = template("nothing", language)
     finished = nothing if ended.all() else f"{rates[~ended].max():g}"
     diverged = f"{rates[ended].min():g}" if ended.any() else nothing
-    return template(f"divergence.{divergence_form(sweep, reported)}", language).format(
+    form = "own" if reported is None else divergence_form(sweep, reported)
+    return template(f"divergence.{form}", language).format(
         reported=reported, finished=finished, diverged=diverged
     )
 

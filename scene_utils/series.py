@@ -34,6 +34,7 @@ DEPENDS = {
 
 CELL_TIMEOUT = {"sample": 600, "short": 12 * 3600, "full": 24 * 3600}  # seconds for one cell
 
+NAME = re.compile(r"[0-9A]\d[a-z]?_[a-z0-9_]+")  # of a notebook of the series; Untitled and copies are left alone
 KERNEL = "python3"
 FRAME = ("__main__", "series", "pages", "publish")  # modules that no notebook imports
 PLAN = "plan.json"
@@ -45,14 +46,14 @@ def notebooks_dir() -> Path:
 
 
 def notebooks() -> list[str]:
-    """Names of the notebooks in reading order; the report comes last.
+    """Names of the series' notebooks in reading order; the report comes last.
 
     ``ONLY="01_data 02_lenet"`` in the environment leaves these and the report.
 
     Raises:
         SceneError: where ``ONLY`` names what is no notebook.
     """
-    names = sorted(path.stem for path in notebooks_dir().glob("*.ipynb"))
+    names = sorted(path.stem for path in notebooks_dir().glob("*.ipynb") if NAME.fullmatch(path.stem))
     only = os.environ.get("ONLY", "").split()
     for name in only:
         if name not in names:
@@ -187,20 +188,21 @@ def _reason(error: Exception) -> str:
 def _turn(output: Path) -> Iterator[None]:
     """Wait where a notebook is still executed by what an interrupted run left behind."""
     lock = FileLock(output.with_name(f".{output.name}.lock"))
-    try:
-        held = lock.acquire(timeout=0)
-    except Timeout:
-        print(f"{output.stem}: still executed by an interrupted run; waiting for it to finish", flush=True)
-        held = lock.acquire()
-    with held:
+    waiting = f"{output.stem}: still executed by an interrupted run; waiting for it to finish"
+    with settings.acquire(lock, waiting):
         yield
 
 
 @contextlib.contextmanager
 def _private_jupyter() -> Iterator[None]:
-    """Keep a user's IPython start-up files out, and do without a writable home folder."""
+    """Use this interpreter's kernel, keep a user's IPython start-up files out, do without a writable home folder."""
     with tempfile.TemporaryDirectory() as place:
-        private = {"IPYTHONDIR": place, "JUPYTER_RUNTIME_DIR": place, "TQDM_DISABLE": "1"}
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = {"argv": argv, "display_name": "Python 3 (ipykernel)", "language": "python"}
+        settings.atomic_write(Path(place) / "kernels" / KERNEL / "kernel.json", json.dumps(spec))
+        others = os.environ.get("JUPYTER_PATH")  # of a hub or a module, which may hold another Python's kernel
+        paths = os.pathsep.join([place, others] if others else [place])
+        private = {"IPYTHONDIR": place, "JUPYTER_RUNTIME_DIR": place, "JUPYTER_PATH": paths, "TQDM_DISABLE": "1"}
         before = {name: os.environ.get(name) for name in private}
         os.environ.update(private)
         try:
@@ -354,11 +356,12 @@ def report_languages() -> list[str]:
 
 def data_state() -> str:
     """What decides, beside the sources, whether an executed notebook is still good: own images, weights."""
-    own = os.environ.get("SCENE_DATA_DIR")
-    parts = [os.environ.get("SCENE_WEIGHTS", ""), own or ""]
+    own = settings.data_dir()
+    parts = [os.environ.get("SCENE_WEIGHTS", ""), str(own or "")]
     if own:
-        folders = [Path(own), *Path(own).glob("*/"), *Path(own).glob("*/*/")]
-        parts.append(str(max((f.stat().st_mtime_ns for f in folders if f.exists()), default=0)))
+        from scene_utils import folder
+
+        parts.append(folder.state(own))
     return " ".join(parts)
 
 

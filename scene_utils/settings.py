@@ -1,12 +1,15 @@
-"""Profile, folders, environment values and the one atomic write."""
+"""Profile, seed, folders, environment values, what is said while a page is muted, and the one atomic write."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
+import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,12 +19,14 @@ ENVIRONMENT = {
     "SCENE_PROFILE": "profile where a notebook or command names none: " + ", ".join(PROFILES),
     "SCENE_RUNS_DIR": "folder for records, checkpoints and executed notebooks (default: runs)",
     "SCENE_CACHE_DIR": "folder for the cloned dataset and decoded images",
-    "SCENE_DATA_DIR": "existing folder with train/<class>/ and, optionally, val/<class>/",
+    "SCENE_DATA_DIR": "existing folder with train/<class>/ and, optionally, val/<class>/ or test/<class>/",
     "SCENE_DATA_URL": "replaces the address that the dataset is cloned from (a mirror, a bundle)",
     "SCENE_WEIGHTS_DIR": "folder of local files with pretrained weights",
     "SCENE_WEIGHTS": "source of pretrained weights: imagenet, imagenet-v2 (torchvision's), local",
     "SCENE_DEVICE": "device to train on: auto, cpu, cuda, mps",
 }
+
+FOLDERS = ("SCENE_RUNS_DIR", "SCENE_CACHE_DIR", "SCENE_DATA_DIR", "SCENE_DATA_URL", "SCENE_WEIGHTS_DIR")
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 WEIGHTS = ("imagenet", "imagenet-v2", "local")
@@ -43,6 +48,20 @@ def check_environment() -> None:
     profile()
     device_choice()
     weights_choice()
+    check_checkout()
+
+
+def check_checkout() -> None:
+    """Refuse to work inside one checkout with the code of another, which a copied environment would do silently."""
+    with contextlib.suppress(OSError):  # a working folder that has been deleted
+        here, code = Path.cwd().resolve(), Path(__file__).resolve().parent.parent
+        checkouts = (f for f in (here, *here.parents) if (f / "scene_utils/settings.py").exists())
+        other = next(checkouts, code)
+        if other != code and (other / "notebooks").is_dir():
+            raise SceneError(
+                f"this is {other}, but Python takes scene_utils from {code}, where it was installed from;"
+                f" call {sys.executable} -m pip install -e {other} (and restart the kernel)"
+            )
 
 
 def profile(name: str | None = None) -> str:
@@ -54,6 +73,14 @@ def profile(name: str | None = None) -> str:
     chosen = name or os.environ.get("SCENE_PROFILE") or "sample"
     if chosen not in PROFILES:
         raise SceneError(f"profile {chosen!r} is unknown; known: {', '.join(PROFILES)}")
+    return chosen
+
+
+def seed(value: int | None = None) -> int:
+    """Return the seed: ``value``, else 0; raise ``SceneError`` for what is no whole number from 0 up."""
+    chosen = 0 if value is None else value
+    if not isinstance(chosen, int) or chosen < 0:
+        raise SceneError(f"seed {value!r} is no whole number from 0 up; set seed = 0")
     return chosen
 
 
@@ -106,21 +133,127 @@ def published_dir() -> Path:
     return project_dir() / "report" / "results"
 
 
+# --- folders that the user names
+
+
+def started_in() -> Path:
+    """Folder from which relative folders are meant: where the command or, for a notebook, Jupyter was started.
+
+    A kernel works in the notebook's folder; the shell that started Jupyter has left its own in ``PWD``.
+    """
+    if "ipykernel" in sys.modules and os.path.isdir(shell := os.environ.get("PWD", "")):
+        return Path(shell)
+    try:
+        return Path.cwd()
+    except OSError:  # it has been deleted
+        return project_dir()
+
+
+STARTED_IN = started_in()
+
+
+def absolute(value: str, name: str = "folder") -> Path:
+    """Return a path that may be relative (to ``STARTED_IN``) or begin with ``~`` as an absolute one."""
+    try:
+        return Path(os.path.normpath(STARTED_IN / Path(value).expanduser()))
+    except RuntimeError as error:  # no such user
+        raise SceneError(f"{name} {value!r}: its ~ names nobody's home; write the folder in full") from error
+
+
+def is_path(url: str) -> bool:
+    """Whether an address for git is a path on this machine: neither ``https://...`` nor ``host:path``."""
+    return not re.match(r"[^/]*:", url)
+
+
+def named_folder(name: str) -> Path | None:
+    """Return the folder that an environment variable names, absolute; None where it names none."""
+    value = os.environ.get(name)
+    return absolute(value, name) if value else None
+
+
+def data_dir() -> Path | None:
+    """Folder of the user's own images, where ``SCENE_DATA_DIR`` names one."""
+    return named_folder("SCENE_DATA_DIR")
+
+
+def data_url() -> str | None:
+    """Address or, absolute, path that ``SCENE_DATA_URL`` gives for the dataset; None where it gives none."""
+    value = os.environ.get("SCENE_DATA_URL") or None
+    return str(absolute(value, "SCENE_DATA_URL")) if value and is_path(value) else value
+
+
 def runs_dir() -> Path:
     """Folder of records, checkpoints and executed notebooks."""
-    return Path(os.environ.get("SCENE_RUNS_DIR") or project_dir() / "runs").expanduser().absolute()
+    return named_folder("SCENE_RUNS_DIR") or project_dir() / "runs"
 
 
 def cache_dir() -> Path:
     """Folder of the cloned dataset and the decoded images."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "scene-classification"
-    return Path(os.environ.get("SCENE_CACHE_DIR") or default).expanduser().absolute()
+    default = named_folder("XDG_CACHE_HOME") or absolute("~/.cache")
+    return named_folder("SCENE_CACHE_DIR") or default / "scene-classification"
 
 
 def weights_dir() -> Path | None:
     """Folder of local pretrained weights, where ``SCENE_WEIGHTS_DIR`` names one."""
-    value = os.environ.get("SCENE_WEIGHTS_DIR")
-    return Path(value).expanduser().absolute() if value else None
+    return named_folder("SCENE_WEIGHTS_DIR")
+
+
+def tell_subprocesses() -> None:
+    """Write into the environment what jobs and kernels, which have other working folders, must take from here.
+
+    That is every folder in full, and this package itself: theirs may be installed from another checkout. Called when
+    this module is imported, so before anything starts.
+    """
+    for name in FOLDERS:
+        value = os.environ.get(name)
+        if value and is_path(value):
+            with contextlib.suppress(SceneError):  # whoever needs the folder says what is wrong
+                os.environ[name] = str(absolute(value, name))
+    before = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    own = str(project_dir())
+    if (project_dir() / "notebooks").is_dir() and own not in before[:1]:
+        os.environ["PYTHONPATH"] = os.pathsep.join([own, *before])
+
+
+tell_subprocesses()
+
+
+# --- what is said
+
+
+_heard: list = []  # the streams that were open before pages were muted
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Leave out what is printed; ``say`` is heard all the same."""
+    _heard.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(None):
+            yield
+    finally:
+        _heard.pop()
+
+
+def say(line: str) -> None:
+    """Print a line that a user waits for, or must not miss, also where everything else is muted."""
+    print(line, file=_heard[0] if _heard else sys.stdout, flush=True)
+
+
+def escaped(text: str) -> str:
+    """Text, such as a class name, as it can stand in Markdown and look the same."""
+    return re.sub(r"([\\`*_<>&$|~^\[\]])", r"\\\1", text)
+
+
+def acquire(lock, waiting: str):
+    """Acquire a ``FileLock``; where another process holds it, say ``waiting`` first."""
+    from filelock import Timeout
+
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        say(waiting)
+        return lock.acquire()
 
 
 def atomic_write(path: Path, content: bytes | str | Callable[[BinaryIO], object]) -> Path:

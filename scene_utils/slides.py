@@ -6,15 +6,13 @@ Words stand in ``slide_texts``, sentences about differences in ``sentences``, fi
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
-import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -80,7 +78,7 @@ class Report:
 
     def __init__(self, profile: str | None = None, seed: int = 0, language: str = "en") -> None:
         sentences.template("nothing", language)  # refuses a language that is unknown
-        with contextlib.redirect_stdout(None):
+        with settings.muted():
             self.profile = course.start(profile, seed)
         self.seed, self.language = seed, language
         self.facts = results.facts()
@@ -139,24 +137,19 @@ class Report:
         return ", ".join(names) or self.say("none")
 
 
-@lru_cache(maxsize=2)
-def _images(profile: str, own: str | None):
-    try:
-        with contextlib.redirect_stdout(None):
-            return experiments.sets(profile)
-    except settings.SceneError:
-        if own or profile == "sample":
-            raise
-        return None
-
-
 def images(profile: str):
     """(train, hold-out, dataset) of a profile; None where the dataset cannot be fetched.
 
     Raises:
         SceneError: for images of one's own that cannot be used.
     """
-    return _images(profile, os.environ.get("SCENE_DATA_DIR"))
+    try:
+        with settings.muted():
+            return experiments.sets(profile)
+    except settings.SceneError:
+        if settings.data_dir() or profile == "sample":
+            raise
+        return None
 
 
 # --- forms of numbers

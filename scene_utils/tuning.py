@@ -96,7 +96,7 @@ def train(recipe: Recipe, profile: str) -> tuple[float, float]:
     """Train a LeNet and return its hold-out accuracy and the seconds that took."""
     training_set, holdout, _ = experiments.sets(profile)
     torch.manual_seed(recipe.seed)
-    with contextlib.redirect_stdout(None), contextlib.redirect_stderr(io.StringIO()):  # a line a trial is enough
+    with settings.muted(), contextlib.redirect_stderr(io.StringIO()):  # a line a trial is enough
         history = training.fit(models.LeNet(len(training_set.classes)), training_set, holdout, recipe)
     if history.status == "diverged":
         return 1 / len(training_set.classes), history.seconds

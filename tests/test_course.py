@@ -84,7 +84,7 @@ def test_report_stands_beside_its_own_data_only():
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_looks_leaves_out_runs_without_maps(capsys, nth):
-    net = run(profile="sample")
+    net = run(profile="sample", dataset={"commit": None, "key": experiments.sets("sample")[2].key})
     with_maps = Run(net.record, net.arrays | {"cam": np.ones((12, 8, 8)), "cam_images": np.arange(12)})
     figure = course.looks({"plain": net, "transferred": with_maps}, nth)
     assert capsys.readouterr().out == "plain: recorded without this; RETRAIN=1 trains it again and keeps it\n"

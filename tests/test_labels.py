@@ -58,6 +58,7 @@ def test_verdicts_are_joined_by_image_and_answer(monkeypatch):
     logits[50] *= 2  # the surest
     record = {"experiment": "x", "title": "X", "profile": "sample", "seed": 0, "evaluated_on": "test"}
     record |= {"classes": list(dataset.test.classes), "total": len(truth)}
+    record["dataset"] = {"commit": dataset.commit, "key": dataset.key}
     run = Run(record, {"test_logits": logits.astype(np.float16), "test_labels": truth})
     # the last verdict is about another answer than the one given
     said = [(50, answers[50], "answer"), (3, answers[3], "both"), (90, truth[90], "label")]
@@ -72,6 +73,10 @@ def test_verdicts_are_joined_by_image_and_answer(monkeypatch):
     counts = labels.counted(table)["images"]
     assert counts[labels.VERDICTS["answer"]] == counts[labels.VERDICTS["both"]] == 1 and counts.sum() == 2
     assert "contradicts the label of 3 test images. A person who looked at 2 of them" in course.ceiling(run)
+    # another image of the same name has not been judged
+    monkeypatch.setattr(experiments, "tested", lambda run: dataset.test)
+    own = Run(record | {"dataset": {"commit": None}}, run.arrays)
+    assert labels.contradicted(own)["verdict"].isna().all()
     monkeypatch.setattr(labels, "verdicts", lambda: judged.head(0))
     assert "nobody has judged them yet" in course.ceiling(run)
 
