@@ -388,7 +388,7 @@ def worth(first: Run, second: Run) -> list[str]:
         place = reached(fast.history, goal)
         if place is None:
             lines.append(f"{start}; {fast.title} never has it in its {fast.epochs} epochs.")
-        elif slow.device != fast.device:
+        elif not results.same_processor(slow, fast):
             lines.append(f"{start}; {fast.title} has it after epoch {place[0]}.")
         else:
             lines.append(

@@ -154,6 +154,12 @@ class Run:
         )
 
 
+def same_processor(*runs: Run) -> bool:
+    """Whether the runs' seconds may be compared: all name the processor they were trained on, and it is one."""
+    named = {(run.record.get("processor"), run.device) for run in runs}
+    return len(named) == 1 and None not in next(iter(named))
+
+
 def run_name(experiment: str, profile: str, seed: int) -> str:
     """Return the stem of a run's files."""
     return f"{experiment}.{profile}.s{seed}"

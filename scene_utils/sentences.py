@@ -21,7 +21,7 @@ from scene_utils.evaluation import (
     verdict,
     wilson,
 )
-from scene_utils.results import Run
+from scene_utils.results import Run, same_processor
 from scene_utils.settings import SceneError, escaped
 
 LANGUAGES = ("en", "ko")
@@ -103,6 +103,7 @@ SENTENCES = {
         "divergence.own": "The highest rate that finishes is {finished}, the lowest that diverges {diverged}.",
         "cost": "From {first} to {second} the weights change by {weights} million ({weights_share} %), the"
         " training time by {seconds} s ({seconds_share} %).",
+        "cost.weights": "From {first} to {second} the weights change by {weights} million ({weights_share} %).",
         "depth": "After epoch {epochs} each doubling of the depth changes the accuracy by {points} points"
         " (95 % interval {low} to {high}){form}",
         "depth.higher": ": deeper is better.",
@@ -197,6 +198,7 @@ SENTENCES = {
         "divergence.own": "발산하지 않은 가장 높은 학습률은 {finished}, 발산한 가장 낮은 학습률은 {diverged}.",
         "cost": "{first} 대비 {second}: 파라미터 {weights}백만 개 변화 ({weights_share} %), 학습 시간"
         " {seconds}초 변화 ({seconds_share} %).",
+        "cost.weights": "{first} 대비 {second}: 파라미터 {weights}백만 개 변화 ({weights_share} %).",
         "depth": "{epochs} Epoch 학습 후 깊이가 두 배가 될 때마다 정확도 {points}%p (95 % 신뢰 구간 {low} ~"
         " {high}){form}",
         "depth.higher": ". 깊을수록 좋음.",
@@ -535,10 +537,11 @@ def change(before: float, after: float, unit: float = 1) -> tuple[str, str]:
 
 
 def cost(first: Run, second: Run, language: str = "en") -> str:
-    """What a second run costs beyond the first: weights and training time."""
+    """What a second run costs beyond the first: weights and, where both had one processor, training time."""
+    key = "cost" if same_processor(first, second) else "cost.weights"
     weights, weights_share = change(first.parameters, second.parameters, 1e6)
     seconds, seconds_share = change(first.seconds, second.seconds)
-    return template("cost", language).format(
+    return template(key, language).format(
         first=first.title, second=second.title, weights=weights, weights_share=weights_share,
         seconds=seconds, seconds_share=seconds_share,
     )  # fmt: skip

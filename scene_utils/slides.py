@@ -990,7 +990,10 @@ def advice_table(report: Report) -> pd.DataFrame:
     told = report.say("advice.accurate", accuracy=share(best.accuracy), low=share(low), high=share(high), same=close)
     rows = [(report.say("aim.accurate"), best.title, told)]
     cheap = min([best, *same], key=lambda run: run.seconds)
-    if cheap is best:
+    timed = results.same_processor(*runs)
+    if not timed:
+        pass  # which of them took the least time is not known
+    elif cheap is best:
         rows.append((report.say("aim.cheap"), best.title, report.say("advice.cheap.none")))
     else:
         seconds = {"seconds": count(cheap.seconds), "best_seconds": count(best.seconds)}
@@ -1000,16 +1003,17 @@ def advice_table(report: Report) -> pd.DataFrame:
     small, quick = min(runs, key=lambda run: run.parameters), min(runs, key=lambda run: run.seconds)
     told = report.say("advice.small", parameters=count(small.parameters), accuracy=share(small.accuracy))
     rows.append((report.say("aim.small"), small.title, told))
-    told = report.say("advice.quick", seconds=count(quick.seconds), accuracy=share(quick.accuracy))
-    rows.append((report.say("aim.quick"), quick.title, told))
+    if timed:
+        told = report.say("advice.quick", seconds=count(quick.seconds), accuracy=share(quick.accuracy))
+        rows.append((report.say("aim.quick"), quick.title, told))
     return pd.DataFrame(rows, columns=["what matters", "model", "why"])
 
 
 def price(report: Report, runs: Sequence[Run]) -> str:
-    """The price of a point between the quickest and the most accurate model; empty where they are one."""
+    """The price of a point between the quickest and the most accurate model; empty where that cannot be told."""
     quick = min(runs, key=lambda run: run.seconds)
     best = max(runs, key=lambda run: run.accuracy)
-    if quick is best or best.accuracy == quick.accuracy:
+    if quick is best or best.accuracy == quick.accuracy or not results.same_processor(quick, best):
         return ""
     gain, seconds = best.accuracy - quick.accuracy, best.seconds - quick.seconds
     return report.say(

@@ -58,16 +58,17 @@ def test_reached():
 
 
 def test_worth_in_seconds_epochs_or_never():
-    slow = run(history=history(0.5, 0.6, 0.7), title="plain")
-    fast = run(history=history(0.65, 0.75, 0.8), title="transferred")
+    slow = run(history=history(0.5, 0.6, 0.7), title="plain", processor="A")
+    fast = run(history=history(0.65, 0.75, 0.8), title="transferred", processor="A")
     there, back = course.worth(slow, fast)
     assert there == (
         "plain ends with a hold-out accuracy of 70.0%, after 3 epochs and 30 s;"
         " transferred has it after epoch 2, at 20 s: 1.5 times as fast."
     )
     assert back.endswith("after 3 epochs; plain never has it in its 3 epochs.")
-    elsewhere = course.worth(slow, run(history=history(0.65, 0.75, 0.8), device="cuda"))[0]
-    assert elsewhere.endswith("has it after epoch 2.") and " s;" not in elsewhere
+    for other in ({"device": "cuda", "processor": "A"}, {"processor": "B"}, {}):  # another one, or not known
+        elsewhere = course.worth(slow, run(history=history(0.65, 0.75, 0.8), **other))[0]
+        assert elsewhere.endswith("has it after epoch 2.") and " s;" not in elsewhere
 
 
 def test_a_page_says_whose_weights():

@@ -60,6 +60,7 @@ def write(name, seed=0, percent=None, diverged=False, **changes):
         "seconds": SECONDS.get(name, 10.0),
         "parameters": 1000 * len(name),
         "device": "cpu",
+        "processor": "one for all",
         "precision": "float32",
         "recipe": dataclasses.asdict(experiment.recipe("sample", seed)),
         "weights": "stand-in; stand-in" if experiment.depth or experiment.members else None,
@@ -384,6 +385,13 @@ def test_choice(full):
     tested = [(run.seconds, run.accuracy) for run in report.done(*slides.SEVEN)]
     assert {(line.get_xdata()[0], line.get_ydata()[0]) for line in diamonds} >= set(tested)
     assert "The price of a point: from LeNet to ensemble (final) it takes 895 s more" in words(page("choice", report))
+
+
+def test_seconds_of_two_processors_are_not_compared(full):
+    write("lenet", processor="another")
+    report = Report("sample")
+    assert not {"an answer soon", "as good, and cheaper to train"} & set(slides.advice_table(report)["what matters"])
+    assert "The price of a point" not in words(page("choice", report))
 
 
 def test_other_readings_stand_in_one_table(full):
