@@ -14,7 +14,7 @@ import torch
 from IPython.display import display
 from PIL import Image
 
-from scene_utils import data, evaluation, experiments, plots, results, settings, training
+from scene_utils import data, evaluation, experiments, plots, progress, results, settings
 from scene_utils.results import Run
 from scene_utils.settings import SceneError
 
@@ -116,7 +116,7 @@ def own_photo(photo: str | Path | None = None):
     print(told(run))
     if photo is not None:
         return show(photo, run)
-    if not training.quiet():
+    if progress.watched():
         return chooser(run)
     print('no photo given (photo = "path/to/photo.jpg"); an image of the hold-out instead')
     _, holdout, _ = experiments.sets()

@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import data, evaluation, experiments, labels, plots, results, sentences, settings
+from scene_utils import data, evaluation, experiments, labels, plots, progress, results, sentences, settings
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
 
@@ -30,7 +30,7 @@ def start(profile: str | None = None, seed: int = 0) -> str:
     plots.use_style()
     pd.set_option("display.max_colwidth", None)
     profile = settings.profile(profile)
-    print(f"profile {profile}, seed {seed}")
+    progress.line(f"profile {profile}, seed {seed}")
     return profile
 
 
@@ -151,7 +151,12 @@ def structure(name: str) -> pd.DataFrame:
 def repeat(name: str, profile: str, seed: int = 0, weights: str | None = None) -> list[Run]:
     """Return the runs of an experiment: three seeds in the profile ``full``, else one."""
     seeds = range(seed, seed + 3) if profile == "full" else [seed]
-    return [experiments.run(name, profile, each, weights=weights) for each in seeds]
+    runs = []
+    with progress.part():
+        for each, share in progress.shared(seeds):
+            with progress.part(share):
+                runs.append(experiments.run(name, profile, each, weights=weights))
+    return runs
 
 
 def seeds(first: list[Run], second: list[Run], language: str = "en") -> list[str]:
@@ -231,15 +236,8 @@ def conditions(recipe: Recipe) -> str:
 
 
 def run_all(names: Sequence[str], profile: str, seed: int = 0) -> list[Run]:
-    """Return the runs of several experiments, as ``experiments.run`` does, and say of each in one line how it ended."""
-    runs = []
-    for name in names:
-        with settings.muted():  # one line a run is enough, not one an epoch
-            run = experiments.run(name, profile, seed)
-        end = f"diverged at step {run.diverged_step}" if run.status == "diverged" else run.status
-        print(f"{run.name}: {end}, {run.epochs} epochs, {run.seconds:.0f} s", flush=True)
-        runs.append(run)
-    return runs
+    """Return the runs of several experiments, as ``experiments.run`` does: one bar for all, one line for each."""
+    return experiments.run_all(names, profile, seed)
 
 
 def sweep(runs: Sequence[Run]) -> pd.DataFrame:

@@ -36,7 +36,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from scene_utils import folder as folders
-from scene_utils import settings
+from scene_utils import progress, settings
 from scene_utils.folder import File, show
 from scene_utils.settings import SceneError, escaped
 
@@ -588,17 +588,17 @@ def _git(url: str, *arguments: str) -> None:
     ) as process:
         try:
             for line in process.stderr:
-                progress = re.match(r"(?:remote: )?([A-Z][\w ]+):\s+(\d*)0%", line)
-                if not progress:
+                found = re.match(r"(?:remote: )?([A-Z][\w ]+):\s+(\d*)0%", line)
+                if not found:
                     lines.append(line.strip())
-                elif progress[0] != shown:
-                    shown = progress[0]
-                    print(f"\r{progress[1]}: {progress[2]}0 %   ", end="", flush=True)
+                elif found[0] != shown:
+                    shown = found[0]
+                    progress.line(f"\r{found[1]}: {found[2]}0 %   ", end="")
         except BaseException:
             process.kill()
             raise
     if shown:
-        print()
+        progress.line("")
     if process.returncode:
         text = _public(next((line for line in lines if line.startswith(("fatal", "error"))), "git failed"))
         remedy = next(remedy for pattern, remedy in REMEDIES.items() if re.search(pattern, "\n".join(lines)))

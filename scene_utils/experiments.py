@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from scene_utils import cases, data, evaluation, explain, lite, models, results, settings, training
+from scene_utils import cases, data, evaluation, explain, lite, models, progress, results, settings, training
 from scene_utils.data import Dataset, Split
 from scene_utils.devices import processor, work_seconds
 from scene_utils.recipe import Recipe
@@ -31,6 +31,9 @@ LOCAL_WEIGHTS = {18: ("tiny-imagenet-64px", None), 50: ("imagenet", "v1")}
 LOCAL_WEIGHTS |= {101: ("imagenet-grown", "v1"), 152: ("imagenet-grown", "v1")}
 SHIPPED = Path(__file__).parent / "shipped"  # the one small model that comes with the package
 PACKAGED = "package"  # weights that a Python package carries
+# Training one image of 64 pixels, in milliseconds of a CPU core, from the published records.
+COST = {"lenet": 1, "custom_lenet": 17, "alexnet": 17, "efficientnet_lite0": 7}
+COST |= {"resnet18": 4, "resnet34": 7, "resnet50": 10, "resnet101": 16, "resnet152": 22}
 STAND_IN = "rotation"  # pretraining on the sample itself, where nothing may be downloaded
 
 
@@ -328,6 +331,7 @@ def get(name: str) -> Experiment:
 # --- running one
 
 
+@progress.part()
 def run(
     experiment: str | Experiment,
     profile: str | None = None,
@@ -352,18 +356,22 @@ def run(
     if experiment.case:
         train, _ = sealed_sets(profile)
     if experiment.members:
-        members = [run(member, profile, seed, retrain, weights) for member in experiment.members]
+        members = run_all(experiment.members, profile, seed, retrain, weights)
         return combine(experiment, profile, seed, members, dataset)
 
     choice = weights_choice(experiment, profile, seed, weights)
-    teacher = run(experiment.teacher, profile, seed, weights=weights) if experiment.teacher else None
+    teacher = None
+    if experiment.teacher:
+        with progress.part(effort(experiment.teacher, profile) / effort(experiment, profile)):
+            teacher = run(experiment.teacher, profile, seed, weights=weights)
     key = run_key(experiment, profile, seed, choice, dataset, teacher)
     stem = results.run_name(experiment.name, profile, seed)
     with only_run(stem):
         found = None if retrain else results.find(experiment.name, profile, seed, key)
         since = settings.retrain_since() or ""
         if found is not None and found.date >= since and made_from(found, teacher):
-            say_once(f"{stem}: finished run found, {found.seconds:.0f} s of training on {found.date[:10]}")
+            end = f"run that diverged at step {found.diverged_step}" if found.status == "diverged" else "finished run"
+            say_once(f"{stem}: {end} found, {found.seconds:.0f} s of training on {found.date[:10]}")
             return found
         results.note_start(experiment.name, profile, seed, key)
         return train_now(experiment, profile, seed, choice, key, train, holdout, dataset, teacher)
@@ -381,10 +389,34 @@ def made_from(run: Run, *inputs: Run | None) -> bool:
     return known == {each.name: each.record["arrays"] for each in given}
 
 
+@progress.part()
+def run_all(
+    names: Sequence[str], profile: str | None = None, seed: int = 0, retrain: bool = False, weights: str | None = None
+) -> list[Run]:
+    """Return the runs of several experiments, as ``run`` does; one bar shows how far they all are."""
+    runs = []
+    for name, share in progress.shared(names, lambda name: effort(name, settings.profile(profile))):
+        with progress.part(share):
+            runs.append(run(name, profile, seed, retrain, weights))
+    return runs
+
+
+def effort(experiment: str | Experiment, profile: str) -> float:
+    """Return about how long an experiment trains beside others: its share of a bar."""
+    experiment = get(experiment) if isinstance(experiment, str) else experiment
+    before = (*experiment.members, *([experiment.teacher] if experiment.teacher else []))
+    total = sum(effort(each, profile) for each in before)
+    if not experiment.members:
+        recipe = experiment.recipe(profile)
+        images = (recipe.images or 10_000) * recipe.epochs * (1 + experiment.refit)
+        total += images * recipe.input_size**2 * COST.get(experiment.architecture, 1)
+    return total
+
+
 @cache
 def say_once(line: str) -> None:
     """Print a line, once in a process: the members of an ensemble are asked for again and again."""
-    print(line)
+    progress.line(line)
 
 
 def train_now(
@@ -400,7 +432,8 @@ def train_now(
     refitting = checkpoint.with_suffix(".all.pt")
     settings.clear_leftovers(checkpoint.parent, checkpoint.name)
     lessons = None if teacher is None else teacher_logits(teacher, train)
-    history = training.fit(model, train, holdout, recipe, checkpoint, lessons, name=stem)
+    with progress.part(1 / (1 + experiment.refit)):
+        history = training.fit(model, train, holdout, recipe, checkpoint, lessons, name=stem)
     arrays, fields = {}, {} if teacher is None else {"inputs": {teacher.name: teacher.record["arrays"]}}
     if experiment.case:
         fields["design"] = f"{experiment.case} {cases.digest(experiment.case)}"
@@ -477,7 +510,7 @@ def teacher_logits(teacher: Run, train: Split) -> torch.Tensor:
     """
     if "train_logits" in teacher.arrays:
         return torch.from_numpy(teacher.arrays["train_logits"])
-    print(f"{teacher.name} answers on {len(train):,} training images, for its student", flush=True)
+    progress.line(f"{teacher.name} answers on {len(train):,} training images, for its student")
     return torch.from_numpy(half(answer(teacher, train)))
 
 
@@ -750,7 +783,7 @@ def stand_in(depth: int) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = models.resnet(depth, classes=4)
-        with settings.muted():
+        with progress.silent(), progress.part(0.2):
             training.fit(model, turns, turns.select(range(0, len(turns), 16)), recipe, name="stand-in")
         # a few steps do not tell the norms what to expect, and frozen ones cannot learn it later
         some = explain.to_batch(turns, list(range(0, len(turns), 4)))

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from scene_utils import data, evaluation, experiments, results, settings, training
+from scene_utils import data, evaluation, experiments, progress, results, settings, training
 from scene_utils.data import Split
 from scene_utils.results import Run
 
@@ -87,7 +87,7 @@ def features(split: Split, profile: str, choice: str | None) -> np.ndarray:
     """Return what a pretrained ResNet50 makes of the images, before any training on ours: float32 (N, 2048)."""
     experiment = experiments.get("resnet50_final")
     model, source = experiments.build(experiment, choice, len(split.classes))
-    print(f"features of {len(split):,} images, weights {source}", flush=True)
+    progress.line(f"features of {len(split):,} images, weights {source}")
     model.fc = nn.Identity()
     return training.predict(model, split, experiment.recipe(profile)).numpy()
 

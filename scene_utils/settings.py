@@ -1,4 +1,4 @@
-"""Profile, seed, folders, environment values, what is said while a page is muted, and the one atomic write."""
+"""Profile, seed, folders, environment values, and the one atomic write."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -221,23 +221,9 @@ tell_subprocesses()
 # --- what is said
 
 
-_heard: list = []  # the streams that were open before pages were muted
-
-
-@contextlib.contextmanager
-def muted() -> Iterator[None]:
-    """Leave out what is printed; ``say`` is heard all the same."""
-    _heard.append(sys.stdout)
-    try:
-        with contextlib.redirect_stdout(None):
-            yield
-    finally:
-        _heard.pop()
-
-
 def say(line: str) -> None:
-    """Print a line that a user waits for, or must not miss, also where everything else is muted."""
-    print(line, file=_heard[0] if _heard else sys.stdout, flush=True)
+    """Print a line that a user waits for, or must not miss; others go through ``progress.line``."""
+    print(line, flush=True)
 
 
 def escaped(text: str) -> str:

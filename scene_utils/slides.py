@@ -27,6 +27,7 @@ from scene_utils import (
     experiments,
     models,
     plots,
+    progress,
     results,
     sentences,
     settings,
@@ -78,7 +79,7 @@ class Report:
 
     def __init__(self, profile: str | None = None, seed: int = 0, language: str = "en") -> None:
         sentences.template("nothing", language)  # refuses a language that is unknown
-        with settings.muted():
+        with progress.silent():
             self.profile = course.start(profile, seed)
         self.seed, self.language = seed, language
         self.facts = results.facts()
@@ -144,7 +145,7 @@ def images(profile: str):
         SceneError: for images of one's own that cannot be used.
     """
     try:
-        with settings.muted():
+        with progress.silent():
             return experiments.sets(profile)
     except settings.SceneError:
         if settings.data_dir() or profile == "sample":

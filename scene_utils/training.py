@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +13,8 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm.auto import tqdm
 
-from scene_utils import settings
+from scene_utils import progress, settings
 from scene_utils.batches import normalised, steps_per_epoch, to_device, train_batches
 from scene_utils.convolution import with_products
 from scene_utils.data import Split
@@ -108,66 +105,69 @@ def fit(
         targets = torch.cat([targets, taught], 1)
     seen = min(len(train), recipe.images or len(train))
     start = len(history.epochs)
-    bar = tqdm(total=recipe.epochs * steps * recipe.batch_size, initial=start * steps * recipe.batch_size, unit="img",
-               desc=name, disable=quiet() or not acc.is_main_process, smoothing=0.05)  # fmt: skip
     try:
-        for epoch in range(start + 1, recipe.epochs + 1):
-            if history.status != "running":
-                break
-            began, worked = time.perf_counter(), work_seconds(acc.device)
-            torch.manual_seed(
-                int(np.random.default_rng((recipe.seed, epoch, 2)).integers(2**31))
-            )  # for dropout
-            train_mode(wrapped, model, recipe)
-            rate = scheduler.get_last_lr()[0]
-            losses, correct = [], torch.zeros((), device=acc.device)
-            for step, (_, images, target) in enumerate(train_batches(pixels, targets, recipe, epoch), 1):
-                mine = slice(acc.process_index, None, acc.num_processes)
-                logits = wrapped(images[mine])
-                truth, *taught = target[mine].split(len(train.classes), dim=1)
-                loss = loss_function(logits.float(), truth, recipe, *taught)
-                # gradients are averaged over the processes: with this factor they are those of the whole batch
-                acc.backward(loss * acc.num_processes / len(images))
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                if not acc.optimizer_step_was_skipped:
-                    scheduler.step()
-                if ema is not None:
-                    ema.update_parameters(model)
-                losses.append(loss.detach())
-                correct += (logits.argmax(1) == truth.argmax(1)).sum()
-                bar.update(recipe.batch_size)
-                if step % CHECK_EVERY == 0 or step == steps:
-                    finite = acc.reduce(torch.stack(losses)).isfinite()
-                    if not finite.all():
-                        history.status = "diverged"
-                        history.diverged_step = (epoch - 1) * steps + int(finite.int().argmin()) + 1
-                        break
-            totals = acc.reduce(torch.stack([torch.stack(losses).sum(), correct]))
-            row = {"epoch": epoch, "loss": float(totals[0]) / seen, "accuracy": float(totals[1]) / seen,
-                   "learning_rate": rate}  # fmt: skip
-            if history.status == "running" and holdout is not None:
-                logits = predict(ema.module if ema is not None else model, holdout, recipe, acc=acc)
-                row["holdout_loss"] = float(F.cross_entropy(logits, holdout.labels))
-                row["holdout_accuracy"] = float((logits.argmax(1) == holdout.labels).float().mean())
-                history.holdout_logits.append(logits)
-            if history.status == "running" and epoch == recipe.epochs:
-                history.status = "finished"
-            spent = {"seconds": work_seconds(acc.device) - worked, "elapsed": time.perf_counter() - began}
-            history.epochs.append(row | spent)
-            if acc.is_main_process:
-                save_checkpoint(checkpoint, parts, history, recipe)
-                report_epoch(bar, name, history, recipe)
+        with progress.part():
+            progress.begin(name, start / recipe.epochs)
+            for epoch in range(start + 1, recipe.epochs + 1):
+                if history.status != "running":
+                    break
+                began, worked = time.perf_counter(), work_seconds(acc.device)
+                torch.manual_seed(
+                    int(np.random.default_rng((recipe.seed, epoch, 2)).integers(2**31))
+                )  # for dropout
+                train_mode(wrapped, model, recipe)
+                rate = scheduler.get_last_lr()[0]
+                losses, correct = [], torch.zeros((), device=acc.device)
+                for step, (_, images, target) in enumerate(train_batches(pixels, targets, recipe, epoch), 1):
+                    mine = slice(acc.process_index, None, acc.num_processes)
+                    logits = wrapped(images[mine])
+                    truth, *taught = target[mine].split(len(train.classes), dim=1)
+                    loss = loss_function(logits.float(), truth, recipe, *taught)
+                    # gradients are averaged over the processes: with this factor they are those of the whole batch
+                    acc.backward(loss * acc.num_processes / len(images))
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
+                    if not acc.optimizer_step_was_skipped:
+                        scheduler.step()
+                    if ema is not None:
+                        ema.update_parameters(model)
+                    losses.append(loss.detach())
+                    correct += (logits.argmax(1) == truth.argmax(1)).sum()
+                    progress.advance(1 / (recipe.epochs * steps))
+                    if step % CHECK_EVERY == 0 or step == steps:
+                        finite = acc.reduce(torch.stack(losses)).isfinite()
+                        if not finite.all():
+                            history.status = "diverged"
+                            history.diverged_step = (epoch - 1) * steps + int(finite.int().argmin()) + 1
+                            break
+                totals = acc.reduce(torch.stack([torch.stack(losses).sum(), correct]))
+                row = {"epoch": epoch, "loss": float(totals[0]) / seen, "accuracy": float(totals[1]) / seen,
+                       "learning_rate": rate}  # fmt: skip
+                if history.status == "running" and holdout is not None:
+                    logits = predict(ema.module if ema is not None else model, holdout, recipe, acc=acc)
+                    row["holdout_loss"] = float(F.cross_entropy(logits, holdout.labels))
+                    row["holdout_accuracy"] = float((logits.argmax(1) == holdout.labels).float().mean())
+                    history.holdout_logits.append(logits)
+                if history.status == "running" and epoch == recipe.epochs:
+                    history.status = "finished"
+                spent = {"seconds": work_seconds(acc.device) - worked, "elapsed": time.perf_counter() - began}
+                history.epochs.append(row | spent)
+                if acc.is_main_process:
+                    save_checkpoint(checkpoint, parts, history, recipe)
+                    progress.note(f"epoch {epoch}/{recipe.epochs}, {newest(history)}, {spent['elapsed']:.1f} s")
     except KeyboardInterrupt:
         done = len(history.epochs)
         kept = (
             "nothing is kept" if checkpoint is None or done == 0 else "run the same again to go on from there"
         )
-        print(f"{name}: stopped after {done} of {recipe.epochs} epochs; {kept}")
+        progress.line(f"{name}: stopped after {done} of {recipe.epochs} epochs; {kept}")
         raise
     finally:
-        bar.close()
         acc.unwrap_model(wrapped, keep_fp32_wrapper=False)
+    if acc.is_main_process:
+        elapsed = sum(row["elapsed"] for row in history.epochs)
+        epochs = f"{len(history.epochs)} epoch{'s' * (len(history.epochs) != 1)}"
+        progress.line(f"{name}: {epochs}, {newest(history)}, {elapsed:.0f} s")
     if ema is not None and history.status == "finished":
         model.load_state_dict(ema.module.state_dict())
     return history
@@ -252,7 +252,7 @@ def load_checkpoint(
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         if content["recipe"] != recipe.fields() or content["engine"] != ENGINE_VERSION:
-            print(f"{path.name}: made by another recipe, starting over")
+            progress.line(f"{path.name}: made by another recipe, starting over")
             return
         for name, part in parts.items():
             if part is not None:
@@ -265,21 +265,10 @@ def load_checkpoint(
         setattr(history, name, value)
 
 
-def quiet() -> bool:
-    """True where nobody watches: no progress bar then, but one line an epoch."""
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
-    return not watched or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
-
-
-def report_epoch(bar: tqdm, name: str, history: History, recipe: Recipe) -> None:
-    """Show the newest epoch in the bar or, where there is none, as one line."""
+def newest(history: History) -> str:
+    """Return loss and hold-out accuracy of the newest epoch in words."""
     row = history.epochs[-1]
-    shown = f"loss {row['loss']:.3f}"
+    text = f"loss {row['loss']:.3f}"
     if "holdout_accuracy" in row:
-        shown += f", hold-out {row['holdout_accuracy']:.3f}"
-    if history.status == "diverged":
-        shown += ", diverged"
-    if not bar.disable:
-        bar.set_postfix_str(f"epoch {row['epoch']}/{recipe.epochs}, {shown}")
-    else:
-        print(f"{name}: epoch {row['epoch']}/{recipe.epochs}, {shown}, {row['elapsed']:.1f} s", flush=True)
+        text += f", hold-out {row['holdout_accuracy']:.3f}"
+    return text + ", diverged" * (history.status == "diverged")

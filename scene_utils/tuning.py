@@ -6,10 +6,8 @@ an interrupted search goes on after its last trial. The hold-out judges, the tes
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,7 +16,7 @@ import pandas as pd
 import torch
 from optuna.distributions import CategoricalDistribution
 
-from scene_utils import experiments, models, results, settings, training
+from scene_utils import experiments, models, progress, results, settings, training
 from scene_utils.recipe import Recipe
 
 # Every search chooses among these, and tuning one at a time starts where the report's conditions are.
@@ -96,8 +94,8 @@ def train(recipe: Recipe, profile: str) -> tuple[float, float]:
     """Train a LeNet and return its hold-out accuracy and the seconds that took."""
     training_set, holdout, _ = experiments.sets(profile)
     torch.manual_seed(recipe.seed)
-    with settings.muted(), contextlib.redirect_stderr(io.StringIO()):  # a line a trial is enough
-        history = training.fit(models.LeNet(len(training_set.classes)), training_set, holdout, recipe)
+    with progress.silent():  # a line every ten trials is enough
+        history = training.fit(models.LeNet(len(training_set.classes)), training_set, holdout, recipe, name="trial")
     if history.status == "diverged":
         return 1 / len(training_set.classes), history.seconds
     return history.epochs[-1]["holdout_accuracy"], history.seconds
@@ -106,6 +104,7 @@ def train(recipe: Recipe, profile: str) -> tuple[float, float]:
 # --- searches
 
 
+@progress.part()
 def study(profile: str | None = None, seed: int = 0) -> pd.DataFrame:
     """Search with Optuna's Tree-structured Parzen Estimator (Bergstra et al., 2011); return its trials in order.
 
@@ -121,13 +120,15 @@ def study(profile: str | None = None, seed: int = 0) -> pd.DataFrame:
     search = quiet_study(seed)
     for number in range(1, TRIALS[profile] + 1):
         asked = search.ask(distributions())
-        search.tell(asked, trial("study", number, asked.params, profile, seed))
+        with progress.part(1 / (TRIALS[profile] - number + 1)):
+            search.tell(asked, trial("study", number, asked.params, profile, seed))
         if number % 10 == 0:
             best = search.best_value
-            print(f"study: trial {number} of {TRIALS[profile]}, best hold-out accuracy {best:.3f}", flush=True)
+            progress.line(f"study: trial {number} of {TRIALS[profile]}, best hold-out accuracy {best:.3f}")
     return pd.DataFrame([done.params | {"accuracy": done.value} for done in search.trials])
 
 
+@progress.part()
 def one_at_a_time(order: Sequence[str], search: str, profile: str | None = None, seed: int = 0) -> pd.DataFrame:
     """Tune one hyperparameter after the other, from ``START``: try its other levels, keep the best, go on.
 
@@ -141,7 +142,8 @@ def one_at_a_time(order: Sequence[str], search: str, profile: str | None = None,
     profile = settings.profile(profile)
 
     def score(values: Mapping[str, float]) -> float:
-        return trial(search, len(rows) + 1, values, profile, seed)
+        with progress.part(1 / (BUDGET - len(rows))):
+            return trial(search, len(rows) + 1, values, profile, seed)
 
     rows: list[dict] = []
     best = dict(START)
@@ -183,12 +185,17 @@ def winner(search_trials: pd.DataFrame) -> dict[str, float]:
     return {name: type(LEVELS[name][0])(search_trials.loc[row, name]) for name in LEVELS}
 
 
+@progress.part()
 def again(
     values: Mapping[str, float], search: str, profile: str | None = None, seed: int = 0, n: int = 3
 ) -> list[float]:
     """Train a winner again with ``n`` other seeds: what remains of its accuracy when luck is not chosen too."""
     profile = settings.profile(profile)
-    return [trial(f"{search}, again", i, values, profile, seed, seed + i) for i in range(1, n + 1)]
+    accuracies = []
+    for i, share in progress.shared(range(1, n + 1)):
+        with progress.part(share):
+            accuracies.append(trial(f"{search}, again", i, values, profile, seed, seed + i))
+    return accuracies
 
 
 def distributions() -> dict[str, CategoricalDistribution]:

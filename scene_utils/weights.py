@@ -18,6 +18,7 @@ import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from scene_utils import progress
 from scene_utils.settings import SceneError, weights_dir
 
 TORCHVISION = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
@@ -86,7 +87,7 @@ def download(url: str) -> Path:
     if not path.exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            print(f"downloading torchvision's {name}, once", flush=True)
+            progress.line(f"downloading torchvision's {name}, once")
             torch.hub.download_url_to_file(url, str(path), checksum_in(name), progress=sys.stderr.isatty())
         except (OSError, RuntimeError) as error:
             raise SceneError(

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import classify, evaluation, experiments, plots, results, settings, training
+from scene_utils import classify, evaluation, experiments, plots, progress, results, settings, training
 from scene_utils.recipe import Recipe
 from scene_utils.settings import SceneError
 
@@ -105,7 +105,7 @@ def test_the_page_shows_a_photo_an_example_or_a_chooser(runs, photo, monkeypatch
     assert "answered by" in capsys.readouterr().out
     assert isinstance(classify.own_photo(None), plots.Figure)
     assert "no photo given" in capsys.readouterr().out
-    monkeypatch.setenv("TQDM_DISABLE", "0")
+    monkeypatch.setattr(progress, "watched", lambda: True)
     shown = []
     monkeypatch.setattr(classify, "display", shown.append)
     button, _ = classify.own_photo(None).children

@@ -51,7 +51,7 @@ def test_a_refused_write_keeps_the_old_file_and_says_what_to_do(fault, tmp_path,
 
 
 @pytest.mark.parametrize("fault", CALLS)
-def test_a_refused_checkpoint_ends_the_run_with_one_line_and_the_next_run_goes_on(fault, monkeypatch, capsys):
+def test_a_refused_checkpoint_ends_the_run_with_one_line_and_the_next_run_goes_on(fault, monkeypatch):
     experiment = tiny(epochs=3)
     save, calls = training.save_checkpoint, []
 
@@ -65,9 +65,8 @@ def test_a_refused_checkpoint_ends_the_run_with_one_line_and_the_next_run_goes_o
     monkeypatch.setattr(training, "save_checkpoint", second_refused)
     with pytest.raises(SceneError, match="cannot write .*tiny.sample.s0.*pt"):
         experiments.run(experiment)
-    capsys.readouterr()
     run = experiments.run(experiment)
-    assert run.epochs == 3 and "epoch 1/3" not in capsys.readouterr().out  # it went on from the first epoch
+    assert run.epochs == 3 and len(calls) == 2 + 2  # it went on from the first epoch
 
 
 @pytest.mark.parametrize("fault", CALLS)
@@ -232,7 +231,7 @@ def test_the_same_run_twice_at_once_trains_once(tmp_path):
     second = command("lenet-rate-0.01", **env)
     outputs = [child.communicate(timeout=180)[0] for child in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
-    assert sum("epoch 1/" in output for output in outputs) == 1
+    assert sum(": 2 epochs, loss" in output for output in outputs) == 1
     assert sum("finished run found" in output for output in outputs) == 1
 
 

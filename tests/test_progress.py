@@ -1,0 +1,150 @@
+"""What a reader sees while something trains: one bar for each call, and one switch for what is not wanted."""
+
+import ast
+import dataclasses
+
+import pytest
+import torch
+
+from scene_utils import course, experiments, progress, series, settings, training, tuning
+from scene_utils.models import LeNet
+from scene_utils.recipe import Recipe
+
+RECIPE = Recipe(epochs=2, batch_size=32, learning_rate=0.01, images=64, precision="float32")
+RATES = ("lenet-rate-0.004", "lenet-rate-0.01")
+
+
+@pytest.fixture(autouse=True)
+def runs_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
+    monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
+
+
+@pytest.fixture
+def bars(monkeypatch):
+    """What appears on a notebook's page: one list of states for each bar."""
+    shown = []
+
+    class Handle:
+        def __init__(self, data):
+            self.states = [data]
+            shown.append(self.states)
+
+        def update(self, data, raw):
+            self.states.append(data)
+
+    monkeypatch.setattr(progress, "on_page", lambda: True)
+    monkeypatch.setattr(progress, "watched", lambda: True)
+    monkeypatch.setattr(progress, "display", lambda data, raw, display_id: Handle(data))
+    return shown
+
+
+def fit(**changes):
+    train, holdout, _ = experiments.sets("sample")
+    torch.manual_seed(0)
+    return training.fit(LeNet(), train, holdout, RECIPE.replace(**changes), name="net")
+
+
+def redirections(path):
+    """Lines that take a stream away: from every reader, and from what writes to it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and "redirect_std" in ast.unparse(node.func):
+            frame = path.stem in series.FRAME and ast.unparse(node.args[0]) != "None"
+            if not frame:
+                yield f"{path.name}:{node.lineno}"
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            if any(ast.unparse(target) in ("sys.stdout", "sys.stderr") for target in targets):
+                yield f"{path.name}:{node.lineno}"
+
+
+def test_no_module_takes_a_stream_away():
+    """tqdm, IPython and others flush ``sys.stdout``: what is not wanted goes through ``progress.silent``."""
+    package = settings.project_dir() / "scene_utils"
+    assert [line for path in sorted(package.rglob("*.py")) for line in redirections(path)] == []
+
+
+def test_the_switch_silences_lines_and_bar(bars, capsys):
+    with progress.silent():
+        fit()
+    assert bars == [] and capsys.readouterr() == ("", "")
+    fit()
+    assert len(bars) == 1 and capsys.readouterr().out.startswith("net: 2 epochs, loss ")
+
+
+def test_a_bar_says_how_long_it_will_take_and_ends_full(bars):
+    fit()
+    first, *_, last = (state["text/plain"] for state in bars[0])
+    assert first.startswith("0%, 00:00, ? left, net") and last.startswith("100%, 0") and "left" not in last
+    assert 'value="1.0000"' in bars[0][-1]["text/html"]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """An ensemble and its student, all of them LeNets that train on few images, each of them twice."""
+    lenet = experiments.get("lenet")
+    for name, options in {"a": {}, "b": {}, "both": {"members": ("a", "b"), "weighted": True},
+                          "student": {"teacher": "both"}}.items():  # fmt: skip
+        recipe = RECIPE.replace(epochs=1, distillation=0.5 if "teacher" in options else 0.0)
+        change = {"name": name, "recipes": {"short": recipe}, "refit": "members" not in options, "extras": ()}
+        monkeypatch.setitem(experiments.EXPERIMENTS, name, dataclasses.replace(lenet, **change, **options))
+
+
+@pytest.mark.parametrize("call", [
+    lambda: course.run_all(RATES, "sample"),
+    lambda: experiments.run("student", "sample"),
+    lambda: tuning.again(tuning.START, "x", "sample", n=2),
+], ids=["several runs", "an ensemble and its student", "a study"])  # fmt: skip
+def test_a_call_that_trains_often_has_one_bar(call, bars, small):
+    call()
+    assert len(bars) == 1 and 'value="1.0000"' in bars[0][-1]["text/html"]
+    call()
+    assert len(bars) == 1, "a bar for what is found"
+
+
+def test_a_finished_run_is_one_line(bars, capsys):
+    course.run_all(RATES[:1], "sample")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(".sample.s0: 2 epochs, loss ")[0] for line in lines] == [RATES[0]]
+
+
+def test_what_was_found_or_done_before_says_nothing_about_the_time_left(bars):
+    with progress.part():
+        with progress.part(0.5):
+            pass  # found
+        with progress.part():
+            progress.begin("net", 0.5)
+            assert 'value="0.7500"' in bars[0][0]["text/html"]
+            assert progress._call.bar.initial == pytest.approx(0.75)
+            progress.advance(0.25)
+            assert progress._call.bar.n == pytest.approx(0.875)
+    assert progress._call is None
+
+
+def test_an_error_leaves_the_bar_where_it_was_and_the_next_call_starts_anew(bars):
+    with pytest.raises(KeyboardInterrupt), progress.part():
+        progress.begin("net")
+        progress.advance(0.25)
+        raise KeyboardInterrupt
+    assert 'value="0.2500"' in bars[0][-1]["text/html"]
+    fit()
+    assert len(bars) == 2
+
+
+def test_without_a_reader_there_is_no_bar_but_a_line_now_and_then(monkeypatch, capsys):
+    assert not progress.watched()
+    fit()
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    monkeypatch.setattr(progress, "EVERY", 0)
+    fit()
+    out, err = capsys.readouterr()
+    assert err == ""
+    said = [line.split(", loss")[0] for line in out.splitlines()]
+    assert said == ["net: epoch 1/2", "net: epoch 2/2", "net: 2 epochs"]
+
+
+def test_the_efforts_of_a_series_are_those_of_its_parts():
+    assert progress.shared(["a", "b"], {"a": 1, "b": 3}.get) == [("a", 0.25), ("b", 1.0)]
+    three = sum(experiments.effort(name, "short") for name in experiments.MEMBERS)
+    assert experiments.effort("ensemble", "short") == three < experiments.effort("resnet18_transfer", "short")
+    assert {each.architecture for each in experiments.EXPERIMENTS.values()} - {"ensemble"} == set(experiments.COST)
