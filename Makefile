@@ -10,6 +10,8 @@ export PYTHONUTF8 = 1
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
+UNFINISHED := build/unfinished
+SIZE := about 3 GB to download and 7 GB on disk
 
 .PHONY: report test lint bench publish publish-runs student check-numbers audit clean
 .DEFAULT_GOAL := report
@@ -49,10 +51,21 @@ audit:
 clean:
 	rm -rf $(VENV) build student .pytest_cache .ruff_cache scene_utils.egg-info
 
+# A .venv whose Python is gone, or another one than PYTHON names, or whose installation was interrupted is made anew.
+VERSION := import pip, sys; print("%d.%d" % sys.version_info[:2])
+HAS := $(shell $(VENV)/bin/python -c '$(VERSION)' 2>/dev/null)
+WANTS := $(if $(filter file,$(origin PYTHON)),$(HAS),$(shell "$(PYTHON)" -c '$(VERSION)' 2>/dev/null))
+GOOD := $(and $(HAS),$(filter $(HAS),$(WANTS)),$(if $(wildcard $(UNFINISHED)),,yes))
+ifndef GOOD
+.PHONY: $(READY)
+endif
+
 $(READY): requirements.txt constraints.txt pyproject.toml
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11 or newer; call: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@echo "setting up $(VENV) (once; PyTorch is large, so this takes a few minutes)"
-	@"$(PYTHON)" -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[series]'
-	@touch $@
+	@mkdir -p build && touch $(UNFINISHED)
+	@[ -n "$(GOOD)" ] || [ ! -e $(VENV) ] || echo "$(VENV) is broken, unfinished or of another Python: made anew"
+	@[ -n "$(GOOD)" ] || "$(PYTHON)" -m venv --clear $(VENV)
+	@echo "installing what requirements.txt and pyproject.toml name into $(VENV); the first time $(SIZE)"
+	@$(VENV)/bin/python scripts/install.py -c constraints.txt -e '.[series]'
+	@touch $@ && rm $(UNFINISHED)

@@ -1,0 +1,114 @@
+"""``make`` sets up its environment: what it says, and how it gets over a broken or unfinished one. No real package."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from scene_utils import settings
+
+PROJECT = settings.project_dir()
+PIP = """
+import os, sys
+def main():
+    if os.environ.get("FAKE_PIP") == "fails":
+        print("ERROR: no such package", file=sys.stderr)
+        sys.exit(1)
+    if os.environ.get("FAKE_PIP") == "killed":
+        os.kill(os.getppid(), 9)
+        os.kill(os.getpid(), 9)
+    print("Collecting torch>=2.2 (from -r requirements.txt)")
+    print("  Downloading torch-2.14.1.whl.metadata (29 kB)")
+    print("Downloading torch-2.14.1.whl (530.1 MB)")
+    print("Installing collected packages: torch, scene-utils")
+"""
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
+
+
+def script(path, text):
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The Makefile with lists of packages of its own, and a pip that installs nothing."""
+    root = tmp_path / "a project"
+    (root / "scripts").mkdir(parents=True)
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml", "scripts/install.py"):
+        shutil.copy(PROJECT / name, root / name)
+    script(tmp_path / "python3", f'case $2 in venv) set -- "$@" --without-pip;; esac\nexec "{sys.executable}" "$@"')
+    (tmp_path / "fake" / "pip").mkdir(parents=True)
+    (tmp_path / "fake" / "pip" / "__init__.py").write_text("")
+    (tmp_path / "fake" / "pip" / "__main__.py").write_text(textwrap.dedent(PIP) + "main()\n")
+    return root
+
+
+def make(root, *arguments, **environment):
+    environment |= {"PYTHONPATH": str(root.parent / "fake"), "PATH": f"{root.parent}:{os.environ['PATH']}"}
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHON"} | environment
+    done = subprocess.run(["make", ".venv/.ready", *arguments], cwd=root, env=environment,
+                          capture_output=True, text=True)  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def ready(project):
+    code, said = make(project)
+    assert code == 0, said
+    (project / ".venv" / "mine").touch()  # is gone where .venv is made anew
+    return project
+
+
+def kept(project):
+    return (project / ".venv" / "mine").exists()
+
+
+def test_it_says_what_it_installs_once(project):
+    code, said = make(project)
+    assert code == 0 and "GB on disk" in said
+    assert "looking up: package 1, torch" in said and "made anew" not in said
+    again = make(project)
+    assert again[0] == 0 and "installing" not in again[1]
+
+
+def test_changed_lists_of_packages_are_installed_into_what_is_there(ready):
+    (ready / "constraints.txt").touch()
+    code, said = make(ready)
+    assert code == 0 and "installing" in said and kept(ready)
+
+
+@pytest.mark.parametrize("fault", ["killed", "fails"])
+def test_an_interrupted_installation_is_made_anew(fault, ready):
+    (ready / "constraints.txt").touch()
+    code, said = make(ready, FAKE_PIP=fault)
+    assert code != 0 and ("no such package" in said or fault == "killed")
+    code, said = make(ready)
+    assert code == 0 and "unfinished" in said and not kept(ready)
+
+
+def test_a_venv_whose_python_is_gone_is_made_anew(ready):
+    for link in (ready / ".venv" / "bin").glob("python*"):
+        link.unlink()
+        link.symlink_to("/nonexistent/python3")
+    code, said = make(ready)
+    assert code == 0 and "is broken" in said and not kept(ready)
+
+
+def test_another_python_has_an_environment_of_its_own(ready, tmp_path):
+    assert make(ready, f"PYTHON={tmp_path}/python3")[0] == 0 and kept(ready)
+    other = script(tmp_path / "other", 'case $2 in *print*) echo 3.99; exit;; esac\nexec python3 "$@"')
+    code, said = make(ready, f"PYTHON={other}")
+    assert code == 0 and "made anew" in said and not kept(ready)
+
+
+def test_an_old_or_missing_python_is_named_and_nothing_is_touched(ready, tmp_path):
+    old = script(tmp_path / "old", "case $2 in *print*) echo 3.8;; esac\nexit 1")
+    for python in (old, "/nonexistent/python3"):
+        code, said = make(ready, f"PYTHON={python}")
+        assert code != 0 and "is not Python 3.11 or newer" in said and kept(ready)
