@@ -11,10 +11,9 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import display
 from PIL import Image
 
-from scene_utils import data, evaluation, experiments, plots, progress, results, settings
+from scene_utils import data, evaluation, experiments, progress, results, settings
 from scene_utils.results import Run
 from scene_utils.settings import SceneError
 
@@ -123,8 +122,10 @@ def own_photo(photo: str | Path | None = None):
     return show(holdout.images[0].numpy(), run, holdout.names[0])
 
 
-def show(photo: str | Path | BinaryIO | np.ndarray, run: Run, name: str = "") -> plots.Figure:
+def show(photo: str | Path | BinaryIO | np.ndarray, run: Run, name: str = ""):
     """Draw a photo as the model sees it, beside its probabilities."""
+    from scene_utils import plots  # the command line draws nothing, and need not wait for it
+
     pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo)
     return plots.photo(pixels, classify(pixels, run), name or file_name(photo))
 
@@ -132,6 +133,7 @@ def show(photo: str | Path | BinaryIO | np.ndarray, run: Run, name: str = "") ->
 def chooser(run: Run):
     """Return a file chooser (ipywidgets) that shows the probabilities of every photo that is chosen."""
     import ipywidgets
+    from IPython.display import display
 
     button = ipywidgets.FileUpload(accept="image/png,image/jpeg,image/webp", multiple=True, description="Photos")
     output = ipywidgets.Output()

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
-from sklearn.metrics import confusion_matrix
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from scene_utils.settings import SceneError
 
@@ -69,7 +66,8 @@ def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | 
         classes: the class names, or their number.
     """
     number = classes if isinstance(classes, int) else len(classes)
-    return confusion_matrix(np.asarray(labels), predictions(predicted), labels=range(number))
+    cells = np.asarray(labels) * number + predictions(predicted)
+    return np.bincount(cells, minlength=number**2).reshape(number, number)
 
 
 def per_class(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | None = None) -> pd.DataFrame:
@@ -144,10 +142,10 @@ def most_confident_errors(logits: ArrayLike, labels: ArrayLike, n: int = 12) -> 
 
 
 def calibration_error(logits: ArrayLike, labels: ArrayLike, bins: int = BINS) -> float:
-    """Expected calibration error (Guo et al., 2017; torchmetrics): mean gap of confidence and accuracy."""
-    probabilities = torch.as_tensor(np.asarray(logits)).double().softmax(dim=1)
-    labels = torch.as_tensor(np.asarray(labels))
-    return float(multiclass_calibration_error(probabilities, labels, probabilities.shape[1], n_bins=bins))
+    """Expected calibration error (Guo et al., 2017): mean gap of confidence and accuracy."""
+    table = reliability(logits, labels, bins)
+    gaps = (table["confidence"] - table["accuracy"]).abs()
+    return float((gaps * table["count"]).sum() / table["count"].sum())
 
 
 def reliability(logits: ArrayLike, labels: ArrayLike, bins: int = BINS) -> pd.DataFrame:

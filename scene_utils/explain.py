@@ -12,9 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from captum.attr import LayerGradCam, Occlusion
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from scene_utils.batches import mixed, normalised, to_device
 from scene_utils.data import Dataset, Split
@@ -79,6 +77,8 @@ def occlusion(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, n
         ``occlusion`` float16 (n, H, W): the loss of probability of the model's own answer, averaged over the
         squares that cover a pixel, for one test image a class; ``occlusion_images`` (n,), their positions.
     """
+    from captum.attr import Occlusion
+
     positions = shown_images(dataset)
     device = next(model.parameters()).device
     batch = to_batch(dataset.test, positions, recipe.input_size).to(device)
@@ -116,7 +116,7 @@ def normalization(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[st
     return {"normalization": np.array(changes, dtype=np.float32)}
 
 
-def dense(model: ResNet) -> ResNet:
+def dense(model: nn.Module) -> nn.Module:
     """Return a copy of a ResNet whose last stage answers at four times as many places along each side.
 
     A ResNet halves the size five times: of 64 x 64 pixels its last stage keeps 2 x 2 places. In the copy the last
@@ -137,7 +137,7 @@ def dense(model: ResNet) -> ResNet:
     return model
 
 
-def class_activation(model: ResNet, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
+def class_activation(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
     """Return where a ResNet sees evidence for the true class of two test images a class.
 
     Grad-CAM (Selvaraju et al., 2017; Captum) on the last stage, made ``dense``. As only an average and one
@@ -147,6 +147,8 @@ def class_activation(model: ResNet, dataset: Dataset, recipe: Recipe) -> dict[st
         ``cam`` float16 (n, H, W): positive where the image speaks for its class; ``cam_images`` (n,), the
         images' positions in the test set.
     """
+    from captum.attr import LayerGradCam
+
     positions = shown_images(dataset, each=2)
     net = dense(model).float().eval().requires_grad_(True)
     batch = to_batch(dataset.test, positions, recipe.input_size).to(net.fc.weight.device)
@@ -196,7 +198,7 @@ def layer_costs(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)
     return pd.DataFrame(rows, columns=["layer", "weights", "multiplications"])
 
 
-def gradient_norms(model: ResNet, images: Tensor, labels: Tensor) -> list[float]:
+def gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
     """Return the length of the loss's gradient at the output of each block of a ResNet, first block first.
 
     Args:
@@ -208,7 +210,7 @@ def gradient_norms(model: ResNet, images: Tensor, labels: Tensor) -> list[float]
         output.retain_grad()
         outputs.append(output)
 
-    blocks = [module for module in model.modules() if isinstance(module, BasicBlock | Bottleneck)]
+    blocks = [module for stage in (model.layer1, model.layer2, model.layer3, model.layer4) for module in stage]
     handles = [block.register_forward_hook(keep) for block in blocks]
     try:
         F.cross_entropy(model.train()(images), labels).backward()

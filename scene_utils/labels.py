@@ -11,10 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from scene_utils import data, evaluation, experiments, progress, results, settings, training
@@ -94,6 +90,11 @@ def features(split: Split, profile: str, choice: str | None) -> np.ndarray:
 
 def cross_validated(values: np.ndarray, labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """Return each image's class probabilities from a logistic regression fitted to the other folds, (N, classes)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500))
     smallest = int(np.bincount(labels)[np.unique(labels)].min())  # each fold needs an image of each class
     folds = StratifiedKFold(max(2, min(FOLDS, smallest)), shuffle=True, random_state=seed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-import timm
 from torch import nn
 
 from scene_utils.settings import SceneError
@@ -26,6 +25,8 @@ def efficientnet_lite0(classes: int = 6, weights: str | None = None, strides: No
     Raises:
         SceneError: where the package is not installed, or its file is not the one that its name promises.
     """
+    import timm
+
     model = timm.create_model("tf_efficientnet_lite0", num_classes=classes)
     if weights is not None:
         # the same layers in the same order, under other names

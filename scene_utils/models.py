@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from scene_utils.lrn import LocalResponseNorm
 from scene_utils.settings import SceneError
@@ -125,7 +124,7 @@ def resnet(
     weights: str | Mapping[str, Tensor] | None = None,
     strides: str | None = None,
     shortcuts: bool = True,
-) -> ResNet:
+) -> nn.Module:
     """Return torchvision's ResNet (He et al., 2016): float (N, 3, H, W) to logits (N, classes).
 
     Args:
@@ -149,8 +148,10 @@ def resnet(
         if not shortcuts:
             raise SceneError(f"weights {weights!r} belong to nets with shortcuts; plain nets need weights=None")
         state = read_weights(path := find_weights(depth, weights))
-    basic, bottleneck = (BasicBlock, Bottleneck) if shortcuts else (PlainBlock, PlainBottleneck)
-    model = ResNet(bottleneck if depth in BOTTLENECKS else basic, list(BLOCKS[depth]), num_classes=classes)
+    from scene_utils import resnet_blocks  # imports torchvision, which takes a second
+
+    block = resnet_blocks.KINDS[depth in BOTTLENECKS, shortcuts]
+    model = resnet_blocks.ResNet(block, list(BLOCKS[depth]), num_classes=classes)
     if strides == "v1":
         for first in (model.layer2[0], model.layer3[0], model.layer4[0]):
             first.conv1.stride, first.conv2.stride = first.conv2.stride, first.conv1.stride
@@ -159,29 +160,6 @@ def resnet(
     elif weights is not None:
         load_weights(model, weights, "given as a state dict")
     return model
-
-
-class PlainBlock(BasicBlock):
-    """A ResNet block of two convolutions without its shortcut."""
-
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample=None, *rest, **named) -> None:
-        super().__init__(inplanes, planes, stride, None, *rest, **named)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(x)))
-        return self.relu(self.bn2(self.conv2(x)))
-
-
-class PlainBottleneck(Bottleneck):
-    """A ResNet block of three convolutions without its shortcut."""
-
-    def __init__(self, inplanes: int, planes: int, stride: int = 1, downsample=None, *rest, **named) -> None:
-        super().__init__(inplanes, planes, stride, None, *rest, **named)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        return self.relu(self.bn3(self.conv3(x)))
 
 
 def first_filters(model: nn.Module) -> Tensor:
@@ -248,6 +226,11 @@ class Step:
     output: tuple[int, ...]
 
 
+def adds(module: nn.Module) -> bool:
+    """Whether a module is a ResNet's block with its shortcut (by name: torchvision need not be imported)."""
+    return type(module).__name__ in ("BasicBlock", "Bottleneck")
+
+
 @torch.no_grad()
 def trace(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> list[Step]:
     """Send one black image through ``model`` and return the layers that it passes, in order.
@@ -262,7 +245,7 @@ def trace(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> l
             if not inputs or not isinstance(output, Tensor):  # no layer that a row could describe
                 return
             shape = tuple(inputs[0].shape[1:])
-            if type(module) in (BasicBlock, Bottleneck):
+            if adds(module):
                 steps.insert(-1, Step(name, module, tuple(output.shape[1:]), tuple(output.shape[1:])))
             elif not isinstance(module, (nn.Identity, nn.Flatten)):
                 # a layer after the flattening shows the shape that was flattened
@@ -273,7 +256,7 @@ def trace(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> l
         return hook
 
     layers = [(name, module) for name, module in model.named_modules()
-              if not list(module.children()) or type(module) in (BasicBlock, Bottleneck)]  # fmt: skip
+              if not list(module.children()) or adds(module)]  # fmt: skip
     hooks = [module.register_forward_hook(note(name)) for name, module in layers]
     modes = [(module, module.training) for module in model.modules()]
     like = next(model.parameters(), torch.zeros(1))
@@ -310,7 +293,7 @@ def describe(step: Step) -> tuple[str, str]:
             return "normalization", f"local response normalization, size {layer.size}"
         case nn.BatchNorm2d():
             return "normalization", f"batch normalization{aside}"
-        case BasicBlock() | Bottleneck():
+        case _ if adds(layer):
             return "shortcut", "addition of the block's input"
         case nn.Softmax() | nn.LogSoftmax():
             return "softmax", f"{step.output[0]} classes"

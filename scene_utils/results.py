@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import jsonschema
+import fastjsonschema  # jsonschema takes a second to import
 import numpy as np
 import pandas as pd
 
@@ -27,7 +27,7 @@ _COUNTS = {"type": "array", "items": _COUNT}
 _UNKNOWN = {"type": "null"}  # a diverged run has no accuracy
 
 SCHEMA = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$schema": "http://json-schema.org/draft-07/schema#",
     "title": "Record of one run",
     "type": "object",
     "additionalProperties": False,
@@ -81,6 +81,7 @@ SCHEMA = {
 }
 OPTIONAL = ("arrays", "inference_ms", "teacher", "refit", "processor", "design", "inputs", "on_training_set")
 SCHEMA["required"] = [name for name in SCHEMA["properties"] if name not in OPTIONAL]
+check = fastjsonschema.compile(SCHEMA)
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = Non
 
     Raises:
         SceneError: where the disk refuses.
-        jsonschema.ValidationError: for a record that is not one.
+        fastjsonschema.JsonSchemaValueException: for a record that is not one.
     """
     folder = folder or results_dir()
     stem = run_name(record["experiment"], record["profile"], record["seed"])
@@ -194,7 +195,7 @@ def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = Non
     record = record | {"arrays": hashlib.sha256(buffer.getvalue()).hexdigest()[:16]}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     record = json.loads(text)  # as it will be read again: lists, not tuples
-    jsonschema.validate(record, SCHEMA)
+    check(record)
     settings.atomic_write(folder / f"{stem}.npz", buffer.getvalue())
     settings.atomic_write(folder / f"{stem}.json", text)
     return Run(record, arrays)
@@ -208,13 +209,13 @@ def read(path: Path) -> Run:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        jsonschema.validate(record, SCHEMA)
+        check(record)
         content = path.with_suffix(".npz").read_bytes()
         if hashlib.sha256(content).hexdigest()[:16] != record["arrays"]:
             raise ValueError("its arrays are those of another run")
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = dict(file)
-    except (OSError, ValueError, KeyError, jsonschema.ValidationError) as error:
+    except (OSError, ValueError, KeyError) as error:
         reason = getattr(error, "message", None) or getattr(error, "strerror", None) or error
         raise SceneError(f"record {path} cannot be used ({reason}); delete it to train again") from error
     return Run(record, arrays)

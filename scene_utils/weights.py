@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import torchvision
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -76,6 +75,8 @@ def find_weights(depth: int, weights: str) -> Path:
 
 def torchvision_url(depth: int, source: str) -> str | None:
     """Address of torchvision's own weights, ``None`` where it has none under that name."""
+    import torchvision
+
     versions = torchvision.models.get_model_weights(f"resnet{depth}").__members__
     return versions[TORCHVISION[source]].url if TORCHVISION.get(source) in versions else None
 

@@ -509,6 +509,16 @@ def test_help_is_instant_and_errors_are_one_line():
     assert (code_, text) == (1, "error: profile 'long' is unknown; known: sample, short, full\n")
 
 
+def test_what_is_slow_to_import_waits_until_it_is_needed():
+    """Each of these takes from a third of a second to more than one; every kernel and ``classify`` would pay it."""
+    slow = "captum cleanlab jsonschema nbformat optuna papermill sklearn snakemake timm torch._dynamo torchvision"
+    heavy = {"course": slow, "classify": slow + " IPython matplotlib seaborn", "__main__": slow + " numpy torch"}
+    for module, names in heavy.items():
+        script = f"import sys, scene_utils.{module}; print(set({names.split()}) & set(sys.modules))"
+        done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True)
+        assert done.stdout == "set()\n", (module, done.stdout, done.stderr)
+
+
 def test_readme_shows_the_published_records():
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     assert publish.with_table(text, publish.results_table()) == text, "stale; run make publish"
