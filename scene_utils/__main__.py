@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from scene_utils.settings import PROFILES, SceneError
@@ -79,8 +80,8 @@ def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> N
 
     for experiment in [experiments.get(name) for name in names]:  # an unknown name is refused before any training
         run = experiments.run(experiment, profile, seed, retrain)
-        found = f"{run.correct:,} of {run.total:,} images right" if run.status == "finished" else run.status
-        print(f"{run.name}: {found}")
+        right = f"{run.correct:,} of {run.total:,} images of the {run.judged_on} right"
+        print(f"{run.name}: {right if run.status == 'finished' else f'{run.status}, so judged on no set'}")
 
 
 def _case(names: list[str], profile: str | None, seed: int, grids: bool) -> None:
@@ -95,22 +96,30 @@ def _case(names: list[str], profile: str | None, seed: int, grids: bool) -> None
 
 
 def _classify(photos: list[Path], profile: str | None) -> None:
-    """Classify photos with the best model that has been trained here."""
+    """Classify photos with the best model at hand: shipped with the package, or trained here."""
     from scene_utils import classify
 
-    run = classify.best_run(profile)
-    if run is None:
-        raise SceneError(classify.NOTHING)
-    print(classify.told(run))
+    began = time.monotonic()
+    model, bad = classify.load(profile), []
+    print(classify.told(model.run), flush=True)
     for photo in photos:
-        print(photo.name + ": " + ", ".join(f"{name} {p:.1%}" for name, p in classify.classify(photo, run).items()))
+        try:
+            answer = model.predict([photo]).iloc[0].sort_values(ascending=False)
+            print(f"{photo.name}: " + ", ".join(f"{name} {p:.1%}" for name, p in answer.items()), flush=True)
+        except SceneError as error:
+            bad.append(photo.name)
+            print(error, flush=True)
+    took = f"in {time.monotonic() - began:.1f} s; the model has {classify.judged(model.run)}"
+    print(f"{len(photos) - len(bad)} of {len(photos)} photos answered {took}")
+    if bad:
+        raise SceneError(f"{len(bad)} of {len(photos)} photos could not be read: {', '.join(bad)}")
 
 
 def _report(profile: str | None, seed: int) -> None:
     """Execute what is out of date in the series, and write the report."""
     from scene_utils import series
 
-    print(f"report: {series.run(profile, seed)}")
+    print(f"report: {series.run(profile, seed)} (accuracies on the test set, choices on the hold-out)")
 
 
 def _publish(profile: str | None, seed: int) -> None:

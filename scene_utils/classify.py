@@ -1,9 +1,13 @@
-"""Classify photos of one's own with the best model at hand: shipped with the package, or trained here."""
+"""Classify photos of one's own with the best model at hand: shipped with the package, or trained here.
+
+    model = classify.load()
+    model.predict(["a.jpg", "b.jpg"])  # a table: one row a photo, the probability of each class
+"""
 
 from __future__ import annotations
 
 import io
-import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -11,12 +15,13 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
 
-from scene_utils import data, evaluation, experiments, progress, results, settings
+from scene_utils import data, evaluation, experiments, progress, results, settings, training
+from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.settings import SceneError
 
+Photo = str | Path | BinaryIO | np.ndarray
 BEST_FIRST = ("full", "short", "sample")
 NOTHING = (
     "no trained weights in the runs folder: published records carry answers, not weights;"
@@ -35,17 +40,23 @@ def best_run(profile: str | None = None) -> Run | None:
 
     An ensemble counts where all its members' weights are there. Without ``profile`` the profiles are looked
     through from ``full`` to ``sample``; None is returned where nothing has been trained. With images of one's own
-    (``SCENE_DATA_DIR``) only what was trained on them counts.
+    (``SCENE_DATA_DIR``) what was trained on them comes first, and otherwise nothing that was trained on one's own.
+    The images themselves are not needed.
     """
-    for name in BEST_FIRST if profile is None else (settings.profile(profile),):
-        runs = [run for run in results.records(name) if run.status == "finished" and run.evaluated_on == "test"]
-        if os.environ.get("SCENE_DATA_DIR"):
-            own = experiments.sets(name)[2].key
-            runs = [run for run in runs if run.dataset["key"] == own]
-        usable = [run for run in runs if all(has_weights(member) for member in experiments.members(run))]
-        if usable:
-            return max(usable, key=holdout_accuracy)
+    profiles = BEST_FIRST if profile is None else (settings.profile(profile),)
+    usable = [run for name in profiles for run in results.records(name) if is_usable(run)]
+    own = data.own_key() if settings.data_dir() else None
+    for runs in ([r for r in usable if r.dataset["key"] == own], [r for r in usable if r.dataset["commit"]]):
+        for name in profiles:
+            if found := [run for run in runs if run.profile == name]:
+                return max(found, key=holdout_accuracy)
     return None
+
+
+def is_usable(run: Run) -> bool:
+    """Whether a run can answer, and has been judged on a test set."""
+    judged = run.status == "finished" and run.evaluated_on == "test"
+    return judged and all(has_weights(member) for member in experiments.members(run))
 
 
 def has_weights(run: Run | None) -> bool:
@@ -59,23 +70,62 @@ def read_photo(photo: str | Path | BinaryIO) -> np.ndarray:
     Raises:
         SceneError: for a file that cannot be read, naming it.
     """
+    if isinstance(photo, str | Path):
+        photo = Path(photo).expanduser()
     try:
-        return data.decode(photo)
-    except Image.UnidentifiedImageError:
-        reason = "no PNG, JPEG or WebP image; convert it to one of these"
-    except OSError as error:
-        reason = f"{error.strerror or 'damaged'}; check the path, or save the photo again"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return data.decode(photo)
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        reason = f"{type(error).__name__}; save the photo again, smaller"
-    raise SceneError(f"photo {file_name(photo)} cannot be read: {reason}")
+        remedy = "check the path" if getattr(error, "strerror", None) else "save the photo again, as JPEG"
+        reason = data.unreadable(photo, error)
+        raise SceneError(f"photo {file_name(photo)} cannot be read: {reason}; {remedy}") from error
 
 
-def file_name(photo: str | Path | BinaryIO) -> str:
-    """Return the name of a photo without its folder."""
+def file_name(photo: Photo) -> str:
+    """Return the name of a photo without its folder; of pixels, which have none, ``photo``."""
     return Path(photo).name if isinstance(photo, str | Path) else getattr(photo, "name", "photo")
 
 
-def classify(photo: str | Path | BinaryIO | np.ndarray, run: Run) -> pd.Series:
+class Model:
+    """A trained model (or ensemble), loaded once, that answers for any photos."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.nets = [(experiments.load_model(run), Recipe(**run.recipe)) for run in experiments.members(run)]
+
+    def predict(self, photos: Photo | Sequence[Photo]) -> pd.DataFrame:
+        """Return the probability of each class, a column a class, for each photo, a row a photo, named by its file.
+
+        Args:
+            photos: one or more paths, open files, or pixels as ``read_photo`` returns them.
+
+        Raises:
+            SceneError: for a photo that cannot be read, naming it.
+        """
+        photos = photos if isinstance(photos, list | tuple) else [photos]
+        pixels = [photo if isinstance(photo, np.ndarray) else read_photo(photo) for photo in photos]
+        images = torch.from_numpy(np.array(pixels, dtype=np.uint8).reshape(-1, 3, data.SIDE, data.SIDE))
+        split = data.Split(images, torch.zeros(len(images), dtype=torch.int64), tuple(self.run.classes), ())
+        weights = self.run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored answers
+        answers = [training.predict(net, split, recipe, mirror=weights is not None) for net, recipe in self.nets]
+        names = [file_name(photo) for photo in photos]
+        return pd.DataFrame(evaluation.average_probabilities(answers, weights), index=names, columns=self.run.classes)
+
+
+def load(profile: str | None = None) -> Model:
+    """Load the best model at hand (``best_run``): the shipped one, until a better one has been trained.
+
+    Raises:
+        SceneError: where there is none for the profile.
+    """
+    run = best_run(profile)
+    if run is None:
+        raise SceneError(NOTHING)
+    return Model(run)
+
+
+def classify(photo: Photo, run: Run) -> pd.Series:
     """Return the probability of each class, highest first.
 
     Args:
@@ -85,10 +135,7 @@ def classify(photo: str | Path | BinaryIO | np.ndarray, run: Run) -> pd.Series:
     Raises:
         SceneError: for a photo that cannot be read, and where weights are missing.
     """
-    pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo)
-    split = data.Split(torch.tensor(pixels)[None], torch.zeros(1, dtype=torch.int64), tuple(run.classes), ("",))
-    probabilities = evaluation.average_probabilities([experiments.answer(run, split)])[0]
-    return pd.Series(probabilities, index=run.classes, name="probability").sort_values(ascending=False)
+    return Model(run).predict([photo]).iloc[0].rename("probability").sort_values(ascending=False)
 
 
 # --- in a notebook
@@ -96,10 +143,15 @@ def classify(photo: str | Path | BinaryIO | np.ndarray, run: Run) -> pd.Series:
 
 def told(run: Run) -> str:
     """Say in one line which model answers."""
-    return (
-        f"answered by {run.title}: profile {run.profile}, {holdout_accuracy(run):.1%} of the hold-out right,"
-        f" trained on {run.dataset['source']}"
-    )
+    line = f"answered by {run.title}: profile {run.profile}, {judged(run)}, trained on {run.dataset['source']}"
+    if settings.data_dir() and run.dataset["key"] != data.own_key():
+        line += f"; no model has been trained on SCENE_DATA_DIR ({settings.data_dir()}) yet"
+    return line
+
+
+def judged(run: Run) -> str:
+    """Say how accurate a run is on the set that models are chosen by."""
+    return f"{holdout_accuracy(run):.1%} of the hold-out right"
 
 
 def own_photo(photo: str | Path | None = None):
@@ -135,7 +187,7 @@ def chooser(run: Run):
     import ipywidgets
     from IPython.display import display
 
-    button = ipywidgets.FileUpload(accept="image/png,image/jpeg,image/webp", multiple=True, description="Photos")
+    button = ipywidgets.FileUpload(accept="image/*", multiple=True, description="Photos")
     output = ipywidgets.Output()
 
     def answer(change: Mapping) -> None:

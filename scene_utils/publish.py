@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -48,7 +49,7 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
             os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # nothing to execute again
         note_minutes(seed)
         write_tables()
-    print(f"published: {target}")
+    print(f"published: {target} (accuracies on the test set, choices on the hold-out)")
     return target
 
 
@@ -181,7 +182,7 @@ def check_numbers() -> list[str]:
             continue
         matrix = evaluation.confusion(run.labels, run.logits.argmax(1), run.classes)
         same = np.array_equal(matrix, run.confusion) and run.accuracy == np.trace(matrix) / matrix.sum()
-        lines.append(f"{run.name}: {np.trace(matrix):,} of {matrix.sum():,} on the {run.evaluated_on} set")
+        lines.append(f"{run.name}: {np.trace(matrix):,} of {matrix.sum():,} on the {run.judged_on}")
         if not same:
             wrong.append(f"{run.name} has {run.correct}, its logits give {np.trace(matrix)}")
     for model, agrees in evaluation.facts_agree(results.facts()).items():
@@ -192,7 +193,9 @@ def check_numbers() -> list[str]:
         wrong.append("the README's table is not that of the records; run make publish")
     if wrong:
         raise SceneError("numbers disagree: " + "; ".join(wrong))
-    return lines
+    judged = Counter(run.judged_on for run in results.records(published=True) if run.status == "finished")
+    counted = " and ".join(f"{count} accuracies on the {name}" for name, count in sorted(judged.items()))
+    return [*lines, f"agree: {counted}"]
 
 
 def note_minutes(seed: int = 0) -> None:

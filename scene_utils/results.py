@@ -18,6 +18,7 @@ import pandas as pd
 from scene_utils import settings
 from scene_utils.settings import SceneError
 
+RUN_NAME = re.compile(r"[\w.+-]+\.(sample|short|full)\.s\d+")  # copies and other files are left alone
 FACTS = Path(__file__).resolve().parent / "facts" / "report.json"
 
 _NUMBER = {"type": "number"}
@@ -112,6 +113,11 @@ class Run:
     def name(self) -> str:
         """``<experiment>.<profile>.s<seed>``, the stem of its files."""
         return run_name(self.record["experiment"], self.record["profile"], self.record["seed"])
+
+    @property
+    def judged_on(self) -> str:
+        """Name of the set that it was evaluated on: ``test set`` or ``hold-out``."""
+        return "test set" if self.record["evaluated_on"] == "test" else self.record["evaluated_on"]
 
     @property
     def borrowed(self) -> str:
@@ -257,7 +263,7 @@ def records(profile: str | None = None, published: bool = False) -> list[Run]:
     folders = [settings.published_dir()] if published else [settings.published_dir(), results_dir()]
     found: dict[str, Run] = {}
     for folder in folders:
-        for path in sorted(folder.glob("*.json")):
+        for path in sorted(p for p in folder.glob("*.json") if RUN_NAME.fullmatch(p.stem)):
             run = read(path)
             if profile in (None, run.record["profile"]):
                 found[run.name] = run

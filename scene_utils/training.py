@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,14 +256,24 @@ def load_checkpoint(
             progress.line(f"{path.name}: made by another recipe, starting over")
             return
         for name, part in parts.items():
-            if part is not None:
+            if part is not None and (name != "scaler" or name in content):  # hardware without float16 has no scaler
                 part.load_state_dict(content[name])
     except Exception as error:
         raise SceneError(
             f"checkpoint {path} cannot be read ({type(error).__name__}); delete it to start over"
         ) from error
+    here = {"device": history.device, "precision": history.precision}
     for name, value in content["history"].items():
         setattr(history, name, value)
+    for name, value in here.items():  # gone on with elsewhere
+        before = getattr(history, name)
+        if without_threads(value) not in without_threads(before):
+            setattr(history, name, f"{before}, then {value}")
+
+
+def without_threads(device: str) -> str:
+    """Name of a device without its number of threads, which may differ from one day to the next."""
+    return re.sub(r" \(\d+ threads?\)", "", device)
 
 
 def newest(history: History) -> str:

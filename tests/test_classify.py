@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,9 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import classify, evaluation, experiments, plots, progress, results, settings, training
+from scene_utils import classify, data, evaluation, experiments, plots, progress, results, settings, training
 from scene_utils.recipe import Recipe
+from scene_utils.results import Run
 from scene_utils.settings import SceneError
 
 
@@ -92,7 +94,7 @@ def test_a_photo_that_cannot_be_read_is_named_with_a_remedy(photo):
     with pytest.raises(SceneError, match="photo gone.jpg cannot be read: No such file"):
         classify.read_photo(photo.parent / "gone.jpg")
     photo.write_bytes(b"no image")
-    with pytest.raises(SceneError, match="photo my photo.png cannot be read: no PNG, JPEG or WebP image; convert"):
+    with pytest.raises(SceneError, match="photo my photo.png cannot be read: no image .* Pillow reads; save the photo"):
         classify.read_photo(photo)
     torn = io.BytesIO()
     Image.new("RGB", (99, 99)).save(torn, "PNG")
@@ -126,7 +128,49 @@ def test_where_nothing_is_trained_there_is_one_clear_line(runs, photo, capsys, m
 
 def test_command_line(runs, photo, capsys):
     assert command_line.main(["classify", str(photo), str(photo)]) == 0
-    first, *answers = capsys.readouterr().out.splitlines()
+    first, *answers, last = capsys.readouterr().out.splitlines()
     assert first.startswith("answered by")
     assert answers[0] == answers[1] and answers[0].startswith("my photo.png: ")
     assert str(photo.parent) not in "".join(answers)
+    assert last.startswith("2 of 2 photos answered in ") and "of the hold-out right" in last
+
+
+def test_one_bad_photo_costs_the_others_nothing(runs, photo, capsys):
+    bad = photo.with_name("phone.heic")
+    bad.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    assert command_line.main(["classify", str(photo), str(bad), str(photo.parent), str(photo)]) == 1
+    said = capsys.readouterr()
+    assert said.out.count("my photo.png: ") == 2 and "2 of 4 photos answered" in said.out
+    assert "photo phone.heic cannot be read: a HEIC photo: pip install pillow-heif" in said.out
+    assert said.err.startswith("error: 2 of 4 photos could not be read: phone.heic, ")
+
+
+def test_three_lines_of_python_as_in_the_readme(tmp_path, monkeypatch, photo):
+    readme = (settings.project_dir() / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"```python\n(from scene_utils import classify\n.*\n.*\n)```", readme)
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setattr(settings, "published_dir", lambda: settings.project_dir() / "report" / "results")
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (300, 200), "green").save(tmp_path / "photo.jpg")
+    names = {}
+    exec(lines.replace("print(", "table = ("), names)
+    table = names["table"]
+    assert list(table.index) == ["photo.jpg"] and list(table.columns) == results.facts()["dataset"]["classes"]
+    assert table.sum(axis=1).iloc[0] == pytest.approx(1)
+    both = names["model"].predict(["photo.jpg", photo])
+    assert both.loc["photo.jpg"].to_numpy() == pytest.approx(table.iloc[0].to_numpy(), abs=1e-3)
+
+
+def test_own_images_choose_the_model_and_are_not_needed_for_it(runs, photo, monkeypatch, capsys):
+    monkeypatch.setenv("SCENE_DATA_DIR", str(photo.parent / "gone"))
+    assert command_line.main(["classify", str(photo)]) == 0
+    assert "no model has been trained on SCENE_DATA_DIR" in capsys.readouterr().out
+    own = Run(runs["lenet"].record | {"dataset": {"commit": None, "key": "own", "source": "own images"}}, {})
+    monkeypatch.setattr(classify, "is_usable", lambda run: run.experiment == "lenet-relu" or run is own)
+    monkeypatch.setattr(results, "records", lambda profile: [own, runs["lenet-relu"]] * (profile == "sample"))
+    assert classify.best_run() is runs["lenet-relu"]
+    monkeypatch.setattr(data, "own_key", lambda: "own")
+    monkeypatch.setattr(classify, "holdout_accuracy", lambda run: 0.5)
+    assert classify.best_run() is own
+    monkeypatch.delenv("SCENE_DATA_DIR")
+    assert classify.best_run() is runs["lenet-relu"]
