@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from IPython import get_ipython
-from IPython.display import display
 from tqdm import tqdm
 
 EVERY = 30.0  # seconds between two lines where nobody watches a bar
@@ -29,6 +27,8 @@ class PageBar(tqdm):
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Show how far it is; tqdm calls this, at most ten times a second."""
+        from IPython.display import display
+
         text = self.format_meter(**self.format_dict | {"bar_format": self.bar_format.replace("|{bar}|", ",")})
         bar = f'<progress value="{self.n:.4f}" max="{self.total}" style="width: 16em"></progress>'
         data = {"text/html": f"<div>{bar} {html.escape(text)}</div>", "text/plain": text}
@@ -146,4 +146,5 @@ def watched() -> bool:
 
 def on_page() -> bool:
     """Whether this is the kernel of a notebook."""
-    return hasattr(get_ipython(), "kernel")
+    ipython = sys.modules.get("IPython")  # a kernel has imported it
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

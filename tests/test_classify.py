@@ -109,7 +109,7 @@ def test_the_page_shows_a_photo_an_example_or_a_chooser(runs, photo, monkeypatch
     assert "no photo given" in capsys.readouterr().out
     monkeypatch.setattr(progress, "watched", lambda: True)
     shown = []
-    monkeypatch.setattr(classify, "display", shown.append)
+    monkeypatch.setattr("IPython.display.display", shown.append)
     button, _ = classify.own_photo(None).children
     content = memoryview(photo.read_bytes())
     button.value = ({"name": "a.png", "type": "image/png", "size": len(content), "content": content,
