@@ -35,7 +35,7 @@ def bars(monkeypatch):
 
     monkeypatch.setattr(progress, "on_page", lambda: True)
     monkeypatch.setattr(progress, "watched", lambda: True)
-    monkeypatch.setattr(progress, "display", lambda data, raw, display_id: Handle(data))
+    monkeypatch.setattr("IPython.display.display", lambda data, raw, display_id: Handle(data))
     return shown
 
 
