@@ -150,7 +150,7 @@ def structure(name: str) -> pd.DataFrame:
 
 def repeat(name: str, profile: str, seed: int = 0, weights: str | None = None) -> list[Run]:
     """Return the runs of an experiment: three seeds in the profile ``full``, else one."""
-    seeds = range(seed, seed + 3) if profile == "full" else [seed]
+    seeds = range(seed, seed + 3) if settings.profile(profile) == "full" else [seed]
     runs = []
     with progress.part():
         for each, share in progress.shared(seeds):

@@ -167,9 +167,9 @@ def same_processor(*runs: Run) -> bool:
     return len(named) == 1 and None not in next(iter(named))
 
 
-def run_name(experiment: str, profile: str, seed: int) -> str:
+def run_name(experiment: str, profile: str | None, seed: int | None) -> str:
     """Return the stem of a run's files."""
-    return f"{experiment}.{profile}.s{seed}"
+    return f"{experiment}.{settings.profile(profile)}.s{settings.seed(seed)}"
 
 
 def run_key(**parts) -> str:

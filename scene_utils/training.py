@@ -155,7 +155,8 @@ def fit(
                 history.epochs.append(row | spent)
                 if acc.is_main_process:
                     save_checkpoint(checkpoint, parts, history, recipe)
-                    progress.note(f"epoch {epoch}/{recipe.epochs}, {newest(history)}, {spent['elapsed']:.1f} s")
+                    if history.status == "running":
+                        progress.note(f"epoch {epoch}/{recipe.epochs}, {newest(history)}, {spent['elapsed']:.1f} s")
     except KeyboardInterrupt:
         done = len(history.epochs)
         kept = (

@@ -1,0 +1,273 @@
+"""A reader in JupyterLab, in a browser: run all, stop a training and go on, restart, out of order, choose a photo."""
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+from nbformat.v4 import new_code_cell, new_notebook
+from PIL import Image
+
+from scene_utils import pages, series
+from tests.interactive import noise
+
+CHROMIUM = pages.find_chromium()
+playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+TOKEN = "a-token-for-this-server-alone"
+SECONDS = 300  # for everything on a page
+
+# A page with one training of some seconds, which keeps a checkpoint in its own folder.
+TRAINING = [
+    """\
+from pathlib import Path
+import torch
+from scene_utils import experiments, models, training""",
+    """\
+epochs = 40""",
+    """\
+train, holdout, _ = experiments.sets("sample")
+recipe = experiments.get("lenet").recipe("sample").replace(epochs=epochs, images=96, precision="float32")
+torch.manual_seed(0)
+history = training.fit(models.LeNet(), train, holdout, recipe, Path("net.pt"), name="net")""",
+    """\
+print(len(history.epochs), history.status)""",
+]
+
+# The page that is open: its code cells, and whether it works at something.
+STATE = """() => {
+  const panel = jupyterapp.shell.currentWidget;
+  const cells = panel.content.widgets.filter(cell => cell.model.type === 'code');
+  return {
+    path: panel.context.path, ready: panel.context.isReady, kernel: panel.sessionContext.session?.kernel?.status,
+    cells: cells.map(cell => ({source: cell.model.sharedModel.source, count: cell.model.executionCount,
+                               state: cell.model.executionState, outputs: cell.model.outputs.toJSON()})),
+  };
+}"""
+
+
+class Page:
+    """A notebook that is open in JupyterLab."""
+
+    def __init__(self, tab, address: str, name: str) -> None:
+        self.tab = tab
+        tab.goto(f"{address}/lab/workspaces/{time.monotonic_ns()}/tree/{name}?token={TOKEN}")
+        tab.wait_for_function("window.jupyterapp?.shell.currentWidget?.context?.isReady", timeout=SECONDS * 1000)
+        self.wait(lambda state: state["kernel"] == "idle")
+
+    def state(self) -> dict:
+        return self.tab.evaluate(STATE)
+
+    def wait(self, condition, seconds: float = SECONDS) -> dict:
+        end = time.monotonic() + seconds
+        while not condition(state := self.state()):
+            assert time.monotonic() < end, f"waited too long: {state['kernel']}, {texts(state)[-500:]}"
+            time.sleep(0.1)
+        return state
+
+    def start(self, *entries: str) -> dict:
+        """Choose from the menus what runs cells; return what was there before."""
+        before = self.state()
+        for entry in entries:
+            self.tab.get_by_role("menuitem", name=entry, exact=True).click()
+        self.wait(lambda state: state["cells"] != before["cells"])
+        return before
+
+    def finished(self) -> dict:
+        """Wait until every cell that was to be run has run."""
+        return self.wait(lambda s: s["kernel"] == "idle" and all(c["state"] in (None, "idle") for c in s["cells"]))
+
+    def run_all(self) -> dict:
+        self.start("Run", "Run All Cells")
+        return self.finished()
+
+    def select(self, number: int) -> None:
+        """Make the code cell of this number the active one, scrolled to."""
+        self.tab.evaluate("""number => {
+          const notebook = jupyterapp.shell.currentWidget.content;
+          const code = notebook.widgets.filter(cell => cell.model.type === 'code')[number];
+          notebook.activeCellIndex = notebook.widgets.indexOf(code);
+          notebook.deselectAll();
+          return notebook.scrollToItem(notebook.activeCellIndex, 'center');
+        }""", number)
+
+    def run(self, number: int) -> dict:
+        self.select(number)
+        self.start("Run", "Run Selected Cell and Do not Advance")
+        return self.finished()
+
+    def rewrite(self, number: int, source: str) -> None:
+        """Type another source into a code cell."""
+        self.select(number)
+        for key in ("Enter", "Control+A"):
+            self.tab.keyboard.press(key)
+        self.tab.keyboard.insert_text(source)
+        self.wait(lambda state: state["cells"][number]["source"] == source)
+
+    def button(self, command: str) -> None:
+        """Press a button of the notebook's toolbar."""
+        self.tab.locator(f'[data-command="notebook:{command}"]').first.click()
+
+    def number(self, text: str) -> int:
+        """The code cell that has this text in its source."""
+        return next(i for i, cell in enumerate(self.state()["cells"]) if text in cell["source"])
+
+    def classify(self, number: int, photo: Path) -> None:
+        """Choose a photo with the button below a code cell, and wait for its picture."""
+        self.select(number)
+        with self.tab.expect_file_chooser() as chooser:
+            self.tab.get_by_role("button", name="Photos").click()
+        chooser.value.set_files(photo)
+        self.tab.locator(".jupyter-widgets img, .jupyter-widgets svg").first.wait_for(timeout=SECONDS * 1000)
+
+
+def texts(state: dict) -> str:
+    """What the code cells of a page say."""
+    return "".join(str(o.get("text", o.get("data", o))) for cell in state["cells"] for o in cell["outputs"])
+
+
+def clean(state: dict) -> dict:
+    """A page on which every cell has run, without an error or noise."""
+    assert [line for cell in state["cells"] for line in noise(cell["outputs"])] == []
+    assert [cell["source"] for cell in state["cells"] if cell["source"].strip() and not cell["count"]] == []
+    return state
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A copy of the notebooks: JupyterLab saves what it shows."""
+    return Path(shutil.copytree(series.notebooks_dir(), tmp_path_factory.mktemp("lab") / "notebooks"))
+
+
+@pytest.fixture(scope="module")
+def address(root):
+    """JupyterLab's own server, with the runs folder and the empty home of the tests."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={port}",
+               f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={TOKEN}", "--ServerApp.port_retries=0",
+               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=", "--log-level=ERROR"]  # fmt: skip
+    server = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 60
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api/status?token={TOKEN}").close()
+                break
+            except OSError:
+                assert server.poll() is None and time.monotonic() < end, "JupyterLab does not start"
+                time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def tab(address):
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser.new_page(viewport={"width": 1280, "height": 900})
+        browser.close()
+
+
+@pytest.fixture
+def open_page(tab, address):
+    """A function that opens a notebook; its kernel ends with the test."""
+    yield lambda name: Page(tab, address, f"{name}.ipynb")
+    tab.evaluate("""async () => {
+      const panel = jupyterapp.shell.currentWidget;
+      await panel.context.save();  // nothing unsaved: no question when the page is left
+      await panel.sessionContext.shutdown();
+    }""")
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    path = tmp_path / "my photo.png"
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def training_page(root, open_page, request):
+    """A page that trains, in a folder of its own, and the checkpoint that it writes."""
+    folder = root / request.node.name
+    folder.mkdir()
+    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in TRAINING]), folder / "page.ipynb")
+    return open_page(f"{folder.name}/page"), folder / "net.pt"
+
+
+def epochs(checkpoint: Path) -> list[dict]:
+    return torch.load(checkpoint, weights_only=True)["history"]["epochs"]
+
+
+def in_training(state: dict) -> bool:
+    return "net: epoch 3/" in texts(state)
+
+
+def test_run_all_twice_out_of_order_and_with_other_parameters(open_page):
+    page = open_page("02_lenet")
+    clean(page.run_all())
+    clean(page.run_all())
+    for number in range(len(page.state()["cells"]) - 1, 0, -6):
+        clean(page.run(number))
+    page.rewrite(1, "profile = None\nseed = 1")
+    page.run(1)
+    state = clean(page.run(page.number('experiments.run("lenet"')))
+    assert "lenet.sample.s1" in texts(state) and "profile sample, seed 1" in texts(state)
+
+
+@pytest.mark.parametrize("name", ["07_resnet18_transfer", "08_ensemble"])
+def test_run_all(name, open_page, photo):
+    page = open_page(name)
+    clean(page.run_all())
+    if name == "08_ensemble":
+        page.classify(page.number("classify.own_photo"), photo)
+
+
+def test_a_photo_is_classified_at_the_start_of_the_first_page(open_page, photo):
+    page = open_page("01_data")
+    number = page.number("classify.own_photo")
+    for earlier in range(number + 1):
+        page.run(earlier)
+    page.classify(number, photo)
+
+
+def test_an_interrupted_training_goes_on_when_its_cell_runs_again(training_page):
+    page, checkpoint = training_page
+    page.start("Run", "Run All Cells")
+    page.wait(in_training)
+    page.button("interrupt-kernel")
+    state = page.finished()
+    assert "run the same again to go on from there" in texts(state) and "KeyboardInterrupt" in texts(state)
+    before = epochs(checkpoint)
+    page.run(2)
+    state = clean(page.run(3))
+    assert state["cells"][3]["outputs"][0]["text"] == "40 finished\n"
+    assert 3 <= len(before) < 40 and epochs(checkpoint)[: len(before)] == before
+
+
+def test_a_training_goes_on_after_a_restart_of_the_kernel(training_page):
+    page, checkpoint = training_page
+    page.start("Run", "Run All Cells")
+    page.wait(in_training)
+    page.button("restart-kernel")
+    page.tab.get_by_role("button", name="Restart", exact=True).click()
+    page.wait(lambda state: state["kernel"] == "idle")
+    before = epochs(checkpoint)
+    state = clean(page.run_all())
+    assert state["cells"][3]["outputs"][0]["text"] == "40 finished\n"
+    assert 3 <= len(before) < 40 and epochs(checkpoint)[: len(before)] == before
