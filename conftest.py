@@ -35,3 +35,10 @@ for _name in [name for name in os.environ if name.startswith("SCENE_") and name 
 os.environ["SCENE_PROFILE"] = "sample"
 os.environ["SCENE_RUNS_DIR"] = str(_PLACE / "runs")
 os.environ["TQDM_DISABLE"] = "1"  # nbval compares what goes to stderr
+
+
+def pytest_ignore_collect(collection_path):
+    """Leave out what JupyterLab leaves among the notebooks: Untitled, copies."""
+    from scene_utils import series  # also lets kernels import this very checkout
+
+    return (collection_path.suffix == ".ipynb" and not series.NAME.fullmatch(collection_path.stem)) or None

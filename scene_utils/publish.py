@@ -215,7 +215,7 @@ def lesson_table() -> str:
     noted = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     lines = ["| notebook | minutes to read | to execute: " + " | ".join(settings.PROFILES) + " | exercises |"]
     lines += ["|---|---|" + "---|" * len(settings.PROFILES) + "---|"]
-    for file in sorted(series.notebooks_dir().glob("*.ipynb")):
+    for file in sorted(p for p in series.notebooks_dir().glob("*.ipynb") if series.NAME.fullmatch(p.stem)):
         cells = series.read_notebook(file).cells
         words = sum(len(c.source.split()) for c in cells if c.cell_type == "markdown")
         code = sum(len(c.source.splitlines()) for c in cells if c.cell_type == "code")

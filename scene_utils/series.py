@@ -266,6 +266,7 @@ def run(profile: str | None = None, seed: int = 0) -> Path:
     """
     settings.check_environment()
     profile = settings.profile(profile)
+    data_state()  # images of one's own that are no dataset are named before anything starts
     place = folder(profile, seed)
     plan = place / PLAN
     with hold(place):

@@ -4,14 +4,17 @@ import errno
 import importlib.util
 import io
 import os
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import threading
 import time
+import warnings
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import filelock
 import numpy as np
@@ -19,7 +22,8 @@ import pytest
 import torch
 from PIL import Image
 
-from scene_utils import data, plots, settings
+from scene_utils import data, experiments, plots, settings
+from scene_utils.results import Run
 from scene_utils.settings import SceneError
 
 RED = (200, 30, 40)
@@ -130,6 +134,14 @@ ODD = {
         RED,
     ),
     "animated png, first frame": (encode(plain(), save_all=True, append_images=[plain(colour="blue")]), RED),
+    "bmp": (encode(plain(), "BMP"), RED),
+    "gif": (encode(plain(), "GIF"), RED),
+    "tiff": (encode(plain(), "TIFF"), RED),
+    "tiff of several pages": (encode(plain(), "TIFF", save_all=True, append_images=[plain(colour="blue")]), RED),
+    "16 bit tiff": (encode(Image.fromarray(np.full((9, 9), 51400, np.uint16)), "TIFF"), (200, 200, 200)),
+    "tiff of numbers from 0 to 1": (encode(Image.fromarray(np.full((9, 9), 0.4, np.float32)), "TIFF"), (102,) * 3),
+    "avif": (encode(plain(), "AVIF", quality=95), RED),
+    "jpeg 2000": (encode(plain(), "JPEG2000"), RED),
     "one pixel": (encode(plain(size=(1, 1))), RED),
     "panorama": (encode(plain(size=(6000, 10))), RED),
     "tower": (encode(plain(size=(3, 4000))), RED),
@@ -160,6 +172,66 @@ def test_exif_rotation_is_applied(tmp_path):
     image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
     pixels = data.decode(tmp_path / "turned.jpg")
     assert pixels[:, :, 40:].mean() > 250 and pixels[:, :, :24].mean() < 5  # white on the right
+
+
+def exif(*entries):
+    """A JPEG whose EXIF block has these entries, the first of which says that it must be turned."""
+    turn = struct.pack("<HHI4s", 0x0112, 3, 1, struct.pack("<HH", 6, 0))
+    body = struct.pack("<H", 1 + len(entries)) + turn + b"".join(entries) + struct.pack("<I", 0)
+    return app1(b"Exif\0\0II*\0" + struct.pack("<I", 8) + body + struct.pack("<IIII", 0, 0, 0, 0))
+
+
+def app1(payload):
+    picture = Image.new("RGB", (60, 60), RED)
+    picture.paste((0, 0, 255), (0, 0, 30, 60))  # the left half is blue; turned, the upper one
+    jpeg = encode(picture, "JPEG", quality=95)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload + jpeg[2:]
+
+
+BROKEN_EXIF = {
+    "nothing": (app1(b"Exif\0\0"), False),
+    "no directory": (app1(b"Exif\0\0" + b"garbage!" * 4), False),
+    "cut off": (app1(b"Exif\0\0II*\0" + struct.pack("<I", 8) + struct.pack("<H", 9)), False),
+    "rational of zeros": (exif(struct.pack("<HHII", 0x011A, 5, 1, 42)), True),
+    "two values for one": (exif(struct.pack("<HHII", 0x011A, 5, 2, 42)), True),
+    "text for a number": (exif(struct.pack("<HHI4s", 0x0100, 2, 4, b"400\0")), True),
+    "a directory elsewhere": (exif(struct.pack("<HHII", 0x8769, 4, 1, 50000)), True),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_EXIF)
+def test_a_broken_exif_block_is_no_reason_to_refuse_a_photo(tmp_path, name):
+    content, turned = BROKEN_EXIF[name]
+    (tmp_path / "a.jpg").write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        red, _, blue = data.decode(tmp_path / "a.jpg").astype(int)
+    left, above = blue[:, :20].mean() > red[:, :20].mean() + 50, blue[:20].mean() > red[:20].mean() + 50
+    assert (left, above) == ((False, True) if turned else (True, False))
+
+
+def test_a_photo_of_200_megapixels_is_read(tmp_path):
+    Image.new("L", (16320, 12240), 90).save(tmp_path / "a.jpg", quality=30)
+    assert int(data.decode(tmp_path / "a.jpg")[0, 9, 9]) == pytest.approx(90, abs=3)
+
+
+def test_a_heic_photo_is_read_where_its_plug_in_is_installed(tmp_path, monkeypatch):
+    """A stand-in for pillow-heif: it knows the signature, and every picture is red."""
+    content = b"\0\0\0\x18ftypheic" + bytes(99)
+    (tmp_path / "a.heic").write_bytes(content)
+    with pytest.raises(Image.UnidentifiedImageError) as error:
+        data.decode(tmp_path / "a.heic")
+    assert "pip install pillow-heif" in data.unreadable(tmp_path / "a.heic", error.value)
+
+    def register():
+        Image.register_open("HEIF", lambda file, name: plain(), lambda head: head[8:12] == b"heic")
+
+    monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
+    monkeypatch.setattr(Image, "ID", [*Image.ID])
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    data._plug_in.cache_clear()
+    assert data.decode(tmp_path / "a.heic")[:, 0, 0].tolist() == list(RED)
+    data._plug_in.cache_clear()
 
 
 def test_other_sizes_are_resized_with_antialiasing(tmp_path):
@@ -303,6 +375,75 @@ def test_a_folder_and_a_file_without_permission(small, monkeypatch):
         data.load_folder(small)
 
 
+# --- layouts
+
+
+def test_the_sets_are_known_by_their_usual_names(tmp_path):
+    counts = {f"{part}/{name}": n for part, n in (("Train", 6), ("valid", 3), ("test", 2)) for name in "ab"}
+    dataset = data.load_folder(make(tmp_path / "three", counts))
+    assert {name.split("/")[0] for name in dataset.test.names} == {"test"} and len(dataset.test) == 4
+    train, holdout = data.holdout_split(dataset.train)
+    assert {name.split("/")[0] for name in holdout.names} == {"valid"} and len(holdout) == 6
+    assert {name.split("/")[0] for name in train.names} == {"Train"} and len(train) == 12
+    for part in ("val", "valid", "Validation", "TEST", "testing"):
+        counts = {"train/a": 20, "train/b": 20, f"{part}/a": 2, f"{part}/b": 1}
+        dataset = data.load_folder(make(tmp_path / f"{part}-alone", counts))
+        assert dataset.test.names[-1] == f"{part}/b/0.png"
+        assert [len(each) for each in data.holdout_split(dataset.train)] == [36, 4]
+    both = make(tmp_path / "both", {"train/a": 2, "train/b": 2, "val/a": 1, "valid/a": 1})
+    with pytest.raises(SceneError, match="val and valid mean the same set; keep one of them"):
+        data.load_folder(both)
+    lonely = make(tmp_path / "lonely", {"train/a": 4, "train/b": 4, "val/a": 1, "test/a": 1, "test/b": 1})
+    with pytest.raises(SceneError, match="b .a class in train only"):
+        data.load_folder(lonely)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["seg_train/seg_train", "seg_test/seg_test"], "folders .* in seg_test/seg_test and seg_train/seg_train"),
+        (["photos/train", "photos/val"], "photos/train is there .with a, b.: name .*/images/photos instead"),
+        (["train/train"], "1 class; at least 2 are .*, but train is there .with a, b.: name .*/images/train instead"),
+        ([""], "folders of images .a, b.: move them into .*/images/train"),
+        (["a/b/c/d"], "it has no folder train; expected"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_is_nearly_a_dataset_is_told_what_to_name(tmp_path, names, told):
+    folder = make(tmp_path / "images", {f"{name}/{label}".lstrip("/"): 2 for name in names for label in "ab"})
+    with pytest.raises(SceneError, match=told):
+        data.load_folder(folder)
+
+
+def test_an_archive_is_to_be_unpacked(tmp_path):
+    (tmp_path / "images.zip").write_bytes(b"PK")
+    with pytest.raises(SceneError, match="Not a directory; unpack it first"):
+        data.load_folder(tmp_path / "images.zip")
+
+
+def test_no_class_vanishes_on_the_way_into_the_sets(tmp_path, monkeypatch, capsys):
+    folder = make(tmp_path / "images", {"train/a": 6, "train/b": 6, "val/a": 2, "val/b": 2})
+    shutil.copy(folder / "train/a/0.png", folder / "val/a/copy.png")
+    monkeypatch.setenv("SCENE_DATA_DIR", str(folder))
+    experiments.sets("short")
+    assert "1 training images have the same pixels as a test image and are left out" in capsys.readouterr().out
+    for i in range(1, 6):
+        shutil.copy(folder / f"train/a/{i}.png", folder / f"val/a/copy{i}.png")
+    with pytest.raises(SceneError, match="class 'a' has no training image that is not in the test set too"):
+        experiments.sets("short")
+
+
+def test_the_same_kernel_sees_that_an_image_has_changed(small, monkeypatch):
+    monkeypatch.setenv("SCENE_DATA_DIR", str(small))
+    before = experiments.sets("short", False)
+    assert experiments.sets("short", False)[0] is before[0]  # read once
+    run = Run({"experiment": "lenet", "profile": "short", "seed": 0, "dataset": {"key": before[2].key}}, {})
+    assert experiments.tested(run).names == before[2].test.names
+    Image.new("RGB", (64, 64), RED).save(small / "val/a/0.png")
+    assert experiments.sets("short", False)[2].test.images[0, :, 0, 0].tolist() == list(RED)
+    with pytest.raises(SceneError, match="images are no longer those of lenet.short.s0; run the notebook again"):
+        experiments.tested(run)
+
+
 # --- cache
 
 
@@ -315,6 +456,37 @@ def test_a_second_load_decodes_nothing(small, monkeypatch, capsys):
         first.test.images, second.test.images
     )
     assert capsys.readouterr().out == ""
+
+
+def test_an_image_more_or_less_decodes_no_other(small, monkeypatch, capsys):
+    before = data.load_folder(small).train.images.clone()
+    Image.new("RGB", (64, 64), RED).save(small / "train/a/3.5.png")
+    (small / "train/b/0.png").unlink()
+    decoded = []
+    monkeypatch.setattr(data, "decode", lambda path, decode=data.decode: (decoded.append(path.name), decode(path))[1])
+    after = data.load_folder(small).train
+    assert decoded == ["3.5.png"] and "decoding 1 image (only the first time, 9 were kept)" in capsys.readouterr().out
+    assert torch.equal(torch.cat([after.images[:3], after.images[4:]]), torch.cat([before[:4], before[5:]]))
+    assert after.images[3, :, 0, 0].tolist() == list(RED) and after.counts() == [5, 2]
+    assert sorted(path.suffix for path in settings.cache_dir().glob("pixels-*")) == [".json", ".npy"]
+
+
+def test_what_has_been_decoded_before_an_interruption_stays_decoded(tmp_path, monkeypatch):
+    folder = make(tmp_path / "images", {"train/a": 256, "train/b": 4, "val/a": 1, "val/b": 1})
+
+    def impatient(path, decode=data.decode):
+        if path.parts[-2] == "b":
+            raise KeyboardInterrupt
+        return decode(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "decode", impatient)
+        with pytest.raises(KeyboardInterrupt):
+            data.load_folder(folder)
+    decoded = []
+    monkeypatch.setattr(data, "decode", lambda path, decode=data.decode: (decoded.append(path), decode(path))[1])
+    data.load_folder(folder)
+    assert len(decoded) == 6
 
 
 def test_writing_to_the_images_leaves_the_cache_alone(small):
@@ -490,6 +662,11 @@ def test_files_changed_after_the_fetch_are_noticed(repository, monkeypatch):
         ("fatal: write error: No space left on device", "SCENE_CACHE_DIR"),
         ("fatal: unable to access 'https://x/': Could not resolve host: x", "check the network"),
         ("fatal: repository 'https://x/' not found", "SCENE_DATA_URL"),
+        (
+            "fatal: detected dubious ownership in repository at '/x'\nTo add an exception for this directory, call:\n"
+            "\n\tgit config --global --add safe.directory /x\nfatal: Could not read from remote repository.",
+            "if you trust its files, call git config --global --add safe.directory /x; then call again",
+        ),
     ],
 )
 def test_a_failed_clone_says_what_to_do(tmp_path, monkeypatch, says, remedy):
@@ -498,7 +675,8 @@ def test_a_failed_clone_says_what_to_do(tmp_path, monkeypatch, says, remedy):
     )
     with pytest.raises(SceneError, match=remedy) as error:
         data.fetch("https://name:secret@x/")
-    assert says in str(error.value) and "secret" not in str(error.value) and "\n" not in str(error.value)
+    message = str(error.value)
+    assert says.splitlines()[0] in message and "secret" not in message and "\n" not in message
     assert left_in_cache() == []
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from scene_utils import publish, series, settings
 
-PATHS = sorted(series.notebooks_dir().glob("*.ipynb"))
+PATHS = [series.notebooks_dir() / f"{name}.ipynb" for name in sorted(series.notebooks())]
 FOLDERS = "|".join(["/home", "/Users", "/root", "/work", tempfile.gettempdir(), re.escape(str(settings.project_dir()))])
 MACHINE = re.compile(rf"(?<![\w.])(?:{FOLDERS})/|site-packages")
 FIRST_LINES = ("git clone", "pip install -e")

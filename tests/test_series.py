@@ -97,6 +97,51 @@ def test_order_and_dependencies(project):
     assert series.depends("10_report") == ["02_lenet", "03_custom_lenet", "A1_beyond"]
 
 
+def test_what_jupyterlab_leaves_among_the_notebooks_is_no_part_of_the_series(project):
+    before = series.notebooks()
+    for name in ("Untitled", "Untitled1", "02_lenet-Copy1", "02_lenet (1)", "my notes"):
+        shutil.copy(project / "notebooks/02_lenet.ipynb", project / f"notebooks/{name}.ipynb")
+    assert series.notebooks() == before and series.depends("10_report") == before[:-1]
+    assert "Untitled" not in publish.lesson_table() and "Copy" not in publish.lesson_table()
+    assert sorted(path.stem for path in publish.student().glob("*.ipynb")) == before
+
+
+def test_the_kernel_is_this_interpreter_s_whatever_a_hub_calls_python3(tmp_path, monkeypatch):
+    foreign = tmp_path / "hub/kernels/python3"
+    foreign.mkdir(parents=True)
+    spec = {"argv": ["/bin/false", "{connection_file}"], "display_name": "hub", "language": "python"}
+    (foreign / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "hub"))
+    source = notebook(tmp_path / "a.ipynb", "import sys; print(sys.executable)")
+    series.execute(source, tmp_path / "out/a.ipynb", {"profile": "sample"})
+    assert output_of(tmp_path / "out/a.ipynb") == f"{sys.executable}\n"
+    assert os.environ["JUPYTER_PATH"] == str(tmp_path / "hub")
+
+
+def test_own_images_added_removed_or_overwritten_in_place_are_noticed(tmp_path, monkeypatch):
+    for name in ("train/a", "train/b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "0.png").write_bytes(b"image")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SCENE_DATA_DIR", str(tmp_path / "photos"))
+    target, states = tmp_path / "photos/train/a/0.png", [series.data_state()]
+    assert series.data_state() == states[0]
+    with open(target, "r+b") as file:  # in place, and as many bytes
+        file.write(b"IMAGE")
+    os.utime(target, ns=(0, target.stat().st_mtime_ns + 1))
+    states.append(series.data_state())
+    (tmp_path / "photos/train/a/1.png").write_bytes(b"image")
+    states.append(series.data_state())
+    (tmp_path / "photos/train/a/1.png").rename(tmp_path / "photos/train/b/1.png")
+    states.append(series.data_state())
+    (tmp_path / "photos/train/b/1.png").unlink()
+    (tmp_path / "photos/train/.DS_Store").write_bytes(b"x")
+    assert len(set(states)) == 4 and series.data_state() == states[1]
+    shutil.rmtree(tmp_path / "photos/train")
+    with pytest.raises(SceneError, match="photos is no dataset: it has no folder train"):
+        series.run("sample")
+
+
 def test_parameters_reach_the_notebook(tmp_path):
     path = notebook(
         tmp_path / "nb{x}" / "a.ipynb", "import os\nprint(profile, seed, os.path.basename(os.getcwd()))"

@@ -461,9 +461,7 @@ def test_published_records_are_told_without_the_images(empty, monkeypatch):
         raise SceneError("no network")
 
     monkeypatch.setattr(slides.experiments, "sets", refuse)
-    slides._images.cache_clear()
     report = Report("short")
-    slides._images.cache_clear()
     assert report.sets is None and [run.experiment for run in report.done(*slides.SEVEN)] == ["lenet"]
     assert "scene_utils fetch" in words(slides.slide(1, report))
     everything(report)

@@ -36,6 +36,33 @@ def same(first, second):
     return all(torch.equal(a, b) for a, b in zip(first.values(), second.values(), strict=True))
 
 
+@pytest.mark.parametrize("first", [False, True])
+def test_a_run_begun_without_a_gradient_scaler_goes_on_with_one_and_back(sets, tmp_path, monkeypatch, first):
+    """A CPU has none, a GPU that is fast at float16 has one: here one for the CPU stands in for it."""
+    path = tmp_path / "run.pt"
+
+    def stop(*_):
+        raise InterruptedError
+
+    def accelerator(precision, scaled, real=training.accelerator):
+        acc = real("float32")
+        acc.scaler = torch.amp.GradScaler("cpu") if scaled else None
+        return acc
+
+    monkeypatch.setattr(training, "accelerator", lambda precision: accelerator(precision, first))
+    monkeypatch.setattr(training, "device_name", lambda device: "Tesla T4" if first else "cpu (2 threads)")
+    monkeypatch.setattr(training, "report_epoch", stop)
+    with pytest.raises(InterruptedError):
+        training.fit(small_net(), *sets, QUICK, path)
+    assert ("scaler" in torch.load(path, weights_only=True)) == first
+    monkeypatch.setattr(training, "report_epoch", lambda *_: None)
+    monkeypatch.setattr(training, "accelerator", lambda precision: accelerator(precision, not first))
+    monkeypatch.setattr(training, "device_name", lambda device: "cpu (1 thread)" if first else "Tesla T4")
+    history = training.fit(small_net(), *sets, QUICK, path)
+    assert history.status == "finished" and [row["epoch"] for row in history.epochs] == [1, 2]
+    assert history.device == ("Tesla T4, then cpu (1 thread)" if first else "cpu (2 threads), then Tesla T4")
+
+
 def test_values_are_refused_by_name_with_the_allowed_range():
     with pytest.raises(SceneError, match=r"learning_rate -1 .* allowed: 1e-09 to 1000000.0"):
         Recipe(learning_rate=-1)

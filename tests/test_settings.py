@@ -1,0 +1,134 @@
+"""Folders, profile and seed mean the same in a command, its jobs and its kernels; what must be heard is heard."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from scene_utils import settings
+from scene_utils.settings import SceneError
+
+PROJECT = settings.project_dir()
+SHOW = """
+import json, os
+from scene_utils import settings
+folders = settings.runs_dir(), settings.cache_dir(), settings.data_dir(), settings.weights_dir(), settings.data_url()
+print(json.dumps([[str(each) for each in folders], {name: os.environ[name] for name in settings.FOLDERS}]))
+"""
+
+
+def shown(cwd, **environment):
+    """The folders that a process finds, and what it leaves in the environment."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)} | environment
+    done = subprocess.run([sys.executable, "-c", SHOW], cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("value", ["~/{}", "{}", "./x/../{}"])
+def test_every_folder_may_be_relative_or_begin_with_a_tilde_and_jobs_elsewhere_mean_the_same(tmp_path, value):
+    (tmp_path / "elsewhere").mkdir()
+    named = {name: value.format(name.lower()) for name in settings.FOLDERS}
+    found, left = shown(tmp_path, HOME=str(tmp_path), **named)
+    assert left == {name: str(tmp_path / name.lower()) for name in settings.FOLDERS}
+    assert sorted(found) == sorted(left.values())
+    assert shown(tmp_path / "elsewhere", HOME=str(tmp_path / "elsewhere"), **left) == [found, left]
+
+
+@pytest.mark.parametrize("url", ["https://host/a", "file:///a", "git@host:a/b", "host:a", "ext::sh -c x"])
+def test_an_address_is_no_folder(url, monkeypatch):
+    monkeypatch.setenv("SCENE_DATA_URL", url)
+    settings.tell_subprocesses()
+    assert settings.data_url() == url == os.environ["SCENE_DATA_URL"]
+
+
+def test_a_home_that_does_not_exist_is_named(monkeypatch):
+    monkeypatch.setenv("SCENE_DATA_DIR", "~nobody-of-that-name/photos")
+    with pytest.raises(SceneError, match="SCENE_DATA_DIR '~nobody-of-that-name/photos': its ~ names nobody's home"):
+        settings.data_dir()
+
+
+def test_in_a_notebook_folders_are_meant_from_where_jupyter_was_started(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")  # a kernel works there
+    monkeypatch.setenv("PWD", str(tmp_path))  # the shell that started Jupyter was here
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    assert settings.started_in() == tmp_path
+    monkeypatch.delitem(sys.modules, "ipykernel")
+    assert settings.started_in() == tmp_path / "notebooks"
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """Another checkout, with a word of its own."""
+    (tmp_path / "copy/notebooks").mkdir(parents=True)
+    left_out = shutil.ignore_patterns("sample", "shipped")
+    shutil.copytree(PROJECT / "scene_utils", tmp_path / "copy/scene_utils", ignore=left_out)
+
+    return tmp_path / "copy"
+
+
+def test_a_copied_project_says_that_it_runs_the_code_of_another(copy, monkeypatch):
+    for folder in (copy, copy / "notebooks"):
+        monkeypatch.chdir(folder)
+        with pytest.raises(SceneError) as error:
+            settings.check_environment()
+        told = f"this is {copy}, but Python takes scene_utils from {PROJECT}, where it was installed from; call"
+        assert str(error.value).startswith(told) and "\n" not in str(error.value)
+    monkeypatch.chdir(PROJECT)
+    settings.check_environment()
+
+
+def test_what_a_command_starts_runs_the_command_s_own_code(copy):
+    """As in a copied project: the interpreter knows another checkout, the working folder is ours."""
+    job = "import scene_utils, os; print(scene_utils.__file__)"
+    code = "import subprocess, sys; from scene_utils import settings;"
+    code += f"subprocess.run([sys.executable, '-c', {job!r}], cwd='/')"
+    for cwd, environment in ((copy, {}), (copy, {"PYTHONPATH": str(PROJECT.parent)})):
+        done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env={"PATH": os.environ["PATH"]} | environment,
+                              capture_output=True, text=True)  # fmt: skip
+        assert Path(done.stdout.strip()) == copy / "scene_utils/__init__.py", done.stderr
+
+
+def test_one_place_resolves_profile_and_seed(monkeypatch):
+    from scene_utils import experiments
+
+    monkeypatch.delenv("SCENE_PROFILE", raising=False)
+    lenet = experiments.get("lenet")
+    assert settings.profile(None) == "sample" and settings.seed(None) == 0
+    assert lenet.recipe(None, None) == lenet.recipe("sample", 0)
+    monkeypatch.setenv("SCENE_PROFILE", "short")
+    assert lenet.recipe() == lenet.recipe("short") != lenet.recipe("sample")
+    with pytest.raises(SceneError, match="seed -1 is no whole number"):
+        settings.seed(-1)
+
+
+def test_what_is_waited_for_is_said_even_where_all_else_is_muted(tmp_path, capsys):
+    lock = FileLock(tmp_path / "lock")
+    held = FileLock(tmp_path / "lock")
+    held.acquire()
+    said = []
+    with pytest.MonkeyPatch.context() as patch, settings.muted(), settings.muted():
+        patch.setattr(settings, "say", lambda line, say=settings.say: (said.append(line), say(line), held.release()))
+        print("an epoch")
+        with settings.acquire(lock, "another process trains this run; waiting for it to finish"):
+            assert said
+    assert capsys.readouterr().out == "another process trains this run; waiting for it to finish\n"
+
+
+NAMES = ["$1_to_$5", "a*b*c", "<5cm", "x|y & z", "2^8~", "[a](b)", "back\\slash", "`code`", "한글"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_class_name_looks_the_same_in_markdown(name):
+    from nbconvert.filters import markdown2html
+
+    html = markdown2html(f"Most gained: {settings.escaped(name)} (3 images).")
+    from bs4 import BeautifulSoup
+
+    assert BeautifulSoup(html, "html.parser").get_text().strip() == f"Most gained: {name} (3 images)."
