@@ -4,7 +4,6 @@
     snakemake --executor slurm --jobs 8 --config profile=full
 """
 
-import os
 import sys
 
 from scene_utils import series, settings
@@ -23,14 +22,16 @@ if series.REPORT in names:
 workdir: str(place)
 
 
+def name_of(wildcards):
+    """A notebook's name, without the language that it is executed in."""
+    return wildcards.name.partition(".")[0]
+
+
 def executed_inputs(wildcards):
     """A notebook, what it builds on, and the modules; the report also follows the records."""
-    name = wildcards.name.partition(".")[0]
+    name = name_of(wildcards)
     inputs = [project / "notebooks" / f"{name}.ipynb", *series.sources()]
     inputs += [f"notebooks/{other}.ipynb" for other in series.depends(name)]
-    before = names[: names.index(name)]
-    if before and config.get("in_order"):  # one after the other; "ancient": an order, not a dependency
-        inputs.append(ancient(f"notebooks/{before[-1]}.ipynb"))
     return inputs + (series.record_files(profile) if name == series.REPORT else [])
 
 
@@ -47,11 +48,14 @@ rule execute:
         "notebooks/{name}.ipynb",
     params:
         state=series.data_state() if profile != "sample" else "",
-    threads: os.cpu_count() or 1  # Snakemake lowers it to --cores
+    priority: lambda wildcards: series.priority(name_of(wildcards))
+    threads: series.threads(workflow.cores or 1)
     resources:
-        gpu=1,  # notebooks do not run side by side on one GPU
+        mem_mb=2000 if profile == "sample" else 8000,
+        **({"gpu": 1} if series.gpu() else {}),  # of which there is one: notebooks are not executed side by side on it
     shell:
-        "{sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q} --profile {profile:q} --seed {seed}"
+        "OMP_NUM_THREADS={threads} {sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q}"
+        " --profile {profile:q} --seed {seed}"
 
 
 rule pages:
