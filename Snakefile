@@ -1,7 +1,7 @@
 """The series as a graph: notebook -> executed notebook -> report.
 
-`make report` is the usual way in. Called directly, on a cluster for example:
-    snakemake --executor slurm --jobs 8 --config profile=full
+`make report` is the usual way in; on a cluster, see the README. Called directly:
+    snakemake --cores all --config profile=short
 """
 
 import sys
@@ -10,6 +10,7 @@ from scene_utils import series, settings
 
 profile = settings.profile(config.get("profile"))
 seed = int(config.get("seed", 0))
+gpu = bool(int(config.get("gpu", 0)))  # whether there is one on this machine, for one notebook at a time
 project = settings.project_dir()
 place = series.folder(profile, seed)
 place.mkdir(parents=True, exist_ok=True)
@@ -49,10 +50,10 @@ rule execute:
     params:
         state=series.data_state() if profile != "sample" else "",
     priority: lambda wildcards: series.priority(name_of(wildcards))
-    threads: series.threads(workflow.cores or 1)
+    threads: series.threads(workflow.cores or 1, gpu)
     resources:
         mem_mb=2000 if profile == "sample" else 8000,
-        **({"gpu": 1} if series.gpu() else {}),  # of which there is one: notebooks are not executed side by side on it
+        **({"gpu": 1} if gpu else {}),
     shell:
         "OMP_NUM_THREADS={threads} {sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q}"
         " --profile {profile:q} --seed {seed}"

@@ -49,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     classify = command(_classify, "classify", profile=False)
     classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
     classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
-    command(_report, "report")
+    report = command(_report, "report")
+    report.add_argument("options", metavar="SNAKEMAKE_OPTION", nargs="*", help="after --: for a cluster, say")
     command(_publish, "publish")
     command(_student, "student", profile=False)
     command(_check_numbers, "check-numbers", profile=False)
@@ -91,11 +92,11 @@ def _classify(photos: list[Path], profile: str | None) -> None:
         print(photo.name + ": " + ", ".join(f"{name} {p:.1%}" for name, p in classify.classify(photo, run).items()))
 
 
-def _report(profile: str | None, seed: int) -> None:
+def _report(profile: str | None, seed: int, options: list[str]) -> None:
     """Execute what is out of date in the series, and write the report."""
     from scene_utils import series
 
-    print(f"report: {series.run(profile, seed)}")
+    print(f"report: {series.run(profile, seed, options)}")
 
 
 def _publish(profile: str | None, seed: int) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib.util
 import json
 import logging
 import os
 import platform
 import re
+import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -33,7 +36,7 @@ DEPENDS = {
     "A1_beyond": ["08_ensemble"],
 }
 
-CELL_TIMEOUT = {"sample": 600, "short": 12 * 3600, "full": 24 * 3600}  # seconds for one cell
+CELL_TIMEOUT = {"sample": 3600, "short": 12 * 3600, "full": 24 * 3600}  # seconds for one cell
 
 KERNEL = "python3"
 FRAME = ("__main__", "series", "pages", "publish")  # modules that no notebook imports
@@ -257,21 +260,26 @@ def hold(place: Path) -> Iterator[None]:
         yield
 
 
-def run(profile: str | None = None, seed: int = 0) -> Path:
+def run(profile: str | None = None, seed: int = 0, options: Sequence[str] = ()) -> Path:
     """Execute what is out of date in the series, and return the path of the report.
 
     ``RETRAIN=1`` in the environment executes, and trains, everything again.
 
+    Args:
+        options: Snakemake's options in place of ours for this machine, such as ``--executor slurm --jobs 8``.
+
     Raises:
-        SceneError: where another process holds the folder, and where a notebook fails.
+        SceneError: where another process holds the folder, where a notebook fails, where Slurm is not ready.
     """
     settings.check_environment()
     profile = settings.profile(profile)
+    if "slurm" in options:
+        check_slurm(options)
     place = folder(profile, seed)
     with hold(place):
         _use_writable_caches()
         print(f"profile {profile}, seed {seed}: looking for what is out of date", flush=True)
-        _snakemake(profile, seed)
+        _snakemake(profile, seed, options)
     return place / ("report.html" if REPORT in notebooks() else "notebooks")
 
 
@@ -286,16 +294,44 @@ def _use_writable_caches() -> None:
         os.environ.setdefault("MPLCONFIGDIR", str(settings.runs_dir() / ".cache" / "matplotlib"))
 
 
-def _snakemake(profile: str, seed: int) -> None:
-    """Call Snakemake in this process, so that its life is the life of the lock."""
+def local_options() -> list[str]:
+    """Snakemake's options for this machine: all of its cores and its free memory, one GPU where it has one."""
     import psutil
+
+    free = psutil.virtual_memory().available // 2**20
+    return ["--cores", "all", "--resources", "gpu=1", f"mem_mb={free}"]
+
+
+def check_slurm(options: Sequence[str]) -> None:
+    """Say in one line what Slurm would lack, before any job waits in vain.
+
+    Raises:
+        SceneError: naming the plug-in, the accounting, or why Slurm would refuse a job (an account, a partition).
+    """
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        raise SceneError("Snakemake's plug-in for Slurm is missing; call: .venv/bin/pip install -e '.[cluster]'")
+    if shutil.which("sbatch") is None:
+        raise SceneError("there is no sbatch on this machine; call this where jobs are submitted, on a login node")
+    account = re.findall(r"\bslurm_account=(\S+)", " ".join(options))
+    asked = {
+        "accounting, by which the end of a job is noticed,": ["sacct", "-n", "-X"],
+        "a first job": ["sbatch", "--test-only", *(f"--account={name}" for name in account), "--wrap", "true"],
+    }
+    for what, command in asked.items():
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            reason = " ".join(done.stderr.split())
+            raise SceneError(f"Slurm refuses {what} ({reason}); ask who runs this cluster")
+
+
+def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
+    """Call Snakemake in this process, so that its life is the life of the lock."""
     from snakemake import cli
 
     project = settings.project_dir()
-    free = psutil.virtual_memory().available // 2**20
-    arguments = ["--snakefile", project / "Snakefile", "--config", f"profile={profile}", f"seed={seed}"]
-    arguments += ["--cores", "all", "--resources", "gpu=1", f"mem_mb={free}", "--keep-going"]
-    arguments += ["--nolock", "--rerun-incomplete", "--quiet", "all"]
+    config = [f"profile={profile}", f"seed={seed}", f"gpu={int(gpu() and not options)}"]
+    arguments = ["--snakefile", project / "Snakefile", *(options or local_options()), "--config", *config]
+    arguments += ["--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
     # Not "input": a record more or less is no reason, a newer one is.
     arguments += ["--rerun-triggers", "code", "mtime", "params"]
     arguments += ["--runtime-source-cache-path", folder(profile, seed) / ".snakemake" / "source"]
@@ -368,9 +404,9 @@ def report_languages() -> list[str]:
     return ["", ".ko"] if re.search(r"^language\b", source, flags=re.MULTILINE) else [""]
 
 
-def threads(cores: int) -> int:
-    """Threads of one notebook: up to four are executed side by side, one after the other where there is a GPU."""
-    return cores if gpu() else max(1, cores // 4)
+def threads(cores: int, gpu: bool) -> int:
+    """Threads of one notebook: up to four are executed side by side, one after the other on one GPU."""
+    return cores if gpu else max(1, cores // 4)
 
 
 def gpu() -> bool:

@@ -196,8 +196,7 @@ def test_retrain_executes_everything_and_a_newer_record_the_report(project, monk
 @pytest.mark.skipif(os.cpu_count() < 2, reason="one core")
 def test_notebooks_are_executed_side_by_side_with_a_share_of_the_threads(project, monkeypatch):
     """Each of two independent notebooks waits until the other has begun; one that builds on another waits for it."""
-    monkeypatch.setattr(series.settings, "device_choice", lambda: "cpu")
-    assert [series.threads(cores) for cores in (1, 2, 4, 16)] == [1, 1, 1, 4]
+    assert [series.threads(cores, gpu=False) for cores in (1, 2, 4, 16)] == [1, 1, 1, 4]
     source = """
         import os, pathlib, time
         pathlib.Path({0!r}).touch()
@@ -213,14 +212,14 @@ def test_notebooks_are_executed_side_by_side_with_a_share_of_the_threads(project
     monkeypatch.setenv("SCENE_DEVICE", "cpu")
     code_, text = call(project, "report")
     assert code_ == 0, text
-    assert output_of(series.executed("sample", 0, "02_lenet")) == f"{series.threads(os.cpu_count())}\n"
+    assert output_of(series.executed("sample", 0, "02_lenet")) == f"{series.threads(os.cpu_count(), gpu=False)}\n"
 
 
 def test_on_one_gpu_notebooks_are_executed_one_after_the_other(project, monkeypatch):
     """Threads and the resource that the graph gives each notebook, where the device is a GPU."""
     monkeypatch.setenv("SCENE_DEVICE", "cuda")
-    assert series.gpu() and series.threads(8) == 8
-    line = [sys.executable, "-m", "snakemake", "--cores", "8", "--config", "profile=sample", "--dry-run"]
+    assert series.gpu()
+    line = [sys.executable, "-m", "snakemake", "--cores", "8", "--config", "profile=sample", "gpu=1", "--dry-run"]
     done = subprocess.run(line, cwd=project, capture_output=True, text=True, encoding="utf-8")
     told = re.findall(r"rule execute:.*?threads: (\d+)\s+resources: (.*?)\n", done.stdout, flags=re.DOTALL)
     assert len(told) == 3 and all(threads == "8" and "gpu=1" in resources for threads, resources in told), done.stderr
