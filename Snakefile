@@ -1,16 +1,16 @@
 """The series as a graph: notebook -> executed notebook -> report.
 
-`make report` is the usual way in. Called directly, on a cluster for example:
-    snakemake --executor slurm --jobs 8 --config profile=full
+`make report` is the usual way in; on a cluster, see the README. Called directly:
+    snakemake --cores all --config profile=short
 """
 
-import os
 import sys
 
 from scene_utils import series, settings
 
 profile = settings.profile(config.get("profile"))
 seed = int(config.get("seed", 0))
+gpu = bool(int(config.get("gpu", 0)))  # whether there is one on this machine, for one notebook at a time
 project = settings.project_dir()
 place = series.folder(profile, seed)
 place.mkdir(parents=True, exist_ok=True)
@@ -23,14 +23,16 @@ if series.REPORT in names:
 workdir: str(place)
 
 
+def name_of(wildcards):
+    """A notebook's name, without the language that it is executed in."""
+    return wildcards.name.partition(".")[0]
+
+
 def executed_inputs(wildcards):
     """A notebook, what it builds on, and the modules; the report also follows the records."""
-    name = wildcards.name.partition(".")[0]
+    name = name_of(wildcards)
     inputs = [project / "notebooks" / f"{name}.ipynb", *series.sources()]
     inputs += [f"notebooks/{other}.ipynb" for other in series.depends(name)]
-    before = names[: names.index(name)]
-    if before and config.get("in_order"):  # one after the other; "ancient": an order, not a dependency
-        inputs.append(ancient(f"notebooks/{before[-1]}.ipynb"))
     return inputs + (series.record_files(profile) if name == series.REPORT else [])
 
 
@@ -47,11 +49,14 @@ rule execute:
         "notebooks/{name}.ipynb",
     params:
         state=series.data_state(),
-    threads: os.cpu_count() or 1  # Snakemake lowers it to --cores
+    priority: lambda wildcards: series.priority(name_of(wildcards))
+    threads: series.threads(workflow.cores or 1, gpu)
     resources:
-        gpu=1,  # notebooks do not run side by side on one GPU
+        mem_mb=2000 if profile == "sample" else 8000,
+        **({"gpu": 1} if gpu else {}),
     shell:
-        "{sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q} --profile {profile:q} --seed {seed}"
+        "OMP_NUM_THREADS={threads} {sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q}"
+        " --profile {profile:q} --seed {seed}"
 
 
 rule pages:

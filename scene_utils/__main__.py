@@ -53,7 +53,8 @@ def _parser() -> argparse.ArgumentParser:
     classify = command(_classify, "classify", profile=False)
     classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
     classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
-    command(_report, "report")
+    report = command(_report, "report")
+    report.add_argument("options", metavar="SNAKEMAKE_OPTION", nargs="*", help="after --: for a cluster, say")
     command(_publish, "publish")
     command(_publish_runs, "publish-runs", profile=False)
     command(_student, "student", profile=False)
@@ -115,11 +116,12 @@ def _classify(photos: list[Path], profile: str | None) -> None:
         raise SceneError(f"{len(bad)} of {len(photos)} photos could not be read: {', '.join(bad)}")
 
 
-def _report(profile: str | None, seed: int) -> None:
+def _report(profile: str | None, seed: int, options: list[str]) -> None:
     """Execute what is out of date in the series, and write the report."""
     from scene_utils import series
 
-    print(f"report: {series.run(profile, seed)} (accuracies on the test set, choices on the hold-out)")
+    made = series.run(profile, seed, options)
+    print(f"report: {made} (accuracies on the test set, choices on the hold-out)")
 
 
 def _publish(profile: str | None, seed: int) -> None:

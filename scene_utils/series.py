@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import io
+import importlib.util
 import json
+import logging
 import os
+import platform
 import re
+import shutil
 import socket
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -32,12 +36,11 @@ DEPENDS = {
     "A1_beyond": ["08_ensemble"],
 }
 
-CELL_TIMEOUT = {"sample": 600, "short": 12 * 3600, "full": 24 * 3600}  # seconds for one cell
+CELL_TIMEOUT = {"sample": 3600, "short": 12 * 3600, "full": 24 * 3600}  # seconds for one cell
 
 NAME = re.compile(r"[0-9A]\d[a-z]?_[a-z0-9_]+")  # of a notebook of the series; Untitled and copies are left alone
 KERNEL = "python3"
 FRAME = ("__main__", "series", "pages", "publish")  # modules that no notebook imports
-PLAN = "plan.json"
 
 
 def notebooks_dir() -> Path:
@@ -67,6 +70,12 @@ def depends(name: str) -> list[str]:
     names = notebooks()
     wanted = set(names) - {REPORT} if name == REPORT else DEPENDS.get(name, [])
     return [other for other in names if other in wanted]
+
+
+def priority(name: str) -> int:
+    """Number of notebooks that wait for ``name``: what most wait for is executed first."""
+    waiting = [other for other in notebooks() if name in depends(other)]
+    return len(waiting) + sum(map(priority, waiting))
 
 
 def folder(profile: str, seed: int) -> Path:
@@ -157,7 +166,7 @@ def execute(notebook: Path, output: Path, values: dict[str, object], timeout: in
                 kernel_name=KERNEL,
                 cwd=notebook.parent,
                 execution_timeout=timeout or CELL_TIMEOUT[profile],
-                progress_bar={"desc": output.stem, "leave": False, "disable": not sys.stderr.isatty()},
+                progress_bar=False,  # other notebooks are executed beside this one
                 stdout_file=_Progress(),
                 extra_arguments=["--log-level=CRITICAL"],  # what the kernel says of itself helps no reader
             )
@@ -221,13 +230,10 @@ class _Progress:
     def write(self, text: str) -> None:
         lines = re.findall(r"^(.* epoch (\d+)/(\d+), .* ([\d.]+) s)$", text, flags=re.MULTILINE)
         if lines and time.monotonic() - self.last >= self.every:
-            from tqdm import tqdm
-
             self.last = time.monotonic()
             line, epoch, epochs, seconds = lines[-1]
             left = (int(epochs) - int(epoch)) * float(seconds)
-            tqdm.write(f"    {line}, about {duration(left)} left")
-            sys.stdout.flush()
+            print(f"    {line}, about {duration(left)} left", flush=True)
 
     def flush(self) -> None:
         pass
@@ -256,31 +262,27 @@ def hold(place: Path) -> Iterator[None]:
         yield
 
 
-def run(profile: str | None = None, seed: int = 0) -> Path:
+def run(profile: str | None = None, seed: int = 0, options: Sequence[str] = ()) -> Path:
     """Execute what is out of date in the series, and return the path of the report.
 
     ``RETRAIN=1`` in the environment executes, and trains, everything again.
 
+    Args:
+        options: Snakemake's options in place of ours for this machine, such as ``--executor slurm --jobs 8``.
+
     Raises:
-        SceneError: where another process holds the folder, and where a notebook fails.
+        SceneError: where another process holds the folder, where a notebook fails, where Slurm is not ready.
     """
     settings.check_environment()
     profile = settings.profile(profile)
     data_state()  # images of one's own that are no dataset are named before anything starts
+    if "slurm" in options:
+        check_slurm(options)
     place = folder(profile, seed)
-    plan = place / PLAN
     with hold(place):
         _use_writable_caches()
-        todo, total = _out_of_date(profile, seed)
-        count = len(todo) or "none"
-        print(f"profile {profile}, seed {seed}: {count} of {total} notebooks to execute", flush=True)
-        settings.atomic_write(plan, json.dumps(todo))
-        try:
-            code = _snakemake(profile, seed, "--quiet", "all")
-        finally:
-            plan.unlink()
-        if code != 0:
-            raise SceneError("the series has stopped; mend what is named above, then call again to go on")
+        print(f"profile {profile}, seed {seed}: looking for what is out of date", flush=True)
+        _snakemake(profile, seed, options)
     return place / ("report.html" if REPORT in notebooks() else "notebooks")
 
 
@@ -295,37 +297,88 @@ def _use_writable_caches() -> None:
         os.environ.setdefault("MPLCONFIGDIR", str(settings.runs_dir() / ".cache" / "matplotlib"))
 
 
-def _snakemake(profile: str, seed: int, *options: str) -> int:
+def local_options() -> list[str]:
+    """Snakemake's options for this machine: all of its cores and its free memory, one GPU where it has one."""
+    import psutil
+
+    free = psutil.virtual_memory().available // 2**20
+    return ["--cores", "all", "--resources", "gpu=1", f"mem_mb={free}"]
+
+
+def check_slurm(options: Sequence[str]) -> None:
+    """Say in one line what Slurm would lack, before any job waits in vain.
+
+    Raises:
+        SceneError: naming the plug-in, the accounting, or why Slurm would refuse a job (an account, a partition).
+    """
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        raise SceneError("Snakemake's plug-in for Slurm is missing; call: .venv/bin/pip install -e '.[cluster]'")
+    if shutil.which("sbatch") is None:
+        raise SceneError("there is no sbatch on this machine; call this where jobs are submitted, on a login node")
+    account = re.findall(r"\bslurm_account=(\S+)", " ".join(options))
+    asked = {
+        "accounting, by which the end of a job is noticed,": ["sacct", "-n", "-X"],
+        "a first job": ["sbatch", "--test-only", *(f"--account={name}" for name in account), "--wrap", "true"],
+    }
+    for what, command in asked.items():
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            reason = " ".join(done.stderr.split())
+            raise SceneError(f"Slurm refuses {what} ({reason}); ask who runs this cluster")
+
+
+def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
     """Call Snakemake in this process, so that its life is the life of the lock."""
     from snakemake import cli
 
     project = settings.project_dir()
-    retrain = os.environ.get("RETRAIN", "0") not in ("", "0")
-    arguments = ["--snakefile", project / "Snakefile", "--config", f"profile={profile}", f"seed={seed}"]
-    arguments += ["in_order=1", "--cores", "all", "--resources", "gpu=1", "--nolock", "--rerun-incomplete"]
+    config = [f"profile={profile}", f"seed={seed}", f"gpu={int(gpu() and not options)}"]
+    arguments = ["--snakefile", project / "Snakefile", *(options or local_options()), "--config", *config]
+    arguments += ["--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
     # Not "input": a record more or less is no reason, a newer one is.
     arguments += ["--rerun-triggers", "code", "mtime", "params"]
     arguments += ["--runtime-source-cache-path", folder(profile, seed) / ".snakemake" / "source"]
-    arguments += ["--forceall"] if retrain else []
-    with contextlib.chdir(project):
-        try:
-            cli.main([str(argument) for argument in [*arguments, *options]])
-        except SystemExit as end:
-            return end.code or 0
-    return 0
+    if since := settings.retrain_since():
+        os.environ["RETRAIN"] = since  # one date for all kernels: none trains again what another has just trained
+        arguments += ["--forceall"]
+    log = _Log()
+    logging.getLogger("snakemake").addHandler(log)
+    try:
+        with contextlib.chdir(project):
+            cli.main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        if end.code:
+            raise SceneError(log.reason()) from None
+    finally:
+        logging.getLogger("snakemake").removeHandler(log)
 
 
-def _out_of_date(profile: str, seed: int) -> tuple[list[str], int]:
-    """Names of the notebooks that Snakemake will execute, and the number of all."""
-    table, log = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(table), contextlib.redirect_stderr(log):
-        code = _snakemake(profile, seed, "--summary")
-    if code != 0:
-        reason = log.getvalue().removeprefix("Building DAG of jobs...\n")
-        raise SceneError(f"the graph of the series cannot be built: {' '.join(reason.split())}")
-    rows = [line.split("\t") for line in table.getvalue().splitlines()]
-    rows = [row for row in rows if len(row) > 2 and row[2] == "execute"]
-    return [Path(row[0]).stem for row in rows if row[-1] == "update pending"], len(rows)
+class _Log(logging.Handler):
+    """Of what Snakemake logs: how far it is, what failed, and its own errors."""
+
+    def __init__(self):
+        super().__init__()
+        self.began, self.failed, self.errors = time.monotonic(), [], []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        match getattr(record, "event", None):
+            case "run_info":
+                print(f"{record.stats['total']} steps to do", flush=True)
+            case "progress" if record.done < record.total:
+                left = (time.monotonic() - self.began) / record.done * (record.total - record.done)
+                print(f"{record.done} of {record.total} steps done, roughly {duration(left)} left", flush=True)
+            case "job_error":
+                self.failed += [Path(path).stem for path in record.output[:1]]
+            case "error":
+                self.errors += record.getMessage().split()
+            case None if record.getMessage().startswith("Nothing to be done"):
+                print("nothing has changed", flush=True)
+
+    def reason(self) -> str:
+        """One line for why Snakemake has stopped."""
+        if self.failed:
+            return f"stopped at {', '.join(self.failed)}; mend what is named above, then call again to go on"
+        return f"the graph of the series cannot be executed: {' '.join(self.errors) or 'interrupted'}"
 
 
 def sources() -> list[Path]:
@@ -355,6 +408,18 @@ def report_languages() -> list[str]:
     return ["", ".ko"] if re.search(r"^language\b", source, flags=re.MULTILINE) else [""]
 
 
+def threads(cores: int, gpu: bool) -> int:
+    """Threads of one notebook: up to four are executed side by side, one after the other on one GPU."""
+    return cores if gpu else max(1, cores // 4)
+
+
+def gpu() -> bool:
+    """Whether notebooks will train on a GPU of this machine (looked for without importing torch)."""
+    choice = settings.device_choice()
+    mac = sys.platform == "darwin" and platform.machine() == "arm64"
+    return choice in ("cuda", "mps") or choice == "auto" and (mac or any(Path("/dev").glob("nvidia[0-9]*")))
+
+
 def data_state() -> str:
     """What decides, beside the sources, whether an executed notebook is still good: own images, weights."""
     own = settings.data_dir()
@@ -367,50 +432,17 @@ def data_state() -> str:
 
 
 def execute_job(name: str, output: Path, profile: str, seed: int) -> None:
-    """Execute one notebook of the graph, saying which of how many it is and how long the rest may take.
+    """Execute one notebook of the graph, and say how long that took.
 
     Args:
         name: a notebook's name, with ``.<language>`` where it is executed in another language than English.
     """
     stem, _, language = name.partition(".")
     values = {"profile": profile, "seed": seed} | ({"language": language} if language else {})
-    position = _position(output)
-    print(f"{position}{name} …", flush=True)
+    print(f"{name} ...", flush=True)
     start = time.monotonic()
-    try:
-        execute(notebooks_dir() / f"{stem}.ipynb", output, values)
-    except SceneError as error:
-        print(f"{position}{error}", file=sys.stderr, flush=True)
-        sys.exit(1)
-    print(f"{position}{name}: {duration(time.monotonic() - start)}{_left(output)}", flush=True)
-
-
-def _plan(output: Path) -> tuple[list[Path], list[Path]]:
-    """Outputs that the running command makes: those it has made, those still to come."""
-    plan = output.parent.parent / PLAN
-    if not plan.exists():  # Snakemake was called directly
-        return [], []
-    outputs = [output.with_name(f"{name}.ipynb") for name in json.loads(plan.read_text(encoding="utf-8"))]
-    since = plan.stat().st_mtime
-    done = [path for path in outputs if path.exists() and path.stat().st_mtime >= since]
-    return done, [path for path in outputs if path not in done]
-
-
-def _position(output: Path) -> str:
-    done, left = _plan(output)
-    return f"[{len(done) + 1} of {len(done) + len(left)}] " if output in left else ""
-
-
-def _left(output: Path) -> str:
-    """Time left: what each notebook took the last time, else what those of this run took on average."""
-    done, left = _plan(output)
-    times = [took(path) for path in done]
-    known = [seconds for seconds in times if seconds is not None]
-    if not left or not known:
-        return ""
-    usual = sum(known) / len(known)
-    last = [took(path) for path in left]
-    return f", about {duration(sum(usual if s is None else s for s in last))} left"
+    execute(notebooks_dir() / f"{stem}.ipynb", output, values)
+    print(f"{name}: {duration(time.monotonic() - start)}", flush=True)
 
 
 def took(path: Path) -> float | None:
