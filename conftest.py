@@ -35,6 +35,7 @@ for _name in [name for name in os.environ if name.startswith("SCENE_") and name 
 os.environ["SCENE_PROFILE"] = "sample"
 os.environ["SCENE_RUNS_DIR"] = str(_PLACE / "runs")
 os.environ["TQDM_DISABLE"] = "1"  # nbval compares what goes to stderr
+os.environ["SCENE_THREADS"] = "1"  # tests run side by side, and what is compared bit by bit must not follow the load
 
 
 def pytest_ignore_collect(collection_path):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import platform
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import psutil
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -73,6 +76,41 @@ def work_seconds(device: torch.device) -> float:
     On a CPU the threads of this process alone count, so that a training costs the same beside other work.
     """
     return time.process_time() if device.type == "cpu" else time.perf_counter()
+
+
+@dataclass
+class Use:
+    """What the processor has done until a moment: clock, and seconds of all cores by all processes and by this one."""
+
+    clock: float
+    every: float
+    own: float
+
+
+def processor_use() -> Use:
+    """Return the seconds that the processor has worked so far."""
+    times = psutil.cpu_times()
+    return Use(time.monotonic(), sum(times) - times.idle - getattr(times, "iowait", 0.0), time.process_time())
+
+
+def free_threads(since: Use | None, limit: int) -> int:
+    """Return with how many threads to train on: one for each core that other processes have left free, 1 to ``limit``.
+
+    Two threads wait for one another, so with one core taken they fall below what one of them keeps.
+
+    Args:
+        since: the moment from which on the others are looked at; None looks for a tenth of a second.
+    """
+    if fixed := settings.threads():
+        return fixed
+    if limit == 1:
+        return 1
+    if since is None:
+        since = processor_use()
+        time.sleep(0.1)
+    now = processor_use()
+    others = (now.every - since.every - (now.own - since.own)) / (now.clock - since.clock)
+    return max(1, min(limit, round((os.cpu_count() or limit) - others)))
 
 
 def precision_name(acc: Accelerator) -> str:

@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "SCENE_WEIGHTS_DIR": "folder of local files with pretrained weights",
     "SCENE_WEIGHTS": "source of pretrained weights: imagenet, imagenet-v2 (torchvision's), local",
     "SCENE_DEVICE": "device to train on: auto, cpu, cuda, mps",
+    "SCENE_THREADS": "threads to train with on a processor (default: by what is free, chosen for each epoch)",
 }
 
 FOLDERS = ("SCENE_RUNS_DIR", "SCENE_CACHE_DIR", "SCENE_DATA_DIR", "SCENE_DATA_URL", "SCENE_WEIGHTS_DIR")
@@ -48,6 +49,7 @@ def check_environment() -> None:
     profile()
     device_choice()
     weights_choice()
+    threads()
     check_checkout()
 
 
@@ -98,6 +100,14 @@ def weights_choice() -> str | None:
     if chosen not in (None, *WEIGHTS):
         raise SceneError(f"SCENE_WEIGHTS {chosen!r} is unknown; known: {', '.join(WEIGHTS)}")
     return chosen
+
+
+def threads() -> int | None:
+    """Return ``SCENE_THREADS``, None where it is not set; raise ``SceneError`` for what is no number from 1 up."""
+    value = os.environ.get("SCENE_THREADS") or None
+    if value is not None and not (value.isdecimal() and int(value)):
+        raise SceneError(f"SCENE_THREADS {value!r} is no whole number from 1 up; set 1, 2 …, or unset it")
+    return int(value) if value else None
 
 
 STARTED = datetime.datetime.now(datetime.UTC)

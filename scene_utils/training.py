@@ -19,7 +19,15 @@ from scene_utils import progress, settings
 from scene_utils.batches import normalised, steps_per_epoch, to_device, train_batches
 from scene_utils.convolution import with_products
 from scene_utils.data import Split
-from scene_utils.devices import accelerator, device_name, keep_freed_memory, precision_name, work_seconds
+from scene_utils.devices import (
+    accelerator,
+    device_name,
+    free_threads,
+    keep_freed_memory,
+    precision_name,
+    processor_use,
+    work_seconds,
+)  # fmt: skip
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
 from scene_utils.settings import SceneError
 
@@ -35,11 +43,13 @@ class History:
         epochs: one dict an epoch: epoch, loss, accuracy, holdout_loss, holdout_accuracy, learning_rate, seconds
             (``devices.work_seconds``), elapsed (seconds on the clock).
         holdout_logits: one float32 array (N, classes) an epoch.
+        threads: number of threads of the next epoch on a CPU, chosen when the last one has ended.
         status: ``running``, ``finished``, or ``diverged`` when a loss was not finite, at ``diverged_step``.
     """
 
     device: str = ""
     precision: str = ""
+    threads: int = 0
     status: str = "running"
     diverged_step: int | None = None
     epochs: list[dict] = field(default_factory=list)
@@ -106,13 +116,18 @@ def fit(
         targets = torch.cat([targets, taught], 1)
     seen = min(len(train), recipe.images or len(train))
     start = len(history.epochs)
+    on_cpu, limit = acc.device.type == "cpu", torch.get_num_threads()
+    if on_cpu and not history.threads:
+        history.threads = free_threads(None, limit)
     try:
         with progress.part():
             progress.begin(name, start / recipe.epochs)
             for epoch in range(start + 1, recipe.epochs + 1):
                 if history.status != "running":
                     break
-                began, worked = time.perf_counter(), work_seconds(acc.device)
+                began, worked, use = time.perf_counter(), work_seconds(acc.device), processor_use()
+                if on_cpu:
+                    torch.set_num_threads(history.threads)
                 torch.manual_seed(
                     int(np.random.default_rng((recipe.seed, epoch, 2)).integers(2**31))
                 )  # for dropout
@@ -152,6 +167,9 @@ def fit(
                 if history.status == "running" and epoch == recipe.epochs:
                     history.status = "finished"
                 spent = {"seconds": work_seconds(acc.device) - worked, "elapsed": time.perf_counter() - began}
+                if on_cpu:
+                    spent["threads"] = history.threads
+                    history.threads = free_threads(use, limit)  # an interrupted run goes on with the same
                 history.epochs.append(row | spent)
                 if acc.is_main_process:
                     save_checkpoint(checkpoint, parts, history, recipe)
@@ -166,6 +184,7 @@ def fit(
         raise
     finally:
         acc.unwrap_model(wrapped, keep_fp32_wrapper=False)
+        torch.set_num_threads(limit)
     if acc.is_main_process:
         elapsed = sum(row["elapsed"] for row in history.epochs)
         epochs = f"{len(history.epochs)} epoch{'s' * (len(history.epochs) != 1)}"

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms import v2
 
-from scene_utils import batches, convolution, data, training
+from scene_utils import batches, convolution, data, devices, training
 from scene_utils.models import LeNet
 from scene_utils.recipe import Recipe, learning_rates, make_optimizer
 from scene_utils.settings import SceneError
@@ -41,9 +41,6 @@ def test_a_run_begun_without_a_gradient_scaler_goes_on_with_one_and_back(sets, t
     """A CPU has none, a GPU that is fast at float16 has one: here one for the CPU stands in for it."""
     path = tmp_path / "run.pt"
 
-    def stop(*_):
-        raise InterruptedError
-
     def accelerator(precision, scaled, real=training.accelerator):
         acc = real("float32")
         acc.scaler = torch.amp.GradScaler("cpu") if scaled else None
@@ -51,11 +48,10 @@ def test_a_run_begun_without_a_gradient_scaler_goes_on_with_one_and_back(sets, t
 
     monkeypatch.setattr(training, "accelerator", lambda precision: accelerator(precision, first))
     monkeypatch.setattr(training, "device_name", lambda device: "Tesla T4" if first else "cpu (2 threads)")
-    monkeypatch.setattr(training, "report_epoch", stop)
-    with pytest.raises(InterruptedError):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        stop_after(1, patch)
         training.fit(small_net(), *sets, QUICK, path)
     assert ("scaler" in torch.load(path, weights_only=True)) == first
-    monkeypatch.setattr(training, "report_epoch", lambda *_: None)
     monkeypatch.setattr(training, "accelerator", lambda precision: accelerator(precision, not first))
     monkeypatch.setattr(training, "device_name", lambda device: "cpu (1 thread)" if first else "Tesla T4")
     history = training.fit(small_net(), *sets, QUICK, path)
@@ -235,6 +231,48 @@ def test_the_same_seed_gives_the_same_numbers(sets):
     assert [row["loss"] for row in first.epochs] == [row["loss"] for row in second.epochs]
 
 
+def stop_after(epochs, monkeypatch):
+    """Press the stop button once so many epochs have been saved."""
+    save = training.save_checkpoint
+
+    def stop(path, parts, history, recipe):
+        save(path, parts, history, recipe)
+        if len(history.epochs) == epochs:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "save_checkpoint", stop)
+
+
+def test_threads_follow_what_is_free_and_an_interrupted_run_repeats_them(sets, tmp_path, monkeypatch):
+    choices = iter([2, 1, 2, 9, 9])
+    monkeypatch.setattr(training, "free_threads", lambda since, limit: next(choices))
+    recipe, used = QUICK.replace(epochs=3), []
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    stop_after(1, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(small_net(), *sets, recipe, tmp_path / "run.pt")
+    monkeypatch.setattr(training, "save_checkpoint", lambda *_: None)
+    history = training.fit(small_net(), *sets, recipe, tmp_path / "run.pt")
+    limit = torch.get_num_threads()
+    assert [row["threads"] for row in history.epochs] == [2, 1, 2]
+    assert used == [2, limit, 1, 2, limit]
+
+
+@pytest.mark.parametrize(("others", "threads"), [(0.0, 4), (0.3, 4), (0.9, 3), (3.2, 1), (4.0, 1)])
+def test_a_thread_for_each_core_that_is_free(others, threads, monkeypatch):
+    monkeypatch.delenv("SCENE_THREADS", raising=False)
+    monkeypatch.setattr(devices.os, "cpu_count", lambda: 4)
+    since, now = devices.Use(0, 0, 0), devices.Use(10, 10 * others + 8, 8)
+    monkeypatch.setattr(devices, "processor_use", lambda: now)
+    assert devices.free_threads(since, 4) == threads
+    assert devices.free_threads(since, 1) == 1
+    monkeypatch.setenv("SCENE_THREADS", "3")
+    assert devices.free_threads(since, 4) == 3
+    monkeypatch.setenv("SCENE_THREADS", "many")
+    with pytest.raises(SceneError, match="SCENE_THREADS 'many' is no whole number"):
+        devices.free_threads(since, 4)
+
+
 RESUME = {
     "one-cycle, EMA, Mixup": {"ema": 0.9, "mixup": 0.4, "schedule": "one-cycle"},
     "AdamW, cosine": {"optimizer": "adamw", "schedule": "cosine", "learning_rate": 1e-3},
@@ -248,18 +286,11 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, sets, tmp_path,
     whole = small_net()
     history = training.fit(whole, *sets, recipe)
 
-    report_epoch = training.report_epoch
-
-    def stop_after_first(bar, name, history, recipe):
-        report_epoch(bar, name, history, recipe)
-        if len(history.epochs) == 1:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "report_epoch", stop_after_first)
+    stop_after(1, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         training.fit(small_net(), *sets, recipe, tmp_path / "run.pt")
     assert "stopped after 1 of 3 epochs; run the same again to go on" in capsys.readouterr().out
-    monkeypatch.setattr(training, "report_epoch", report_epoch)
+    monkeypatch.undo()
 
     resumed = small_net(seed=5)  # whatever it starts from, the checkpoint decides
     again = training.fit(resumed, *sets, recipe, tmp_path / "run.pt")
