@@ -237,6 +237,9 @@ def student() -> Path:
     for name in series.notebooks():
         notebook = series.read_notebook(series.notebooks_dir() / f"{name}.ipynb")
         series.write_notebook(without_solutions(notebook), target / f"{name}.ipynb")
+    glossary = series.notebooks_dir() / "glossary.md"  # pages link to it
+    if glossary.exists():
+        _copy(glossary, target / glossary.name)
     return target
 
 

@@ -1,0 +1,75 @@
+"""The reader's module ``my_scene.py`` as we would write it; pages use it where the reader has none (``mine.use``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class SceneDataset:
+    """Images with their labels, one at a time: what ``torch.utils.data.DataLoader`` expects.
+
+    Args:
+        images: uint8 tensor (N, 3, H, W).
+        labels: int64 tensor (N,).
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor):
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.images[index].float() / 127.5 - 1, int(self.labels[index])
+
+
+def batches(dataset: SceneDataset, size: int, shuffle: bool = False) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield (images, labels) of ``size`` images each; the last batch may be smaller."""
+    order = torch.randperm(len(dataset)) if shuffle else torch.arange(len(dataset))
+    for indices in order.split(size):
+        images, labels = zip(*(dataset[index] for index in indices.tolist()), strict=True)
+        yield torch.stack(images), torch.tensor(labels)
+
+
+def train_epoch(net: nn.Module, loader: Iterable, optimizer: torch.optim.Optimizer) -> float:
+    """Take one step per batch, and return the mean loss per image."""
+    net.train()
+    total = seen = 0
+    for images, labels in loader:
+        loss = F.cross_entropy(net(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total, seen = total + loss.item() * len(labels), seen + len(labels)
+    return total / seen
+
+
+@torch.no_grad()
+def evaluate(net: nn.Module, loader: Iterable) -> tuple[float, float]:
+    """Return (mean loss per image, accuracy), and change nothing in the network."""
+    net.eval()
+    total = correct = seen = 0
+    for images, labels in loader:
+        logits = net(images)
+        total += F.cross_entropy(logits, labels, reduction="sum").item()
+        correct += int((logits.argmax(1) == labels).sum())
+        seen += len(labels)
+    return total / seen, correct / seen
+
+
+def conv2d(images: Tensor, weight: Tensor, bias: Tensor, stride: int = 1, padding: int = 0) -> Tensor:
+    """Convolve (N, C, H, W) with filters (K, C, k, k): one step per position of the filter, no library call."""
+    images = F.pad(images, (padding, padding, padding, padding))
+    side = weight.shape[-1]
+    height, width = ((length - side) // stride + 1 for length in images.shape[2:])
+    maps = torch.zeros(len(images), len(weight), height, width)
+    for row in range(height):
+        for column in range(width):
+            top, left = row * stride, column * stride
+            window = images[:, :, top : top + side, left : left + side]
+            maps[:, :, row, column] = window.flatten(1) @ weight.flatten(1).T + bias
+    return maps
