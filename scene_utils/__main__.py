@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     classify = command(_classify, "classify", profile=False)
     classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
     classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
+    command(_estimate, "estimate")
     report = command(_report, "report")
     report.add_argument("options", metavar="SNAKEMAKE_OPTION", nargs="*", help="after --: for a cluster, say")
     command(_publish, "publish")
@@ -114,6 +115,14 @@ def _classify(photos: list[Path], profile: str | None) -> None:
     print(f"{len(photos) - len(bad)} of {len(photos)} photos answered {took}")
     if bad:
         raise SceneError(f"{len(bad)} of {len(photos)} photos could not be read: {', '.join(bad)}")
+
+
+def _estimate(profile: str | None, seed: int) -> None:
+    """Say about how long the trainings that the series still needs take on this machine."""
+    from scene_utils import experiments
+
+    count, seconds = experiments.time_needed(profile, seed)
+    print(f"trainings to do: {count}, {experiments.time_here(seconds)}" if count else "trainings to do: none")
 
 
 def _report(profile: str | None, seed: int, options: list[str]) -> None:

@@ -19,8 +19,9 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from scene_utils import cases, data, evaluation, explain, lite, models, progress, results, settings, training
+from scene_utils.batches import steps_per_epoch
 from scene_utils.data import Dataset, Split
-from scene_utils.devices import processor, work_seconds
+from scene_utils.devices import accelerator, device_name, processor, work_seconds
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.settings import SceneError
@@ -406,11 +407,66 @@ def effort(experiment: str | Experiment, profile: str) -> float:
     experiment = get(experiment) if isinstance(experiment, str) else experiment
     before = (*experiment.members, *([experiment.teacher] if experiment.teacher else []))
     total = sum(effort(each, profile) for each in before)
-    if not experiment.members:
-        recipe = experiment.recipe(profile)
-        images = (recipe.images or 10_000) * recipe.epochs * (1 + experiment.refit)
-        total += images * recipe.input_size**2 * COST.get(experiment.architecture, 1)
-    return total
+    return total if experiment.members else total + own_effort(experiment, profile)
+
+
+def own_effort(experiment: Experiment, profile: str, images: int = 10_000) -> float:
+    """Return the same without what it needs of other experiments, for a training set of so many images."""
+    recipe = experiment.recipe(profile)
+    images = min(images, recipe.images or images) * recipe.epochs * (1 + experiment.refit)
+    return images * recipe.input_size**2 * COST.get(experiment.architecture, 1)
+
+
+LONG = 600  # seconds: a training that takes longer says so before it begins
+
+
+def announce(name: str, model: nn.Module, train: Split, recipe: Recipe, *checkpoints: Path) -> None:
+    """Say about how long a training will take on this machine, where that is long, and what can be had sooner.
+
+    Args:
+        checkpoints: one for each time that the model is trained; what they hold is done.
+    """
+    epochs = sum(recipe.epochs - training.epochs_done(path) for path in checkpoints)
+    seconds = epochs * steps_per_epoch(len(train), recipe) * training.step_seconds(model, train, recipe)
+    if seconds > LONG:
+        progress.line(f"{name}: {time_here(seconds)}")
+
+
+def time_here(seconds: float) -> str:
+    """Return a sentence part on how long something takes on this machine, and what can be had sooner."""
+    device = accelerator().device
+    gpu = "" if device.type == "cuda" else ", or a GPU"
+    where = f"on this machine, {device_name(device)}, without other work"
+    return f"{progress.roughly(seconds)} {where}; sooner: the profile sample (minutes){gpu}"
+
+
+def time_needed(profile: str | None = None, seed: int = 0) -> tuple[int, float]:
+    """Return how many trainings the series still needs, and about how many seconds they take on this machine.
+
+    The measure is a step of ResNet18; what the others cost beside it is known from the published records.
+    """
+    profile = settings.profile(profile)
+    train, _, dataset = sets(profile)
+    own = [each for each in EXPERIMENTS.values() if not each.members and not each.case]
+    own = [each for each in own if not each.name.endswith("-reported")]  # the pages show these where they exist
+    missing = [each for each in own if not is_finished(each, profile, seed, dataset)]
+    if not missing:
+        return 0, 0.0
+    measure = get("resnet18")
+    recipe = measure.recipe(profile)
+    step = training.step_seconds(build(measure, None, len(train.classes))[0], train, recipe)
+    usual = own_effort(measure, profile, len(train)) / recipe.epochs / steps_per_epoch(len(train), recipe)
+    return len(missing), step / usual * sum(own_effort(each, profile, len(train)) for each in missing)
+
+
+def is_finished(experiment: Experiment, profile: str, seed: int, dataset: Dataset) -> bool:
+    """Whether ``run`` would find a run of this experiment."""
+    teacher = results.find(experiment.teacher, profile, seed) if experiment.teacher else None
+    if experiment.teacher and teacher is None:
+        return False
+    key = run_key(experiment, profile, seed, weights_choice(experiment, profile, seed), dataset, teacher)
+    found = results.find(experiment.name, profile, seed, key)
+    return found is not None and found.date >= (settings.retrain_since() or "")
 
 
 @cache
@@ -432,6 +488,8 @@ def train_now(
     refitting = checkpoint.with_suffix(".all.pt")
     settings.clear_leftovers(checkpoint.parent, checkpoint.name)
     lessons = None if teacher is None else teacher_logits(teacher, train)
+    if profile != "sample":
+        announce(stem, model, train, recipe, checkpoint, *[refitting] * experiment.refit)
     with progress.part(1 / (1 + experiment.refit)):
         history = training.fit(model, train, holdout, recipe, checkpoint, lessons, name=stem)
     arrays, fields = {}, {} if teacher is None else {"inputs": {teacher.name: teacher.record["arrays"]}}

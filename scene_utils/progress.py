@@ -113,7 +113,7 @@ def begin(name: str, done: float = 0.0) -> None:
     width, end = _call.parts[-1]
     _call.skip(end - width + done * width)
     _call.name = name
-    if _call.bar is None and _call.visible and watched():
+    if _call.bar is None and _call.visible and not _silent and watched():
         kind = PageBar if on_page() else tqdm
         options = {"total": 1.0, "initial": _call.done, "postfix": name, "disable": False}
         _call.bar = kind(**options, smoothing=0, dynamic_ncols=True, bar_format=FORMAT)
@@ -132,9 +132,17 @@ def note(text: str) -> None:
     line = f"{_call.name}: {text}"
     if _call.bar is not None:
         _call.bar.set_postfix_str(line, refresh=False)
-    elif _call.visible and time.monotonic() - _call.last >= EVERY:
+    elif _call.visible and not _silent and time.monotonic() - _call.last >= EVERY:
         _call.last = time.monotonic()
         print(line, flush=True)
+
+
+def roughly(seconds: float) -> str:
+    """A long time for people: ``about 25 min``, ``about 3 h``, ``about 2 days``."""
+    minutes, hours = seconds / 60, seconds / 3600
+    if hours >= 36:
+        return f"about {hours / 24:.0f} days"
+    return f"about {hours:.0f} h" if hours >= 1.5 else f"about {5 * max(1, round(minutes / 5))} min"
 
 
 def watched() -> bool:

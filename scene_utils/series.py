@@ -341,7 +341,9 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
     if since := settings.retrain_since():
         os.environ["RETRAIN"] = since  # one date for all kernels: none trains again what another has just trained
         arguments += ["--forceall"]
-    log = _Log()
+    estimate = [sys.executable, "-m", "scene_utils", "estimate", "--profile", profile, "--seed", str(seed)]
+    # in a process of its own, for its memory; what other machines or a choice of notebooks take, it does not know
+    log = _Log([] if profile == "sample" or options or os.environ.get("ONLY") else estimate)
     logging.getLogger("snakemake").addHandler(log)
     try:
         with contextlib.chdir(project):
@@ -354,16 +356,24 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
 
 
 class _Log(logging.Handler):
-    """Of what Snakemake logs: how far it is, what failed, and its own errors."""
+    """Of what Snakemake logs: how far it is, what failed, and its own errors.
 
-    def __init__(self):
+    Args:
+        before: command to call before the first notebook is executed, if any.
+    """
+
+    def __init__(self, before: Sequence[str] = ()):
         super().__init__()
+        self.before = before
         self.began, self.failed, self.errors = time.monotonic(), [], []
 
     def emit(self, record: logging.LogRecord) -> None:
         match getattr(record, "event", None):
             case "run_info":
                 print(f"{record.stats['total']} steps to do", flush=True)
+                if self.before and record.stats.get("execute"):
+                    subprocess.run(self.before, check=False)  # what stops it stops the first notebook, too
+                    self.began = time.monotonic()
             case "progress" if record.done < record.total:
                 left = (time.monotonic() - self.began) / record.done * (record.total - record.done)
                 print(f"{record.done} of {record.total} steps done, roughly {duration(left)} left", flush=True)

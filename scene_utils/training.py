@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import re
 import time
@@ -194,6 +195,20 @@ def fit(
     return history
 
 
+def step_seconds(model: nn.Module, train: Split, recipe: Recipe) -> float:
+    """Return about how many seconds one step of training takes on this machine, were there no other work on it.
+
+    ``model`` stays as it is.
+    """
+    batch = train.select(range(min(len(train), recipe.batch_size)))
+    trial = recipe.replace(epochs=2, images=None, schedule="constant")  # two steps: the first one is slow
+    lessons = torch.zeros(len(batch), len(train.classes)) if recipe.distillation else None
+    with torch.random.fork_rng(), progress.silent(), progress.part(0):
+        history = fit(copy.deepcopy(model), batch, None, trial, None, lessons)
+    threads = torch.get_num_threads() if history.device.startswith("cpu") else 1  # seconds are those of all cores
+    return history.epochs[-1]["seconds"] / threads
+
+
 def check_sets(train: Split, holdout: Split | None, recipe: Recipe, teacher_logits: Tensor | None) -> None:
     """Refuse sets that cannot be trained on, before any work is done."""
     if len(train) < 2 or (holdout is not None and len(holdout) < 1):
@@ -262,6 +277,14 @@ def save_checkpoint(path: Path | None, parts: dict, history: History, recipe: Re
         "engine": ENGINE_VERSION,
     }
     settings.atomic_write(path, lambda file: torch.save(content, file))
+
+
+def epochs_done(path: Path) -> int:
+    """Return how many epochs a checkpoint has; 0 where there is none, or none that can be read."""
+    try:
+        return len(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["history"]["epochs"])
+    except Exception:  # what keeps it from being read is said when training goes on from it
+        return 0
 
 
 def load_checkpoint(

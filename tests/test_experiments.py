@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import re
 import threading
 import time
 
@@ -239,6 +240,61 @@ def test_a_student_learns_its_teachers_answers(monkeypatch):
     again = dataclasses.replace(teacher, recipes=tiny(learning_rate=0.02).recipes)
     monkeypatch.setitem(EXPERIMENTS, "teacher", again)
     assert experiments.run("student").key != student.key
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """The real dataset's profile on the sample, on a machine where a step takes a minute."""
+    sample = experiments.sets("sample")
+    monkeypatch.setattr(experiments, "sets", lambda *args: sample)
+    monkeypatch.setattr(training, "step_seconds", lambda *args: 60.0)
+
+
+def test_a_long_training_says_how_long_before_it_begins(slow, capsys, monkeypatch):
+    experiments.run(tiny(), "short")  # 5 steps of a minute, 1 epoch
+    assert "on this machine" not in capsys.readouterr().out
+    monkeypatch.setattr(training, "step_seconds", lambda *args: 3600.0)
+    experiments.run(tiny(), "short", seed=1)
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.match(r"tiny\.short\.s1: about \d h on this machine, .*; sooner: the profile sample", line)
+    experiments.run(tiny(), "sample")
+    assert "on this machine" not in capsys.readouterr().out
+
+
+def test_what_is_done_of_a_training_is_not_announced_again(slow, capsys, tmp_path):
+    train, _, _ = experiments.sets()
+    train, path = train.select(range(64)), tmp_path / "run.pt"
+    training.fit(net(), train, None, RECIPE.replace(epochs=2), path)
+    for checkpoints, told in {(path,): "60 min", (path, tmp_path / "none.pt"): "2 h"}.items():
+        capsys.readouterr()
+        experiments.announce("tiny", net(), train, RECIPE.replace(epochs=62), *checkpoints)
+        assert f"tiny: about {told} " in capsys.readouterr().out
+
+
+def test_the_series_says_how_long_what_it_lacks_will_take(slow, monkeypatch):
+    count, seconds = experiments.time_needed("short")
+    own = [each for each in EXPERIMENTS.values() if not each.members and not each.case]
+    assert count == len([each for each in own if not each.name.endswith("-reported")])
+    resnet18 = experiments.get("resnet18").recipe("short")
+    assert seconds > 60 * resnet18.epochs
+    finished = experiments.is_finished
+    monkeypatch.setattr(experiments, "is_finished", lambda e, *more: e.name == "resnet50_final" or finished(e, *more))
+    fewer, less = experiments.time_needed("short")
+    assert fewer == count - 1 and less < seconds
+    monkeypatch.setattr(experiments, "is_finished", lambda *args: True)
+    assert experiments.time_needed("short") == (0, 0.0)
+
+
+def test_what_run_would_find_is_not_counted(slow, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny())
+    student = dataclasses.replace(tiny(), name="student", teacher="tiny")
+    dataset = experiments.sets()[2]
+    assert not experiments.is_finished(tiny(), "short", 0, dataset)
+    assert not experiments.is_finished(student, "short", 0, dataset)
+    experiments.run(tiny(), "short")
+    assert experiments.is_finished(tiny(), "short", 0, dataset)
+    monkeypatch.setenv("RETRAIN", "2999-01-01T00:00:00+00:00")
+    assert not experiments.is_finished(tiny(), "short", 0, dataset)
 
 
 def test_unknown_names_are_refused_with_the_known_ones():

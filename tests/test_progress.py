@@ -148,3 +148,8 @@ def test_the_efforts_of_a_series_are_those_of_its_parts():
     three = sum(experiments.effort(name, "short") for name in experiments.MEMBERS)
     assert experiments.effort("ensemble", "short") == three < experiments.effort("resnet18_transfer", "short")
     assert {each.architecture for each in experiments.EXPERIMENTS.values()} - {"ensemble"} == set(experiments.COST)
+
+
+@pytest.mark.parametrize("hours, told", [(0.01, "5 min"), (0.4, "25 min"), (3.2, "3 h"), (30, "30 h"), (50, "2 days")])
+def test_a_long_time_is_told_roughly(hours, told):
+    assert progress.roughly(hours * 3600) == f"about {told}"

@@ -650,3 +650,12 @@ def test_requirements_name_what_is_imported():
     lines = Path(PROJECT / "requirements.txt").read_text().splitlines()
     required = {re.match(r"[\w-]+", line)[0] for line in lines if line[0] != "#"} - {"ipykernel"}
     assert imported == required
+
+
+def test_the_time_is_told_before_the_first_notebook(project):
+    stub = project / "scene_utils" / "experiments.py"
+    stub.write_text('time_needed = lambda *given: (7, 9e4)\ntime_here = lambda seconds: f"about {seconds:.0f} s"\n')
+    code, said = call(project, "report", "--profile", "short")
+    assert code == 0 and said.index("trainings to do: 7, about 90000 s") < said.index("02_lenet")
+    for profile in ("short", "sample"):  # nothing to do any more; minutes
+        assert "trainings to do" not in call(project, "report", "--profile", profile)[1]

@@ -300,6 +300,23 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, sets, tmp_path,
     assert rows[0] == rows[1]
 
 
+def test_timing_a_step_changes_and_says_nothing(sets, capsys):
+    model = small_net().train()
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    assert 0 < training.step_seconds(model, sets[0], QUICK.replace(distillation=0.5, images=10)) < 60
+    assert same(before, model.state_dict()) and torch.equal(state, torch.get_rng_state()) and model.training
+    assert capsys.readouterr().out == ""
+
+
+def test_what_a_checkpoint_holds_is_counted(sets, tmp_path):
+    path = tmp_path / "run.pt"
+    assert training.epochs_done(path) == 0
+    training.fit(small_net(), *sets, QUICK, path)
+    assert training.epochs_done(path) == QUICK.epochs
+    path.write_bytes(path.read_bytes()[:1000])
+    assert training.epochs_done(path) == 0
+
+
 def test_a_changed_recipe_never_resumes_an_old_checkpoint(sets, tmp_path, capsys):
     training.fit(small_net(), *sets, QUICK, tmp_path / "run.pt")
     training.fit(fresh := small_net(), *sets, QUICK.replace(learning_rate=0.02), tmp_path / "run.pt")
