@@ -1,4 +1,4 @@
-"""Settings of every test, those of notebooks included: the profile sample, an empty runs folder, an empty home."""
+"""Settings of every test, those of notebooks included: no profile named, an empty runs folder, an empty home."""
 
 import atexit
 import os
@@ -32,10 +32,11 @@ for _name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "MATPLOTLIBRC", "RETRAIN", 
     os.environ.pop(_name, None)
 for _name in [name for name in os.environ if name.startswith("SCENE_") and name != "SCENE_DEVICE"]:
     del os.environ[_name]
-os.environ["SCENE_PROFILE"] = "sample"
 os.environ["SCENE_RUNS_DIR"] = str(_PLACE / "runs")
-os.environ["TQDM_DISABLE"] = "1"  # nbval compares what goes to stderr
 os.environ["SCENE_THREADS"] = "1"  # tests run side by side, and what is compared bit by bit must not follow the load
+os.environ.pop("TQDM_DISABLE", None)  # nbval's kernels show what a reader's show
+
+pytest_plugins = ["tests.interactive"]
 
 
 def pytest_ignore_collect(collection_path):

@@ -34,7 +34,7 @@ SHIPPED = Path(__file__).parent / "shipped"  # the one small model that comes wi
 PACKAGED = "package"  # weights that a Python package carries
 # Training one image of 64 pixels, in milliseconds of a CPU core, from the published records.
 COST = {"lenet": 1, "custom_lenet": 17, "alexnet": 17, "efficientnet_lite0": 7}
-COST |= {"resnet18": 4, "resnet34": 7, "resnet50": 10, "resnet101": 16, "resnet152": 22}
+COST |= {"resnet18": 4, "resnet26": 5, "resnet34": 7, "resnet50": 10, "resnet101": 16, "resnet152": 22}
 STAND_IN = "rotation"  # pretraining on the sample itself, where nothing may be downloaded
 
 

@@ -186,7 +186,7 @@ def fit(
     finally:
         acc.unwrap_model(wrapped, keep_fp32_wrapper=False)
         torch.set_num_threads(limit)
-    if acc.is_main_process:
+    if acc.is_main_process and len(history.epochs) > start:
         elapsed = sum(row["elapsed"] for row in history.epochs)
         epochs = f"{len(history.epochs)} epoch{'s' * (len(history.epochs) != 1)}"
         progress.line(f"{name}: {epochs}, {newest(history)}, {elapsed:.0f} s")

@@ -75,20 +75,19 @@ class Page:
             time.sleep(0.1)
         return state
 
-    def start(self, *entries: str) -> dict:
-        """Choose from the menus what runs cells; return what was there before."""
+    def start_all(self) -> None:
+        """Choose *Run All Cells* from the menus."""
         before = self.state()
-        for entry in entries:
+        for entry in ("Run", "Run All Cells"):
             self.tab.get_by_role("menuitem", name=entry, exact=True).click()
         self.wait(lambda state: state["cells"] != before["cells"])
-        return before
 
     def finished(self) -> dict:
         """Wait until every cell that was to be run has run."""
         return self.wait(lambda s: s["kernel"] == "idle" and all(c["state"] in (None, "idle") for c in s["cells"]))
 
     def run_all(self) -> dict:
-        self.start("Run", "Run All Cells")
+        self.start_all()
         return self.finished()
 
     def select(self, number: int) -> None:
@@ -98,12 +97,15 @@ class Page:
           const code = notebook.widgets.filter(cell => cell.model.type === 'code')[number];
           notebook.activeCellIndex = notebook.widgets.indexOf(code);
           notebook.deselectAll();
+          notebook.node.focus();
           return notebook.scrollToItem(notebook.activeCellIndex, 'center');
         }""", number)
 
     def run(self, number: int) -> dict:
         self.select(number)
-        self.start("Run", "Run Selected Cell and Do not Advance")
+        before = self.state()
+        self.tab.keyboard.press("Control+Enter")
+        self.wait(lambda state: state["cells"][number] != before["cells"][number])
         return self.finished()
 
     def rewrite(self, number: int, source: str) -> None:
@@ -206,7 +208,9 @@ def training_page(root, open_page, request):
     """A page that trains, in a folder of its own, and the checkpoint that it writes."""
     folder = root / request.node.name
     folder.mkdir()
-    nbformat.write(new_notebook(cells=[new_code_cell(source) for source in TRAINING]), folder / "page.ipynb")
+    page = new_notebook(cells=[new_code_cell(source) for source in TRAINING])
+    page.metadata.kernelspec = {"name": series.KERNEL, "display_name": series.KERNEL, "language": "python"}
+    nbformat.write(page, folder / "page.ipynb")
     return open_page(f"{folder.name}/page"), folder / "net.pt"
 
 
@@ -248,7 +252,7 @@ def test_a_photo_is_classified_at_the_start_of_the_first_page(open_page, photo):
 
 def test_an_interrupted_training_goes_on_when_its_cell_runs_again(training_page):
     page, checkpoint = training_page
-    page.start("Run", "Run All Cells")
+    page.start_all()
     page.wait(in_training)
     page.button("interrupt-kernel")
     state = page.finished()
@@ -262,7 +266,7 @@ def test_an_interrupted_training_goes_on_when_its_cell_runs_again(training_page)
 
 def test_a_training_goes_on_after_a_restart_of_the_kernel(training_page):
     page, checkpoint = training_page
-    page.start("Run", "Run All Cells")
+    page.start_all()
     page.wait(in_training)
     page.button("restart-kernel")
     page.tab.get_by_role("button", name="Restart", exact=True).click()

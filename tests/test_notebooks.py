@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 from scene_utils import publish, series, settings
+from tests.interactive import WIDGET, noise
 
 PATHS = [series.notebooks_dir() / f"{name}.ipynb" for name in sorted(series.notebooks())]
 FOLDERS = "|".join(["/home", "/Users", "/root", "/work", tempfile.gettempdir(), re.escape(str(settings.project_dir()))])
@@ -43,8 +44,23 @@ def without_pictures(text):
 def test_outputs_without_errors_and_stderr(notebook):
     cells = [cell for cell in code_cells(notebook) if cell.source.strip()]
     assert any(cell.outputs for cell in cells), "no outputs; run make publish"
-    outputs = [o for cell in cells for o in cell.outputs]
-    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert noise([o for cell in cells for o in cell.outputs]) == []
+
+
+@pytest.mark.parametrize("data, seen", [
+    ({"text/plain": "HBox(children=(IntProgress(value=0), Label(value='')))"}, True),
+    ({"text/plain": "FileUpload(value=(), description='Photos')"}, True),
+    ({"text/plain": "VBox(children=())", WIDGET: {"model_id": "1"}}, False),
+    ({"text/plain": "<IPython.core.display.HTML object>", "text/html": "<b>1</b>"}, False),
+    ({"text/plain": "<Figure size 640x480 with 1 Axes>"}, True),
+    ({"text/plain": "  0%|          | 0/3 [00:00<?, ?it/s]"}, True),
+    ({"text/plain": "0.93"}, False),
+    ({"text/plain": "Recipe(epochs=1)"}, False),
+])  # fmt: skip
+def test_noise_is_what_no_reader_should_meet(data, seen):
+    assert bool(noise([{"output_type": "display_data", "data": data}])) == seen
+    assert noise([{"output_type": "stream", "name": "stdout", "text": "fine"}]) == []
+    assert noise([{"output_type": "stream", "name": "stderr", "text": "a warning"}]) == ["stderr: a warning"]
 
 
 def test_nothing_of_a_machine_or_of_papermill(path):
