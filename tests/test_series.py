@@ -638,9 +638,11 @@ def test_table_shows_the_best_reading_on_the_report_s_own_test_set(monkeypatch):
 def test_the_citation_file_has_what_its_format_asks_for():
     import yaml
 
+    from scene_utils import __version__
+
     cited = yaml.safe_load((PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= cited.keys() and cited["cff-version"] == "1.2.0"
-    assert cited["authors"] == [{"name": "Scene classification course contributors"}]  # nobody is named who is not there
+    assert cited["authors"] == [{"name": "Scene classification course contributors"}]
     assert cited["license"] == "MIT" and cited["version"] == __version__
 
 
