@@ -77,9 +77,10 @@ def read_photo(photo: str | Path | BinaryIO) -> np.ndarray:
             warnings.simplefilter("ignore")
             return data.decode(photo)
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        remedy = "check the path" if getattr(error, "strerror", None) else "save the photo again, as JPEG"
         reason = data.unreadable(photo, error)
-        raise SceneError(f"photo {file_name(photo)} cannot be read: {reason}; {remedy}") from error
+        if "JPEG" not in reason:
+            reason += "; check the path" if getattr(error, "strerror", None) else "; save the photo again, as JPEG"
+        raise SceneError(f"photo {file_name(photo)} cannot be read: {reason}") from error
 
 
 def file_name(photo: Photo) -> str:

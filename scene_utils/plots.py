@@ -366,7 +366,8 @@ def learning_rate_sweep(sweep: pd.DataFrame, reported: float | None = None) -> F
     cross = {"color": RED, "marker": "X", "markersize": 9, "linestyle": "none", "label": "diverged"}
     # A diverged run has no final loss: its cross stands at the upper edge, above every loss.
     edge = above.get_xaxis_transform()
-    above.plot(ended["learning_rate"], np.full(len(ended), 0.97), transform=edge, clip_on=False, **cross)
+    if len(ended):  # a line of nothing would lie at the figure's corner
+        above.plot(ended["learning_rate"], np.full(len(ended), 0.97), transform=edge, clip_on=False, **cross)
     below.plot(ended["learning_rate"], ended["diverged_step"].astype(float), **cross)
     above.margins(y=0.15)
     above.set(xscale="log", ylabel="final loss")

@@ -165,7 +165,8 @@ def execute(notebook: Path, output: Path, values: dict[str, object], timeout: in
                 values,
                 kernel_name=KERNEL,
                 cwd=notebook.parent,
-                execution_timeout=timeout or CELL_TIMEOUT[profile],
+                # nobody knows how many images of one's own there are
+                execution_timeout=timeout or CELL_TIMEOUT["full" if settings.data_dir() else profile],
                 progress_bar=False,  # other notebooks are executed beside this one
                 stdout_file=_Progress(),
                 extra_arguments=["--log-level=CRITICAL"],  # what the kernel says of itself helps no reader

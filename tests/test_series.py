@@ -635,6 +635,17 @@ def test_table_shows_the_best_reading_on_the_report_s_own_test_set(monkeypatch):
     assert "2,900 of 3,407 | full |" in publish.results_table().splitlines()[2]
 
 
+def test_the_citation_file_has_what_its_format_asks_for():
+    import yaml
+
+    from scene_utils import __version__
+
+    cited = yaml.safe_load((PROJECT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= cited.keys() and cited["cff-version"] == "1.2.0"
+    assert cited["authors"] == [{"name": "Scene classification course contributors"}]
+    assert cited["license"] == "MIT" and cited["version"] == __version__
+
+
 def test_requirements_name_what_is_imported():
     """Nothing is missing in requirements.txt, and nothing in it is unused."""
     known = {"PIL": "pillow", "sklearn": "scikit-learn", "bs4": "beautifulsoup4"}

@@ -1,0 +1,198 @@
+"""Images of one's own: two classes and a hundred, odd names, no mistake at all, and models that know nothing."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from scene_utils import (
+    course,
+    data,
+    evaluation,
+    experiments,
+    explain,
+    labels,
+    plots,
+    results,
+    sentences,
+    series,
+    settings,
+    slides,
+)
+from scene_utils.settings import escaped
+
+ODD = ["$1_to_$5", "<5cm"]
+NAMES = [*slides.SEVEN, *experiments.MEMBERS, *slides.RATES, *slides.DEPTHS, *slides.SCHEDULES, *slides.BEYOND]
+NAMES += ["alexnet-two-fc"]
+INCHES = 18  # of a figure of bounded size
+
+
+def photos(folder, names, train, val, grey=False):
+    """One colour, and a little noise, for each class."""
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(names):
+        colour = np.random.default_rng(number).integers(40, 216, 3)
+        for part, count in (("train", train), ("val", val)):
+            (folder / part / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = (colour + generator.integers(-40, 40, (16, 16, 3))).astype(np.uint8)
+                image = Image.fromarray(pixels)
+                (image.convert("L") if grey else image).save(folder / part / name / f"{i}.png")
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A function that makes images of one's own, and runs on them with a share of right answers."""
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("SCENE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("SCENE_DATA_DIR", str(tmp_path / "photos"))
+    monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
+
+    def make(names, right, train=4, val=2, grey=False):
+        photos(tmp_path / "photos", names, train, val, grey)
+        for name in NAMES:
+            write(name, right)
+        return experiments.sets("sample")
+
+    yield make
+    plots.use_style()
+
+
+def write(name, right):
+    """Write a record with made-up answers, as a training on these images would."""
+    experiment = experiments.get(name)
+    train, holdout, dataset = experiments.sets("sample", experiment.clean)
+    generator, arrays = np.random.default_rng(len(name)), {}
+    for kind, split in (("holdout", holdout), ("test", dataset.test)):
+        truth = split.labels.numpy()
+        chance = generator.integers(0, len(train.classes), len(truth))
+        answers = np.where(generator.random(len(truth)) < right, truth, chance)
+        arrays[f"{kind}_labels"] = truth
+        arrays[f"{kind}_logits"] = (9 * np.eye(len(train.classes))[answers]).astype(np.float16)
+        arrays[f"{kind}_logits_mirror"] = arrays[f"{kind}_logits"]
+    arrays["holdout_curve"] = np.stack([arrays["holdout_logits"]] * 2)
+    row = {"loss": 0.5, "accuracy": right, "holdout_loss": 0.5, "holdout_accuracy": right, "learning_rate": 0.01}
+    arrays |= {"cam_images": np.array(explain.shown_images(dataset, 2))}
+    arrays["cam"] = np.ones((len(arrays["cam_images"]), 4, 4), np.float16)
+    record = experiments.describe(experiment, "sample", 0, dataset, train, holdout) | {
+        "status": "finished", "diverged_step": None, "epochs": 2, "seconds": 1.0, "parameters": 10, "device": "cpu",
+        "precision": "float32", "recipe": dataclasses.asdict(experiment.recipe("sample")), "weights": None,
+        "weights_choice": None, "inference_ms": 1.0, "key": name,
+        "history": [{"epoch": epoch, "seconds": 0.5} | row for epoch in (1, 2)],
+    }  # fmt: skip
+    results.write(record | experiments.scores(experiment, arrays, train.classes), arrays)
+
+
+def drawn(figure):
+    """Draw a figure as a notebook does, and check that it is no larger for many classes."""
+    assert max(figure.get_size_inches()) <= INCHES + 2.5, figure.alt
+    assert plots.render(figure, "svg")
+    return figure
+
+
+@pytest.mark.filterwarnings("error::UserWarning")  # of Matplotlib: notebooks have no stderr
+@pytest.mark.parametrize(("right", "language"), [(1.0, "en"), (0.0, "ko")])
+def test_every_slide_on_two_grey_classes_with_and_without_a_mistake(own, right, language):
+    own(ODD, right, train=12, val=6, grey=True)
+    report = slides.Report("sample", language=language)
+    assert not report.compared
+    for part in [*slides.SLIDES, *slides.SECTIONS]:
+        for shown in slides.slide(part, report) if isinstance(part, int) else slides.SECTIONS[part](report):
+            if isinstance(shown, plots.Figure):
+                drawn(shown)
+            else:
+                assert "0.9431" not in (shown.data if hasattr(shown, "data") else shown._repr_html_())
+
+
+@pytest.mark.parametrize("count", [2, 100])
+def test_what_pages_show_of_a_model_without_a_mistake(own, count):
+    names = ODD if count == 2 else [f"class {number}" for number in range(count)]
+    train, _, dataset = own(names, 1.0)
+    run = results.find("resnet18", "sample")
+    assert run.correct == run.total == 2 * count
+    members = [results.find(name, "sample") for name in experiments.MEMBERS]
+    assert "makes no mistake on these" in course.mistakes(run).data
+    assert "contradicts no label" in course.contradictions(run).data
+    assert "No label is doubted" in course.doubtful("sample", pd.DataFrame(columns=labels.COLUMNS)).data
+    assert sentences.confused(evaluation.confused_pairs(run.confusion, run.classes)) == "No class is taken for another."
+    assert "no image" in course.votes(members, []).data
+    assert course.ceiling(run) and course.calibration(run, run) and not course.limits(run)
+    table = course.ways(members)
+    assert (table["accuracy"] == 1).all()
+    image = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    shares = pd.Series(1 / count, index=run.classes)
+    one_each = [train.images[train.labels == label][:3] for label in range(count)]
+    first = torch.stack([images[0] for images in one_each])
+    for figure in (
+        plots.confusion_matrix(run.confusion, run.classes),
+        course.per_class_figure(run),
+        plots.class_counts({"train": train.counts(), "test set": dataset.test.counts()}, run.classes),
+        plots.class_samples(one_each, run.classes),
+        plots.colour_means(np.full((count, 3), 0.5), np.full((count, 3), 0.1), run.classes),
+        plots.class_changes(evaluation.class_changes(run.logits, run.logits, run.labels, run.classes)),
+        plots.soft_labels(first, np.eye(count), run.classes),
+        plots.photo(image, shares, "a photo"),
+        course.opinions(members, course.disputed(members)),
+        course.looks({"plain": run}),
+        course.looks({"plain": run}, nth=2),
+    ):
+        drawn(figure)
+
+
+def test_comparisons_with_the_report_follow_the_images_not_the_names_of_their_classes(own):
+    own(results.facts()["dataset"]["classes"], 0.5)
+    run, mixup = (results.find(name, "sample") for name in ("resnet18", "resnet18_mixup"))
+    assert course.reported(run) is None and "report" not in course.per_class(run).columns
+    assert "report" not in course.verdict(run)
+    assert course.goal(run) == course.claim(run, mixup) == course.limits(run) == ""
+    assert course.against(run, 0.9431) == "" and course.reported_changes(run, mixup) is None
+    assert not slides.Report("sample").compared
+    assert labels.contradicted(run)["verdict"].isna().all()
+    sweep = course.sweep([results.find(name, "sample") for name in slides.RATES])
+    assert "report" not in sentences.divergence(sweep, None)
+    theirs = dataclasses.replace(run, record=run.record | {"dataset": {"commit": data.COMMIT}})
+    assert course.reported(theirs)["accuracy"] == results.facts()["results"]["resnet18"]["accuracy"]
+
+
+def test_classes_may_be_named_like_numbers_or_like_nothing(own, monkeypatch):
+    names = ["7", "NA"]
+    own(names, 1.0, train=12)
+    rows = [("train/7/0.png", "7", "NA", 0.1, 0.9, "k"), ("train/NA/0.png", "NA", "7", 0.2, 0.8, "k")]
+    settings.atomic_write(path := results.results_dir() / "t.csv", pd.DataFrame(rows, columns=labels.COLUMNS).to_csv())
+    table = labels.read_table(path)
+    assert table["label"].tolist() == names and table["likely_probability"].tolist() == [0.9, 0.8]
+    assert len(course.doubtful("sample", table).axes) >= 2
+
+
+def test_names_with_signs_stand_in_sentences_as_they_are(own):
+    own(ODD, 0.5, train=12, val=12)
+    run = results.find("lenet", "sample")
+    told = sentences.confused(evaluation.confused_pairs(np.array([[5, 3], [1, 7]]), ODD))
+    assert escaped(ODD[0]) in told and "\\$1\\_to\\_\\$5 and \\<5cm, 4 images" in told
+    changes = pd.DataFrame({"class": ODD, "gained": [3, 0], "lost": [0, 2], "net": [3, -2]})
+    assert escaped(ODD[0]) in sentences.changes(changes) and escaped(ODD[1]) in sentences.changes(changes)
+    assert escaped(ODD[1]) in course.guessed("most confused", None, ODD[1])
+    figure = plots.image_grid(experiments.tested(run).images[:2], ["a $ and\na $", ODD[0]])
+    assert [axis.get_title() for axis in figure.axes] == ["a $ and\na $", ODD[0]] and plots.render(figure)
+
+
+def test_near_copies_are_counted_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr(data, "PAIRS", 30)
+    images = torch.zeros(40, 3, 64, 64, dtype=torch.uint8)
+    images[20:] = torch.arange(64, dtype=torch.uint8).view(1, 1, 64)
+    split = data.Split(images, torch.arange(40) % 2, ("a", "b"), tuple(f"train/{i}.png" for i in range(40)))
+    audit = data.audit(data.Dataset(split, split.select([0, 20]), "own images", None, "key"))
+    assert 30 <= len(audit.pairs) < 700
+    assert any("more pairs than 30" in sentence for sentence in audit.sentences())
+
+
+def test_the_first_page_on_the_smallest_set(own, tmp_path):
+    photos(tmp_path / "photos", ODD, 6, 3, grey=True)
+    output = series.execute(series.notebooks_dir() / "01_data.ipynb", tmp_path / "01.ipynb", {"profile": "sample"})
+    text = json.dumps(series.read_notebook(output), ensure_ascii=False)
+    assert "own images: 2 classes" in text and "the report's weakest model" not in text.split('"outputs"', 1)[0]
