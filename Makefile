@@ -11,7 +11,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 
-.PHONY: report test lint bench publish student check-numbers audit clean
+.PHONY: report test test-cluster lint bench publish student check-numbers audit clean
 .DEFAULT_GOAL := report
 
 report: $(READY)
@@ -19,6 +19,11 @@ report: $(READY)
 
 test: $(READY)
 	@$(RUN) pytest --nbval tests notebooks
+
+# On a one-node Slurm of its own, as root: apt-get install slurm-wlm munge slurmdbd mariadb-server
+test-cluster: $(READY)
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[series,cluster]'
+	@$(VENV)/bin/python tests/cluster/slurm.py
 
 lint: $(READY)
 	@$(RUN) ruff check .
