@@ -375,7 +375,8 @@ class _Log(logging.Handler):
     def reason(self) -> str:
         """One line for why Snakemake has stopped."""
         if self.failed:
-            return f"stopped at {', '.join(dict.fromkeys(self.failed))}; mend what is named above, then call again to go on"
+            names = ", ".join(dict.fromkeys(self.failed))
+            return f"stopped at {names}; mend what is named above, then call again to go on"
         return f"the graph of the series cannot be executed: {' '.join(self.errors) or 'interrupted'}"
 
 
