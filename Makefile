@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 UNFINISHED := build/unfinished
 SIZE := about 3 GB to download and 7 GB on disk
 
-.PHONY: report test lint bench publish publish-runs student check-numbers audit clean
+.PHONY: report test test-cluster lint bench publish publish-runs student check-numbers audit clean
 .DEFAULT_GOAL := report
 
 report: $(READY)
@@ -21,6 +21,11 @@ report: $(READY)
 
 test: $(READY)
 	@$(RUN) pytest --nbval tests notebooks
+
+# On a one-node Slurm of its own, as root: apt-get install slurm-wlm munge slurmdbd mariadb-server
+test-cluster: $(READY)
+	@$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[series,cluster]'
+	@$(VENV)/bin/python tests/cluster/slurm.py
 
 lint: $(READY)
 	@$(RUN) ruff check .

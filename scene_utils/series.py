@@ -299,11 +299,11 @@ def _use_writable_caches() -> None:
 
 
 def local_options() -> list[str]:
-    """Snakemake's options for this machine: all of its cores and its free memory, one GPU where it has one."""
+    """Snakemake's options for this machine: all of its cores and its memory, one GPU where it has one."""
     import psutil
 
-    free = psutil.virtual_memory().available // 2**20
-    return ["--cores", "all", "--resources", "gpu=1", f"mem_mb={free}"]
+    memory = psutil.virtual_memory().total // 2**20
+    return ["--cores", "all", "--resources", "gpu=1", f"mem_mb={memory}"]
 
 
 def check_slurm(options: Sequence[str]) -> None:
@@ -338,7 +338,9 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
     arguments += ["--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
     # Not "input": a record more or less is no reason, a newer one is.
     arguments += ["--rerun-triggers", "code", "mtime", "params"]
-    arguments += ["--runtime-source-cache-path", folder(profile, seed) / ".snakemake" / "source"]
+    copies = folder(profile, seed) / ".snakemake" / "source"  # beside the runs: not every home can be written to
+    shutil.rmtree(copies, ignore_errors=True)  # or a changed Snakefile would go unnoticed
+    arguments += ["--runtime-source-cache-path", copies]
     if since := settings.retrain_since():
         os.environ["RETRAIN"] = since  # one date for all kernels: none trains again what another has just trained
         arguments += ["--forceall"]
@@ -388,7 +390,8 @@ class _Log(logging.Handler):
     def reason(self) -> str:
         """One line for why Snakemake has stopped."""
         if self.failed:
-            return f"stopped at {', '.join(self.failed)}; mend what is named above, then call again to go on"
+            names = ", ".join(dict.fromkeys(self.failed))
+            return f"stopped at {names}; mend what is named above, then call again to go on"
         return f"the graph of the series cannot be executed: {' '.join(self.errors) or 'interrupted'}"
 
 

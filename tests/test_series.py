@@ -225,6 +225,11 @@ def test_series_is_incremental_goes_on_after_a_failure_and_ends_with_the_page(pr
     assert executed(text) == ["03_custom_lenet", "10_report"]
     assert executed(call(project, "report")[1]) == []
 
+    (project / "Snakefile").write_text("rule all:\n    input: undefined\n")
+    code_, text = call(project, "report")
+    assert code_ == 1 and "error: the graph of the series cannot be executed: " in text
+    assert "undefined" in text and text.count("\n") == 2
+
 
 def test_retrain_executes_everything_and_a_newer_record_the_report(project, monkeypatch):
     (project / "notebooks" / "03_custom_lenet.ipynb").unlink()
@@ -555,14 +560,35 @@ def test_table_between_markers():
         publish.with_table("a", "b")
 
 
-def test_one_line_where_the_graph_or_the_folder_is_broken(project, monkeypatch):
-    (project / "Snakefile").write_text("rule all:\n    input: undefined\n")
-    code_, text = call(project, "report")
-    assert code_ == 1 and "error: the graph of the series cannot be executed: " in text
-    assert "undefined" in text and text.count("\n") == 2
+def test_one_line_where_the_folder_is_none(project, monkeypatch):
     monkeypatch.setenv("SCENE_RUNS_DIR", str(project / "Snakefile" / "runs"))
     code_, text = call(project, "report")
     assert code_ == 1 and "Not a directory; mend that" in text and text.count("\n") == 1
+
+
+SLURM = {
+    "plugin": ({}, "Snakemake's plug-in for Slurm is missing; call: .venv/bin/pip install"),
+    "no Slurm": ({}, "there is no sbatch on this machine"),
+    "accounting": ({"sacct": 1, "sbatch": 0}, "Slurm refuses accounting, .* \\(sacct says no\\)"),
+    "account": ({"sacct": 0, "sbatch": 1}, "Slurm refuses a first job \\(sbatch says no\\)"),
+    "nothing": ({"sacct": 0, "sbatch": 0}, None),
+}
+
+
+@pytest.mark.parametrize("missing", SLURM)
+def test_what_slurm_lacks_is_said_in_one_line(missing, tmp_path, monkeypatch):
+    programs, message = SLURM[missing]
+    for name, code_ in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} says no >&2\nexit {code_}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(series.importlib.util, "find_spec", lambda name: None if missing == "plugin" else name)
+    options = ["--executor", "slurm", "--default-resources", "slurm_account=scenes"]
+    if message is None:
+        return series.check_slurm(options)
+    with pytest.raises(SceneError, match=message) as caught:
+        series.check_slurm(options)
+    assert "\n" not in str(caught.value)
 
 
 def test_report_without_a_writable_home_and_without_utf8(project, monkeypatch):
