@@ -374,7 +374,7 @@ def run(
             end = f"run that diverged at step {found.diverged_step}" if found.status == "diverged" else "finished run"
             say_once(f"{stem}: {end} found, {found.seconds:.0f} s of training on {found.date[:10]}")
             return found
-        results.note_start(experiment.name, profile, seed, key)
+        results.note("started.csv", results.now(), experiment.name, profile, seed, key)
         return train_now(experiment, profile, seed, choice, key, train, holdout, dataset, teacher)
 
 

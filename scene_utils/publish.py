@@ -56,8 +56,8 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
 def publish_runs(profiles: tuple[str, ...] = ("short", "full")) -> list[str]:
     """Copy what has been run on the public dataset into ``report/results``, and return the names of what is new.
 
-    A page that shows a run need not be done for that. The log of runs that were started is joined with the published
-    one, so that none is lost.
+    A page that shows a run need not be done for that. The logs of what was started and of the readings of the test set
+    are joined with the published ones (``report/started.csv``, ``report/readings.csv``), so that no line is lost.
     """
     from scene_utils import results
 
@@ -73,10 +73,11 @@ def publish_runs(profiles: tuple[str, ...] = ("short", "full")) -> list[str]:
             new.append(record.stem)
         for table in sorted(source.glob(f"*.{profile}*.csv")):
             _copy(table, target / table.name)
-    lines = {line for folder in (target, source) for line in results.started(folder) if line.split(",")[2] in profiles}
-    if lines:
-        text = "\n".join([",".join(results.STARTED), *sorted(lines)]) + "\n"
-        settings.atomic_write(target / results.STARTED_FILE, text)
+    for log, columns in results.LOGS.items():
+        new_lines = {line for line in results.logged(source, log) if line.split(",")[2] in profiles}
+        if new_lines:
+            lines = sorted(new_lines | set(results.logged(target.parent, log)))
+            settings.atomic_write(target.parent / log, "\n".join([",".join(columns), *lines]) + "\n")
     return new
 
 

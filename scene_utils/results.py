@@ -202,6 +202,7 @@ def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = Non
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     record = json.loads(text)  # as it will be read again: lists, not tuples
     check(record)
+    note_readings(record, arrays)  # first: a reading that is lost is still a reading
     settings.atomic_write(folder / f"{stem}.npz", buffer.getvalue())
     settings.atomic_write(folder / f"{stem}.json", text)
     return Run(record, arrays)
@@ -227,21 +228,38 @@ def read(path: Path) -> Run:
     return Run(record, arrays)
 
 
-STARTED_FILE, STARTED = "started.csv", ["date", "experiment", "profile", "seed", "key"]
+# Logs that only grow, in the runs folder and, joined, among what is published: what was started, whatever became of
+# it, and every reading of the test set (the ledger).
+LOGS = {
+    "started.csv": ["date", "experiment", "profile", "seed", "key"],
+    "readings.csv": ["date", "experiment", "profile", "seed", "set", "reading", "correct", "total", "key", "why"],
+}
 
 
-def note_start(experiment: str, profile: str, seed: int, key: str) -> None:
-    """Append a run that begins, or goes on, to ``started.csv``: what was started is known, whatever becomes of it."""
-    path = results_dir() / STARTED_FILE
+def note(log: str, *values: object) -> None:
+    """Append a line to one of ``LOGS`` in the runs folder."""
+    path = results_dir() / log
     path.parent.mkdir(parents=True, exist_ok=True)
-    head = "" if path.exists() else ",".join(STARTED) + "\n"
+    head = "" if path.exists() else ",".join(LOGS[log]) + "\n"
     with open(path, "a", encoding="utf-8") as file:  # one short write: lines of two processes do not mix
-        file.write(f"{head}{now()},{experiment},{profile},{seed},{key}\n")
+        file.write(f"{head}{','.join(map(str, values))}\n")
 
 
-def started(folder: Path) -> list[str]:
-    """Return the lines of a folder's log of runs that were started, without its head."""
-    path = folder / STARTED_FILE
+def note_readings(record: dict, arrays: dict[str, np.ndarray]) -> None:
+    """Enter a run's readings of the public test set, as it is and averaged with the mirror image, into the ledger."""
+    if record["evaluated_on"] != "test" or record["dataset"]["commit"] is None or record["profile"] == "sample":
+        return
+    labels = arrays.get("test_labels")
+    for name, reading in (("test_logits", "plain"), ("test_logits_mirror", "mirrored")):
+        if name in arrays:
+            correct = int((arrays[name].argmax(1) == labels).sum())
+            run = [record[field] for field in ("date", "experiment", "profile", "seed")]
+            note("readings.csv", *run, "val", reading, correct, len(labels), record["key"], "a run has finished")
+
+
+def logged(folder: Path, log: str) -> list[str]:
+    """Return the lines of a folder's log, without its head."""
+    path = folder / log
     return path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
 
 

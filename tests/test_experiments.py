@@ -8,6 +8,7 @@ import threading
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -134,6 +135,21 @@ def test_a_diverged_run_is_recorded_without_accuracy():
     run = experiments.run(tiny(learning_rate=1e6, schedule="constant", epochs=3))
     assert (run.status, run.accuracy) == ("diverged", None) and run.diverged_step >= 1
     results.check(run.record)
+
+
+def test_every_reading_of_the_test_set_stands_in_the_ledger(monkeypatch):
+    run = experiments.run(tiny())
+    assert results.logged(results.results_dir(), "readings.csv") == []  # the sample's images are no reading
+    results.write(run.record | {"profile": "short"}, run.arrays)
+    lines = [line.split(",") for line in results.logged(results.results_dir(), "readings.csv")]
+    assert [line[5] for line in lines] == ["plain", "mirrored"] and int(lines[0][6]) == run.correct
+    columns = results.LOGS["readings.csv"]
+    ledger = pd.read_csv(settings.project_dir() / "report" / "readings.csv", parse_dates=["date"])
+    assert list(ledger.columns) == columns and (ledger["total"] == 3407).all()
+    for published in results.records(published=True):
+        if published.evaluated_on == "test" and published.status == "finished":
+            mine = ledger[(ledger["key"] == published.key) & (ledger["reading"] == "plain")]
+            assert published.correct in mine["correct"].tolist(), f"{published.name}: a reading that is not told"
 
 
 def test_a_torn_pair_of_record_and_arrays_is_not_used(runs_folder, trainings, capsys):

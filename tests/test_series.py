@@ -465,12 +465,12 @@ def test_finished_runs_are_published_alone_and_no_start_is_lost(published):
         settings.atomic_write(folder / f"{name}.json", json.dumps(record))
         settings.atomic_write(folder / f"{name}.npz", b"arrays")
     head = "date,experiment,profile,seed,key\n"
-    settings.atomic_write(target / "started.csv", head + "2026-01-01,old,short,0,a\n")
+    settings.atomic_write(target.parent / "started.csv", head + "2026-01-01,old,short,0,a\n")
     settings.atomic_write(source / "started.csv", head + "2026-01-02,new,short,1,b\n2026-01-03,small,sample,0,c\n")
     assert publish.publish_runs() == ["new.short.s1"]
     assert publish.publish_runs() == []
-    assert sorted(path.name for path in target.iterdir()) == ["new.short.s1.json", "new.short.s1.npz", "started.csv"]
-    assert results.started(target) == ["2026-01-01,old,short,0,a", "2026-01-02,new,short,1,b"]
+    assert sorted(path.name for path in target.iterdir()) == ["new.short.s1.json", "new.short.s1.npz"]
+    assert results.logged(target.parent, "started.csv") == ["2026-01-01,old,short,0,a", "2026-01-02,new,short,1,b"]
 
 
 def test_published_outputs_carry_no_stderr():
