@@ -30,7 +30,8 @@ def start(profile: str | None = None, seed: int = 0) -> str:
     plots.use_style()
     pd.set_option("display.max_colwidth", None)
     profile = settings.profile(profile)
-    progress.line(f"profile {profile}, seed {seed}")
+    own = settings.data_dir()
+    progress.line(f"profile {profile}, seed {settings.seed(seed)}" + (f", own images in {own.name}" if own else ""))
     return profile
 
 
@@ -606,4 +607,5 @@ def reported_reading(run: Run) -> Markdown:
     if other is None:
         command = f"python -m scene_utils train {name} --profile full"
         return Markdown(f"Not run. One command runs it (on a GPU): `{command}`")
-    return bullets(verdict(other), goal(other), difference(run, other) if other.total == run.total else "")
+    same = other.dataset["key"] == run.dataset["key"]
+    return bullets(verdict(other), goal(other), difference(run, other) if same else "")

@@ -865,7 +865,8 @@ def members(run: Run) -> list[Run | None]:
     """Return the runs whose probabilities a run averages: itself, or an ensemble's members (None: no record)."""
     if not run.members:
         return [run]
-    return [results.find(name.split(".")[0], run.profile, run.seed) for name in run.members]
+    found = [results.find(name.split(".")[0], run.profile, run.seed) for name in run.members]
+    return [each if each is not None and each.dataset["key"] == run.dataset["key"] else None for each in found]
 
 
 def answer(run: Run, split: Split) -> torch.Tensor:

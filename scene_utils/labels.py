@@ -39,7 +39,7 @@ def issues(profile: str | None = None, seed: int = 0, weights: str | None = None
     Returns:
         Columns image, label, likely (class), label_probability, likely_probability, key.
     """
-    profile = settings.profile(profile)
+    profile, seed = settings.profile(profile), settings.seed(seed)
     experiment = experiments.get("resnet50_final")
     choice = experiments.weights_choice(experiment, profile, seed, weights)
     train, dataset = everything(profile)

@@ -263,9 +263,11 @@ def logged(folder: Path, log: str) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
 
 
-def find(experiment: str, profile: str, seed: int = 0, key: str | None = None) -> Run | None:
+def find(
+    experiment: str, profile: str | None = None, seed: int | None = 0, key: str | None = None
+) -> Run | None:
     """Return the run from the runs folder, else the published one; None where there is none (with this key)."""
-    for path in places(f"{run_name(experiment, profile, seed)}.json"):
+    for path in places(f"{run_name(experiment, settings.profile(profile), settings.seed(seed))}.json"):
         try:
             run = read(path)
         except SceneError as error:

@@ -282,7 +282,8 @@ def run(profile: str | None = None, seed: int = 0, options: Sequence[str] = ()) 
     place = folder(profile, seed)
     with hold(place):
         _use_writable_caches()
-        print(f"profile {profile}, seed {seed}: looking for what is out of date", flush=True)
+        own = f", own images in {settings.data_dir()}" if settings.data_dir() else ""
+        print(f"profile {profile}, seed {seed}{own}: looking for what is out of date", flush=True)
         _snakemake(profile, seed, options)
     return place / ("report.html" if REPORT in notebooks() else "notebooks")
 

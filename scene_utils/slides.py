@@ -81,7 +81,7 @@ class Report:
         sentences.template("nothing", language)  # refuses a language that is unknown
         with progress.silent():
             self.profile = course.start(profile, seed)
-        self.seed, self.language = seed, language
+        self.seed, self.language = settings.seed(seed), language
         self.facts = results.facts()
         plots.use_style("svg")
         self.sets = images(self.profile)

@@ -45,7 +45,7 @@ def trials(profile: str | None = None, seed: int = 0, key: str | None = None) ->
 
     Columns: search, trial (from 1), one for each of ``LEVELS``, training_seed, accuracy (hold-out), seconds, key.
     """
-    name = f"tuning.{settings.profile(profile)}.s{seed}.csv"
+    name = f"tuning.{settings.profile(profile)}.s{settings.seed(seed)}.csv"
     for path in results.places(name):
         table = pd.read_csv(path, converters=dict.fromkeys([*LEVELS, "accuracy", "seconds"], float))
         if list(table.columns) == COLUMNS and (key is None or (table["key"] == key).all()):
@@ -110,7 +110,7 @@ def study(profile: str | None = None, seed: int = 0) -> pd.DataFrame:
 
     Columns are those of ``LEVELS`` and accuracy. ``RETRAIN=1`` starts the whole table anew.
     """
-    profile = settings.profile(profile)
+    profile, seed = settings.profile(profile), settings.seed(seed)
     name, since = f"tuning.{profile}.s{seed}.csv", settings.retrain_since()
     if since is not None:
         written = [path.stat().st_mtime for path in results.places(name)]
@@ -139,7 +139,7 @@ def one_at_a_time(order: Sequence[str], search: str, profile: str | None = None,
     Returns:
         Its ``BUDGET`` trials in order, with the columns of ``LEVELS`` and accuracy.
     """
-    profile = settings.profile(profile)
+    profile, seed = settings.profile(profile), settings.seed(seed)
 
     def score(values: Mapping[str, float]) -> float:
         with progress.part(1 / (BUDGET - len(rows))):
@@ -190,7 +190,7 @@ def again(
     values: Mapping[str, float], search: str, profile: str | None = None, seed: int = 0, n: int = 3
 ) -> list[float]:
     """Train a winner again with ``n`` other seeds: what remains of its accuracy when luck is not chosen too."""
-    profile = settings.profile(profile)
+    profile, seed = settings.profile(profile), settings.seed(seed)
     accuracies = []
     for i, share in progress.shared(range(1, n + 1)):
         with progress.part(share):

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from scene_utils import settings
+from scene_utils import progress, settings
 from scene_utils.settings import SceneError
 
 PROJECT = settings.project_dir()
 SHOW = """
 import json, os
-from scene_utils import settings
+from scene_utils import progress, settings
 folders = settings.runs_dir(), settings.cache_dir(), settings.data_dir(), settings.weights_dir(), settings.data_url()
 print(json.dumps([[str(each) for each in folders], {name: os.environ[name] for name in settings.FOLDERS}]))
 """
@@ -108,14 +108,12 @@ def test_one_place_resolves_profile_and_seed(monkeypatch):
         settings.seed(-1)
 
 
-def test_what_is_waited_for_is_said_even_where_all_else_is_muted(tmp_path, capsys):
-    lock = FileLock(tmp_path / "lock")
-    held = FileLock(tmp_path / "lock")
+def test_what_is_waited_for_is_said_even_where_progress_is_silent(tmp_path, capsys):
+    lock, held, said = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock"), []
     held.acquire()
-    said = []
-    with pytest.MonkeyPatch.context() as patch, settings.muted(), settings.muted():
+    with pytest.MonkeyPatch.context() as patch, progress.silent():
         patch.setattr(settings, "say", lambda line, say=settings.say: (said.append(line), say(line), held.release()))
-        print("an epoch")
+        progress.line("an epoch")
         with settings.acquire(lock, "another process trains this run; waiting for it to finish"):
             assert said
     assert capsys.readouterr().out == "another process trains this run; waiting for it to finish\n"
