@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tqdm import tqdm
 
 EVERY = 30.0  # seconds between two lines where nobody watches a bar
-FORMAT = "{percentage:.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
+FORMAT = "{percentage:.0f}%|{bar}| {remaining} left{postfix}"
 DONE = "{percentage:.0f}%|{bar}| {elapsed}"
 
 
@@ -29,9 +29,11 @@ class PageBar(tqdm):
         """Show how far it is; tqdm calls this, at most ten times a second."""
         from IPython.display import display
 
-        text = self.format_meter(**self.format_dict | {"bar_format": self.bar_format.replace("|{bar}|", ",")})
-        bar = f'<progress value="{self.n:.4f}" max="{self.total}" style="width: 16em"></progress>'
-        data = {"text/html": f"<div>{bar} {html.escape(text)}</div>", "text/plain": text}
+        form = self.bar_format.replace("|{bar}|", ",").replace("{postfix}", "")
+        text = self.format_meter(**self.format_dict | {"bar_format": form})
+        bar = f'<progress value="{self.n:.4f}" max="{self.total}" style="width: 20em"></progress>'
+        state = f"<br><small>{html.escape(self.postfix)}</small>" if self.bar_format == FORMAT else ""
+        data = {"text/html": f"<div>{bar} {html.escape(text)}{state}</div>", "text/plain": text}
         if self.shown is None:
             self.shown = display(data, raw=True, display_id=True)
         else:
@@ -113,7 +115,9 @@ def begin(name: str, done: float = 0.0) -> None:
     width, end = _call.parts[-1]
     _call.skip(end - width + done * width)
     _call.name = name
-    if _call.bar is None and _call.visible and not _silent and watched():
+    if _call.bar is not None:
+        _call.bar.set_postfix_str(name, refresh=False)
+    elif _call.visible and not _silent and watched():
         kind = PageBar if on_page() else tqdm
         options = {"total": 1.0, "initial": _call.done, "postfix": name, "disable": False}
         _call.bar = kind(**options, smoothing=0, dynamic_ncols=True, bar_format=FORMAT)

@@ -269,7 +269,7 @@ def test_a_training_goes_on_after_a_restart_of_the_kernel(training_page):
     page.start_all()
     page.wait(in_training)
     page.button("restart-kernel")
-    page.tab.get_by_role("button", name="Restart", exact=True).click()
+    page.tab.locator(".jp-Dialog button.jp-mod-accept").click()
     page.wait(lambda state: state["kernel"] == "idle")
     before = epochs(checkpoint)
     state = clean(page.run_all())

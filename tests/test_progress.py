@@ -75,7 +75,8 @@ def test_the_switch_silences_lines_and_bar(bars, capsys):
 def test_a_bar_says_how_long_it_will_take_and_ends_full(bars):
     fit()
     first, *_, last = (state["text/plain"] for state in bars[0])
-    assert first.startswith("0%, 00:00, ? left, net") and last.startswith("100%, 0") and "left" not in last
+    assert first == "0%, ? left" and last.startswith("100%, 0") and "left" not in last
+    assert "<small>net</small>" in bars[0][0]["text/html"] and "net" not in bars[0][-1]["text/html"]
     assert 'value="1.0000"' in bars[0][-1]["text/html"]
 
 
