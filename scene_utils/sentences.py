@@ -284,6 +284,8 @@ TERMS = {
         "ratio": "비율",
         "usual: images/s": "tutorial: 이미지/초",
         "ours: images/s": "재현: 이미지/초",
+        "careful: images/s": "careful: 이미지/초",
+        "ratio to careful": "careful 대비 비율",
         "peak GB": "최대 메모리(GB)",
         "of the matrix rate": "행렬곱 속도 대비",
         "first batch, s": "첫 batch(초)",

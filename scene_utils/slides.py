@@ -1114,6 +1114,8 @@ def bench(report: Report) -> list[Shown]:
         measured = json.loads(path.read_text(encoding="utf-8"))
         machine, table = measured["machine"], bench_table(measured)
         told = report.say("bench.how", device=machine["name"], repeats=measured["repeats"], date=measured["date"][:10])
+        if "decoding_seconds" in measured:
+            told += " " + bench_checks(report, measured)
         ratios = {name: row["ratio"] for name, row in zip(table["model"], measured["models"], strict=True)}
         figure = plots.bars(ratios, "images per second, times the usual loop's")
         shown += [Markdown(told), figure, report.table(table, "wide")]
@@ -1138,7 +1140,19 @@ def bench_table(measured: dict) -> pd.DataFrame:
     ]
     columns = ["model", "usual: images/s", "ours: images/s", "ratio", "peak GB", "first batch, s"]
     columns += ["of the matrix rate", "time in arithmetic", "its share of the rate"]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns)
+    if all("careful_ratio" in row for row in measured["models"]):
+        careful = [count(row["images_per_second"]["careful"]) for row in measured["models"]]
+        table.insert(2, "careful: images/s", careful)
+        table.insert(5, "ratio to careful", [f"{row['careful_ratio']:.2f}" for row in measured["models"]])
+    return table
+
+
+def bench_checks(report: Report, measured: dict) -> str:
+    """What makes a benchmark fair: the loss after the same steps, and what decoding takes, which is done once."""
+    spread = max(max(row["losses"].values()) - min(row["losses"].values()) for row in measured["models"])
+    seconds = f"{measured['decoding_seconds']:.1f}"
+    return report.say("bench.checks", steps=measured["same_steps"], spread=f"{spread:.3f}", seconds=seconds)
 
 
 SECTIONS = {

@@ -425,6 +425,13 @@ def test_benchmark_where_it_has_been_measured(empty, monkeypatch):
     (empty / "report").mkdir()
     (empty / "report" / "bench.json").write_text(json.dumps(measured))
     assert "ResNet18,100,200,2.00,100.0 / 200.0,1.2,50%,80%,62%" in words(page("bench", report))
+    row |= {"careful_ratio": 1.6, "losses": {"ours": 1.2, "careful": 1.21, "usual": 1.19}}
+    row["images_per_second"] = sides | {"careful": 125.0}
+    measured |= {"decoding_seconds": 12.34, "same_steps": 20}
+    (empty / "report" / "bench.json").write_text(json.dumps(measured))
+    told = words(page("bench", report))
+    assert "ResNet18,100,125,200,2.00,1.60," in told
+    assert "same 20 steps" in told and "at most 0.020" in told and "in 12.3 s" in told
 
 
 # --- other images, no images

@@ -1,29 +1,38 @@
-"""Training speed side by side: ``fit`` against the loop that most tutorials write.
+"""Training speed side by side: ``fit``, the loop that most tutorials write, and that loop written with care.
 
 ``make bench`` runs it on the real dataset (cloned first where it is not there) and writes ``report/bench.json`` and
-``bench.svg`` beside it. Every measurement is a process of its own, the two sides in turn; medians over repeats.
+``bench.svg`` beside it. Every measurement is a process of its own; the sides take turns, and each is first in turn;
+medians over repeats. Memory is that of a side's process and its workers together, shared pages counted once.
 
 The usual loop: ``ImageFolder``, ``ToTensor``, ``DataLoader(num_workers=2)``, float32, torchvision's models (and
-``nn.LocalResponseNorm`` in AlexNet), ``.item()`` in each step.
+``nn.LocalResponseNorm`` in AlexNet), ``.item()`` in each step. The careful loop differs by two lines: channels-last and
+bfloat16 autocast. ``fit`` decodes all images once and keeps them; what that takes is measured on its own. After the
+same steps on the same batches the three have the same loss, up to what bfloat16 rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
+
+import psutil
 
 BATCH = 128
 STEPS = {"lenet": 48, "custom_lenet": 5, "alexnet": 4, "resnet18": 12, "resnet50": 6, "resnet152": 3}
 TITLES = {"lenet": "LeNet", "custom_lenet": "CustomLeNet", "alexnet": "AlexNet"}
 GPU_STEPS = 96
+SIDES = ("usual", "careful", "ours")
+SAME_STEPS = 20  # after which the losses of the sides are compared
 
 
 def model_of(name: str, usual: bool):
@@ -75,12 +84,11 @@ def ours(name: str) -> dict:
         "load_seconds": loaded,
         "precision": history.precision,
         "device": history.device,
-        "peak_gb": peak_gb(),
         "gpu_peak_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
     }
 
 
-def usual(name: str) -> dict:
+def usual(name: str, careful: bool = False) -> dict:
     """Two epochs of the usual loop over as many images; the second one is timed."""
     import torch
     import torch.nn.functional as F
@@ -96,19 +104,68 @@ def usual(name: str) -> dict:
     some = torch.randperm(len(everything))[: steps_of(name) * BATCH].tolist()
     loader = DataLoader(Subset(everything, some), batch_size=BATCH, shuffle=True, num_workers=2)
     model = model_of(name, True).to(device).train()
+    if careful:
+        model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     for _epoch in range(2):
         began, running = time.perf_counter(), 0.0
         for images, labels in loader:
             images, labels = images.to(device), labels.to(device)
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(images), labels)
+            with torch.autocast(device, torch.bfloat16, enabled=careful):
+                loss = F.cross_entropy(model(images), labels)
             loss.backward()
             optimizer.step()
             running += loss.item()
         seconds = time.perf_counter() - began
     gpu = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
-    return {"images_per_second": len(some) / seconds, "peak_gb": peak_gb(), "gpu_peak_gb": gpu}
+    return {"images_per_second": len(some) / seconds, "gpu_peak_gb": gpu}
+
+
+def losses(name: str) -> dict:
+    """Mean loss of the last half of ``SAME_STEPS`` steps, the same weights and batches for each side."""
+    import torch
+    import torch.nn.functional as F
+
+    from scene_utils import batches, data, training
+    from scene_utils.recipe import Recipe
+
+    train = data.load("short").train
+    some = train.select(torch.randperm(len(train), generator=torch.manual_seed(0))[: SAME_STEPS * BATCH])
+    recipe = Recipe(epochs=1, batch_size=BATCH, learning_rate=1e-3, schedule="constant", weight_decay=0.0)
+    found, kept, loss_function = {}, [], training.loss_function
+    training.loss_function = lambda *arguments: kept.append(loss_function(*arguments)) or kept[-1]
+    torch.manual_seed(0)
+    training.fit(model_of(name, False), some, None, recipe)
+    found["ours"] = [float(loss.detach()) / BATCH for loss in kept]
+    pixels, targets = batches.to_device(some.images, "cpu"), F.one_hot(some.labels, 6).float()
+    for side in ("usual", "careful"):
+        torch.manual_seed(0)
+        model, kept = model_of(name, True).train(), []
+        model = model.to(memory_format=torch.channels_last) if side == "careful" else model
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
+        torch.manual_seed(1)
+        for _, images, target in batches.train_batches(pixels, targets, recipe, 1):
+            with torch.autocast("cpu", torch.bfloat16, enabled=side == "careful"):
+                loss = F.cross_entropy(model(images), target)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            kept.append(float(loss.detach()))
+        found[side] = kept
+    return {side: statistics.fmean(values[SAME_STEPS // 2 :]) for side, values in found.items()}
+
+
+def decoding(_: str) -> dict:
+    """Seconds that reading and decoding all images takes the first time, with an empty cache of pixels."""
+    from scene_utils import data
+
+    folder = data.fetch()
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["SCENE_CACHE_DIR"] = empty
+        began = time.perf_counter()
+        data.load_folder(folder)
+        return {"seconds": time.perf_counter() - began}
 
 
 OPERATIONS = {"convolution": "arithmetic", "mm": "arithmetic", "batch_norm": "norms"}
@@ -150,10 +207,24 @@ def profile(name: str) -> dict:
     return {kind: seconds / total for kind, seconds in spent.items()}
 
 
-def peak_gb() -> float:
-    """Peak resident memory of this process in GB (10^9 bytes)."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+def with_peak(task, *arguments) -> dict:
+    """Call ``task`` and add ``peak_gb``: memory of this process and its workers, looked at five times a second."""
+    found, done = [0.0], threading.Event()
+
+    def look() -> None:
+        me = psutil.Process()
+        while not done.wait(0.2):
+            total = 0
+            for process in [me, *me.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    memory = process.memory_full_info()
+                    total += getattr(memory, "pss", memory.uss)  # shared pages once
+            found.append(total / 1e9)
+
+    threading.Thread(target=look, daemon=True).start()
+    result = task(*arguments)
+    done.set()
+    return result | {"peak_gb": max(found)}
 
 
 def arithmetic(name: str) -> dict:
@@ -167,38 +238,45 @@ def arithmetic(name: str) -> dict:
     return {"flop_per_image": counter.get_total_flops() / 2}
 
 
+# Square, and of the shapes that AlexNet's and ResNets' convolutions have as products.
+MATRICES = [(1024,) * 3, (2048,) * 3, (4096,) * 3, (BATCH * 1024, 2400, 256), (BATCH * 225, 3456, 384)]
+
+
 def machine() -> dict:
     """Matrix-multiplication rate of this machine (the best of several sizes) and what it is."""
     import torch
+
+    from scene_utils import devices
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rates = {}
     for dtype in (torch.float32, torch.bfloat16):
         best = 0.0
-        for size in (1024, 2048, 4096):
-            a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+        for rows, inner, columns in MATRICES:
+            a = torch.randn(rows, inner, device=device).to(dtype)
+            b = torch.randn(inner, columns, device=device).to(dtype)
             for _repeat in range(6):
                 began = time.perf_counter()
                 a @ b
                 if device == "cuda":
                     torch.cuda.synchronize()
-                best = max(best, 2 * size**3 / (time.perf_counter() - began))
+                best = max(best, 2 * rows * inner * columns / (time.perf_counter() - began))
         rates[str(dtype).removeprefix("torch.")] = best
-    name = torch.cuda.get_device_name() if device == "cuda" else cpu_name()
+    name = torch.cuda.get_device_name() if device == "cuda" else devices.processor()
     return {"name": name, "threads": torch.get_num_threads(), "matrix_flop_per_second": rates,
             "torch": torch.__version__, "python": platform.python_version()}  # fmt: skip
 
 
-def cpu_name() -> str:
-    """Model of the processor, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-TASKS = {"ours": ours, "usual": usual, "arithmetic": arithmetic, "profile": profile, "machine": lambda _: machine()}
+TASKS = {
+    "ours": lambda name: with_peak(ours, name),
+    "usual": lambda name: with_peak(usual, name),
+    "careful": lambda name: with_peak(usual, name, True),
+    "losses": losses,
+    "decoding": decoding,
+    "arithmetic": arithmetic,
+    "profile": profile,
+    "machine": lambda _: machine(),
+}
 
 
 def measure(task: str, name: str) -> dict:
@@ -211,18 +289,19 @@ def measure(task: str, name: str) -> dict:
 
 
 def main(names: list[str], repeats: int) -> dict:
-    """Measure all models, the two sides in turn, and return what is written to ``bench.json``."""
+    """Measure all models, the sides in turn, and return what is written to ``bench.json``."""
     from scene_utils import data, results
 
-    print("loading the images once, so that both sides find them in the page cache", flush=True)
+    print("loading the images once, so that all sides find them in the page cache", flush=True)
     count = len(data.load("short").train)
     about, rows = measure("machine", ""), []
     matrix = about["matrix_flop_per_second"]
     for number, name in enumerate(names, 1):
-        sides = {"ours": [], "usual": []}
-        for _repeat in range(repeats):
-            for side, measured in sides.items():
-                measured.append(measure(side, name))
+        sides = {side: [] for side in SIDES}
+        for repeat in range(repeats):
+            for place in range(len(SIDES)):
+                side = SIDES[(repeat + place) % len(SIDES)]  # each is first in turn
+                sides[side].append(measure(side, name))
         middle = {
             side: {
                 key: statistics.median(each[key] for each in measured)
@@ -232,32 +311,39 @@ def main(names: list[str], repeats: int) -> dict:
             for side, measured in sides.items()
         }
         speed = {side: values["images_per_second"] for side, values in middle.items()}
-        pairs = zip(sides["ours"], sides["usual"], strict=True)
-        ratios = [mine["images_per_second"] / other["images_per_second"] for mine, other in pairs]
+        ratios = {
+            other: [mine["images_per_second"] / theirs["images_per_second"]
+                    for mine, theirs in zip(sides["ours"], sides[other], strict=True)]
+            for other in ("usual", "careful")
+        }  # fmt: skip
         precision = sides["ours"][0]["precision"]
-        peak = matrix.get(precision, matrix["bfloat16"])
-        share = measure("arithmetic", name)["flop_per_image"] * speed["ours"] / peak
         where = measure("profile", name)
+        reached = measure("arithmetic", name)["flop_per_image"] * speed["ours"]
+        # the highest rate that anything here has reached: no share of it is above one
+        peak = matrix[precision] = max(matrix.get(precision, matrix["bfloat16"]), reached / where["arithmetic"])
+        share = reached / peak
         rows.append({
             "model": name,
             "precision": precision,
             "images_per_second": speed,
-            "ratio": statistics.median(ratios),
-            "ratios": sorted(ratios),
-            "epoch_seconds": {
-                "ours": count / speed["ours"] + middle["ours"]["load_seconds"],
-                "usual": count / speed["usual"],
-            },
+            "ratio": statistics.median(ratios["usual"]),
+            "ratios": sorted(ratios["usual"]),
+            "careful_ratio": statistics.median(ratios["careful"]),
+            "careful_ratios": sorted(ratios["careful"]),
+            "losses": measure("losses", name),
+            "epoch_seconds": {side: count / value for side, value in speed.items()},
             "peak_gb": {side: values["peak_gb"] for side, values in middle.items()},
             "first_batch_seconds": middle["ours"]["first_batch_seconds"],
             "share_of_matrix_rate": share,
             "share_of_matrix_rate_in_arithmetic": share / where["arithmetic"],
             "shares_of_time": where,
         })  # fmt: skip
-        against = f"{speed['ours']:.0f} against {speed['usual']:.0f} images/s, {rows[-1]['ratio']:.2f} x"
+        against = ", ".join(f"{side} {value:.0f}" for side, value in speed.items())
+        against += f" images/s; {rows[-1]['ratio']:.2f} x usual, {rows[-1]['careful_ratio']:.2f} x careful"
         told = f"{share:.0%} of the matrix rate, {where['arithmetic']:.0%} of the time in arithmetic"
         print(f"[{number} of {len(names)}] {name}: {against}, {told}", flush=True)
     return {"machine": about, "batch_size": BATCH, "repeats": repeats, "images": count, "date": results.now(),
+            "decoding_seconds": measure("decoding", "")["seconds"], "same_steps": SAME_STEPS,
             "models": rows}  # fmt: skip
 
 
