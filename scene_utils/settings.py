@@ -217,7 +217,7 @@ def tell_subprocesses() -> None:
     """
     for name in FOLDERS:
         value = os.environ.get(name)
-        if value and is_path(value):
+        if value and (name != "SCENE_DATA_URL" or is_path(value)):
             with contextlib.suppress(SceneError):  # whoever needs the folder says what is wrong
                 os.environ[name] = str(absolute(value, name))
     before = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
