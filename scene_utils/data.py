@@ -184,8 +184,7 @@ def load_folder(folder: str | Path) -> Dataset:
     folder = settings.absolute(str(folder))
     listing = folders.read(folder)
     if listing.passed_over:
-        found = ", ".join(f"{count} {kind}" for kind, count in sorted(listing.passed_over.items()))
-        settings.say_once(f"passed over in {show(folder.name)}: {found}")
+        settings.say_once(f"passed over in {show(folder.name)}: {listing.said()}")
     train, test = listing.train, listing.test
     if test is None:
         train, test = _stratify(train, listing.problems)
