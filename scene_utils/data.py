@@ -184,8 +184,7 @@ def load_folder(folder: str | Path) -> Dataset:
     folder = settings.absolute(str(folder))
     listing = folders.read(folder)
     if listing.passed_over:
-        found = ", ".join(f"{count} {kind}" for kind, count in sorted(listing.passed_over.items()))
-        say_once(f"passed over in {show(folder.name)}: {found}")
+        settings.say_once(f"passed over in {show(folder.name)}: {listing.said()}")
     train, test = listing.train, listing.test
     if test is None:
         train, test = _stratify(train, listing.problems)
@@ -232,12 +231,6 @@ def _note_key(folder: Path, key: str) -> None:
 
 def _key_file(folder: Path) -> Path:
     return settings.cache_dir() / f"images-{_hash(str(folder))[:12]}.key"
-
-
-@cache
-def say_once(line: str) -> None:
-    """Say a line, once in a process."""
-    settings.say(line)
 
 
 def _hash(*parts: str) -> str:

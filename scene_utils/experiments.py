@@ -729,7 +729,8 @@ def _sets(profile: str, clean: bool, own: str) -> tuple[Split, Split, Dataset]:
     dataset = data.load(profile)
     train = data.without_duplicates(dataset.train, dataset.test) if clean else dataset.train
     if own and (removed := len(dataset.train) - len(train)):
-        settings.say(f"{removed:,} training images have the same pixels as a test image and are left out")
+        copies = f"{removed:,} training image{'s' * (removed != 1)}"
+        settings.say(f"left out: {copies} with the same pixels as a test image")
     train, holdout = data.holdout_split(train)
     for name, images in zip(train.classes, train.counts(), strict=True):
         if images == 0:

@@ -49,7 +49,7 @@ class Listing:
         holdout: files of a validation set of their own, where the folder has a test set beside it.
         test: files of the test set; None where the folder has none.
         problems: what cannot be used.
-        passed_over: what is no image of the dataset, counted by kind.
+        passed_over: what is no image of the dataset, counted by kind (``{s}`` stands for the plural).
     """
 
     train: dict[str, list[File]] = field(default_factory=dict)
@@ -57,6 +57,11 @@ class Listing:
     test: dict[str, list[File]] | None = None
     problems: list[str] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
+
+    def said(self) -> str:
+        """What is passed over, in words; empty for nothing."""
+        counts = sorted(self.passed_over.items())
+        return ", ".join(f"{count} {kind.replace('{s}', 's' * (count != 1))}" for kind, count in counts)
 
     def files(self) -> list[File]:
         """All files, in the order of their names."""
@@ -86,7 +91,7 @@ def read(folder: Path) -> Listing:
         elif (folder / name).is_dir():
             listing.passed_over[f"folder {show(name)} (neither train, val nor test)"] += 1
         elif Path(name).suffix.lower() in IMAGES:
-            listing.passed_over["image(s) beside the folder train"] += 1
+            listing.passed_over["image{s} beside the folder train"] += 1
     for names in found.values():
         if len(names) > 1:
             raise SceneError(f"{folder} is no dataset: {' and '.join(names)} mean the same set; keep one of them")
@@ -142,7 +147,7 @@ def classes(folder: Path, part: str, listing: Listing) -> dict[str, list[File]]:
     for label in entries(folder / part, part, listing):
         if not (folder / part / label).is_dir():
             if Path(label).suffix.lower() in BESIDE:
-                listing.passed_over[Path(label).suffix.lower() + " file(s)"] += 1
+                listing.passed_over[Path(label).suffix.lower() + " file{s}"] += 1
             else:
                 listing.problems.append(f"{show(f'{part}/{label}')} (a file beside the class folders)")
             continue
@@ -159,7 +164,7 @@ def classes(folder: Path, part: str, listing: Listing) -> dict[str, list[File]]:
             elif not stat.S_ISREG(status.st_mode):  # a pipe or a device would block its reader
                 listing.problems.append(f"{show(name)} (not a plain file)")
             elif Path(entry).suffix.lower() in BESIDE:
-                listing.passed_over[Path(entry).suffix.lower() + " file(s)"] += 1
+                listing.passed_over[Path(entry).suffix.lower() + " file{s}"] += 1
             else:
                 found[label].append(File(name, label, status.st_size, status.st_mtime_ns))
         if not found[label] and len(listing.problems) == before:
@@ -176,7 +181,7 @@ def entries(folder: Path, name: str, listing: Listing) -> list[str]:
         return []
     hidden = sum(map(left_behind, names))
     if hidden:
-        listing.passed_over["hidden or system file(s) or folder(s)"] += hidden
+        listing.passed_over["hidden or system item{s}"] += hidden
     return [each for each in names if not left_behind(each)]
 
 

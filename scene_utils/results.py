@@ -279,12 +279,24 @@ def find(
 
 
 def records(profile: str | None = None, published: bool = False) -> list[Run]:
-    """Return all runs, those of the runs folder before published ones of the same name, sorted by name."""
+    """Return all runs, those of the runs folder before published ones of the same name, sorted by name.
+
+    A record that cannot be used is named and left out; of published ones alone it is an error.
+
+    Raises:
+        SceneError: for a published record that cannot be used.
+    """
     folders = [settings.published_dir()] if published else [settings.published_dir(), results_dir()]
     found: dict[str, Run] = {}
     for folder in folders:
         for path in sorted(p for p in folder.glob("*.json") if RUN_NAME.fullmatch(p.stem)):
-            run = read(path)
+            try:
+                run = read(path)
+            except SceneError as error:
+                if published:
+                    raise
+                settings.say_once(str(error))
+                continue
             if profile in (None, run.record["profile"]):
                 found[run.name] = run
     return [found[name] for name in sorted(found)]

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -216,7 +217,7 @@ def tell_subprocesses() -> None:
     """
     for name in FOLDERS:
         value = os.environ.get(name)
-        if value and is_path(value):
+        if value and (name != "SCENE_DATA_URL" or is_path(value)):
             with contextlib.suppress(SceneError):  # whoever needs the folder says what is wrong
                 os.environ[name] = str(absolute(value, name))
     before = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
@@ -234,6 +235,12 @@ tell_subprocesses()
 def say(line: str) -> None:
     """Print a line that a user waits for, or must not miss; others go through ``progress.line``."""
     print(line, flush=True)
+
+
+@cache
+def say_once(line: str) -> None:
+    """Say a line, once in a process."""
+    say(line)
 
 
 def escaped(text: str) -> str:

@@ -161,6 +161,9 @@ def test_a_truncated_checkpoint_is_named_with_its_remedy(tmp_path):
 def test_a_damaged_record_is_named_and_trained_again(damage, runs_folder, capsys):
     run = experiments.run(tiny())
     (runs_folder / "results" / f"{run.name}.json").write_text(damage)
+    (runs_folder / "results" / f"{run.name} (1).json").write_text("a sync tool's copy is no record")
+    assert run.name not in [each.name for each in results.records()]  # and costs the others nothing
+    assert "cannot be used" in capsys.readouterr().out
     again = experiments.run(tiny())
     assert again.accuracy == run.accuracy
     assert "cannot be used" in capsys.readouterr().out
