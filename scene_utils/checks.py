@@ -1,6 +1,6 @@
 """Checks of the first lessons' exercises: they try out what an answer does, and never show the solution.
 
-Each takes one answer, prints ``right``, ``not yet: <hint>`` or ``not answered yet``, and returns whether it is right.
+Each takes one answer and prints ``right``, ``not yet: <hint>`` or ``not answered yet``; ``<check>.verdict`` returns it.
 Whatever the answer is or does, a check ends in one of these three lines and leaves the random numbers as they were.
 """
 
@@ -34,24 +34,25 @@ def check(hint: str) -> Callable:
         hint: what to say where an answer cannot be tried at all.
     """
 
-    def decorate(find_problem: Callable[[object], str | None]) -> Callable[[object], bool]:
-        @functools.wraps(find_problem)
-        def run(answer: object) -> bool:
+    def decorate(find_problem: Callable[[object], str | None]) -> Callable[[object], None]:
+        def verdict(answer: object) -> str:
             try:
                 with torch.random.fork_rng(devices=[]):
                     torch.manual_seed(0)
                     problem = find_problem(_given(answer))
             except _Unanswered:
-                problem = "not answered yet"
+                return "not answered yet"
             except (Exception, SystemExit) as error:
-                problem = f"not yet: {hint} (yours: {type(error).__name__}: {_first_line(error)})"
                 if "ellipsis" in str(error).lower():  # the blank ... of a function that is half written
-                    problem = "not answered yet"
-            else:
-                problem = problem and f"not yet: {problem}"
-            print(problem or "right")
-            return problem is None
+                    return "not answered yet"
+                return f"not yet: {hint} (yours: {type(error).__name__}: {_first_line(error)})"
+            return f"not yet: {problem}" if problem else "right"
 
+        @functools.wraps(find_problem)
+        def run(answer: object) -> None:
+            print(verdict(answer))
+
+        run.verdict = verdict
         return run
 
     return decorate

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
-import io
 import linecache
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 '''
-CHECKS: dict[str, Callable[[object], bool]] = {
+CHECKS: dict[str, Callable[[object], None]] = {
     "SceneDataset": checks.dataset,
     "batches": checks.batches,
     "train_epoch": checks.train_epoch,
@@ -41,7 +40,9 @@ def keep(piece: object) -> None:
     name = getattr(piece, "__name__", str(piece))
     if name not in CHECKS:
         raise SceneError(f"{FILE}: no lesson asks for {name!r}; name your piece as one of {', '.join(CHECKS)}")
-    if not CHECKS[name](piece):
+    verdict = CHECKS[name].verdict(piece)
+    print(verdict)
+    if verdict != "right":
         return
     text = _with(Path(FILE).read_text(encoding="utf-8") if Path(FILE).exists() else HEADER, name, _source(piece))
     problem = _problem(text, name)
@@ -56,10 +57,9 @@ def use(name: str) -> object:
     """Return the reader's own piece from ``my_scene.py`` where it passes its check, else ours; say which."""
     own = None
     if Path(FILE).exists():
-        with contextlib.redirect_stdout(io.StringIO()):
-            with contextlib.suppress(Exception):
-                own = getattr(_module(Path(FILE).read_text(encoding="utf-8")), name, None)
-            own = own if CHECKS[name](own) else None
+        with contextlib.suppress(Exception):
+            own = getattr(_module(Path(FILE).read_text(encoding="utf-8")), name, None)
+        own = own if CHECKS[name].verdict(own) == "right" else None
     print(f"{name}: {'ours' if own is None else f'yours, from {FILE}'}")
     return getattr(our_scene, name) if own is None else own
 
@@ -72,13 +72,11 @@ def _module(text: str) -> ModuleType:
 
 def _problem(text: str, name: str) -> str:
     """Why a piece does not work from the file alone; empty where it does."""
-    told = io.StringIO()
     try:
-        with contextlib.redirect_stdout(told):
-            good = CHECKS[name](getattr(_module(text), name))
+        verdict = CHECKS[name].verdict(getattr(_module(text), name))
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    return "" if good else told.getvalue().strip().removeprefix("not yet: ")
+    return "" if verdict == "right" else verdict.removeprefix("not yet: ")
 
 
 def _source(piece: object) -> str:
