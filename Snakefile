@@ -50,9 +50,9 @@ rule execute:
     params:
         state=series.data_state(),
     priority: lambda wildcards: series.priority(name_of(wildcards))
-    threads: series.threads(workflow.cores or 1, gpu)
+    threads: int(config.get("threads", 1))
     resources:
-        mem_mb=2000 if profile == "sample" else 8000,
+        mem_mb=2500 if profile == "sample" else 8000,
         **({"gpu": 1} if gpu else {}),
     shell:
         "OMP_NUM_THREADS={threads} {sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q}"

@@ -6,8 +6,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-_PLACE = Path(tempfile.mkdtemp(prefix="scene-tests-"))
-atexit.register(shutil.rmtree, _PLACE, ignore_errors=True)
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several shares the folder of all, so that nothing is trained twice
+    _PLACE = Path(os.environ["HOME"]).parent
+else:
+    _PLACE = Path(tempfile.mkdtemp(prefix="scene-tests-"))
+    atexit.register(shutil.rmtree, _PLACE, ignore_errors=True)
 
 # A developer's font cache, start-up files, kernels and settings would show in what the tests see.
 _HOME = {
@@ -33,6 +36,7 @@ for _name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "MATPLOTLIBRC", "RETRAIN", 
 for _name in [name for name in os.environ if name.startswith("SCENE_") and name != "SCENE_DEVICE"]:
     del os.environ[_name]
 os.environ["SCENE_RUNS_DIR"] = str(_PLACE / "runs")
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["SCENE_THREADS"] = "1"  # tests run side by side, and what is compared bit by bit must not follow the load
 os.environ.pop("TQDM_DISABLE", None)  # nbval's kernels show what a reader's show
 

@@ -334,7 +334,9 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
     from snakemake import cli
 
     project = settings.project_dir()
-    config = [f"profile={profile}", f"seed={seed}", f"gpu={int(gpu() and not options)}"]
+    config = [f"profile={profile}", f"seed={seed}"]
+    if not options:
+        config += [f"gpu={int(gpu())}", f"threads={threads(os.cpu_count() or 1, gpu())}"]
     arguments = ["--snakefile", project / "Snakefile", *(options or local_options()), "--config", *config]
     arguments += ["--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
     # Not "input": a record more or less is no reason, a newer one is.
@@ -387,6 +389,8 @@ class _Log(logging.Handler):
                 self.errors += record.getMessage().split()
             case None if record.getMessage().startswith("Nothing to be done"):
                 print("nothing has changed", flush=True)
+            case None if record.levelno >= logging.ERROR:  # a cluster's: which job failed, and where its log is
+                print(" ".join(record.getMessage().split()), flush=True)
 
     def reason(self) -> str:
         """One line for why Snakemake has stopped."""

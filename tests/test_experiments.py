@@ -5,7 +5,6 @@ import datetime
 import json
 import re
 import threading
-import time
 
 import numpy as np
 import pandas as pd
@@ -161,22 +160,26 @@ def test_a_torn_pair_of_record_and_arrays_is_not_used(runs_folder, trainings, ca
     assert "its arrays are those of another run); delete it to train again" in capsys.readouterr().out
 
 
-def test_two_processes_never_train_one_run_at_once(capsys):
-    held, done = threading.Event(), threading.Event()
+def test_two_processes_never_train_one_run_at_once(monkeypatch):
+    held, waits, done, said = threading.Event(), threading.Event(), threading.Event(), []
 
     def other():
         with experiments.only_run("tiny.sample.s0"):
             held.set()
-            time.sleep(0.5)
-            done.set()
+            done.set() if waits.wait(60) else None
+
+    def say(line, **options):
+        said.append(line)
+        waits.set()
 
     thread = threading.Thread(target=other)
     thread.start()
     held.wait()
+    monkeypatch.setattr(experiments, "print", say, raising=False)
     experiments.run(tiny())
     assert done.is_set()
     thread.join()
-    assert "another process trains this run; waiting" in capsys.readouterr().out
+    assert "another process trains this run; waiting" in said[0]
 
 
 def test_an_ensemble_averages_its_members_probabilities(monkeypatch):

@@ -268,8 +268,9 @@ def test_notebooks_are_executed_side_by_side_with_a_share_of_the_threads(project
 def test_on_one_gpu_notebooks_are_executed_one_after_the_other(project, monkeypatch):
     """Threads and the resource that the graph gives each notebook, where the device is a GPU."""
     monkeypatch.setenv("SCENE_DEVICE", "cuda")
-    assert series.gpu()
-    line = [sys.executable, "-m", "snakemake", "--cores", "8", "--config", "profile=sample", "gpu=1", "--dry-run"]
+    assert series.gpu() and series.threads(8, gpu=True) == 8
+    line = [sys.executable, "-m", "snakemake", "--cores", "8", "--dry-run", "--config"]
+    line += ["profile=sample", "gpu=1", "threads=8"]
     done = subprocess.run(line, cwd=project, capture_output=True, text=True, encoding="utf-8")
     told = re.findall(r"rule execute:.*?threads: (\d+)\s+resources: (.*?)\n", done.stdout, flags=re.DOTALL)
     assert len(told) == 3 and all(threads == "8" and "gpu=1" in resources for threads, resources in told), done.stderr

@@ -389,7 +389,8 @@ from scene_utils.models import LeNet
 from scene_utils.recipe import Recipe
 torch.manual_seed(0)
 train, holdout = data.holdout_split(data.load_sample().train)
-recipe = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32", augmentation="flip+crop", mixup=0.2)
+recipe = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32", augmentation="flip+crop", mixup=0.2,
+                images=128)
 history = training.fit(LeNet(), train, holdout, recipe)
 print("LOSS", history.epochs[0]["loss"])
 """
@@ -413,7 +414,8 @@ def test_two_processes_give_the_loss_of_one(sets, tmp_path):
     losses = {float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("LOSS")}
     torch.manual_seed(0)
     recipe = Recipe(
-        epochs=1, batch_size=64, learning_rate=0.01, precision="float32", augmentation="flip+crop", mixup=0.2
-    )
+        epochs=1, batch_size=64, learning_rate=0.01, precision="float32", augmentation="flip+crop", mixup=0.2,
+        images=128,
+    )  # fmt: skip
     alone = training.fit(LeNet(), *sets, recipe).epochs[0]["loss"]
     assert len(losses) == 1 and losses.pop() == pytest.approx(alone, abs=1e-4)

@@ -64,7 +64,7 @@ def test_files_without_counted_batches_load(folder):
 def test_grown_nets_compute_the_same_function(folder, depth, strides):
     save_file(pretrained(50), folder / "resnet50-toy.safetensors")
     torch.manual_seed(0)
-    images = torch.randn(2, 3, 64, 64)
+    images = torch.randn(2, 3, 32, 32)
     small = models.resnet(50, weights="toy", strides=strides).eval()
     large = models.resnet(depth, weights="toy-grown", strides=strides).eval()
     large.fc = small.fc
