@@ -52,7 +52,7 @@ rule execute:
     priority: lambda wildcards: series.priority(name_of(wildcards))
     threads: int(config.get("threads", 1))
     resources:
-        mem_mb=2500 if profile == "sample" else 8000,
+        mem_mb=3000 if profile == "sample" else 8000,
         **({"gpu": 1} if gpu else {}),
     shell:
         "OMP_NUM_THREADS={threads} {sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q}"

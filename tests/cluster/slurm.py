@@ -48,6 +48,7 @@ SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=5
+MessageTimeout=60
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={dbd}
@@ -89,7 +90,7 @@ def free_ports(number: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 120) -> None:
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -98,7 +99,7 @@ def wait_for(what: str, condition: Callable[[], object], seconds: float = 120) -
 
 
 def succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    return subprocess.run(command, capture_output=True, timeout=LIMIT).returncode == 0
 
 
 class Daemons:
@@ -194,7 +195,8 @@ def start_slurm(running: Daemons) -> None:
 
 
 def output(*command: str) -> str:
-    return subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    """What a command says; nothing where it fails, which on a busy machine is no reason to stop."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT).stdout
 
 
 # --- the documented line
