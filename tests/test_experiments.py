@@ -5,6 +5,7 @@ import datetime
 import json
 import re
 import threading
+import time
 
 import numpy as np
 import pandas as pd
