@@ -54,8 +54,8 @@ class _Call:
     def skip(self, end: float) -> None:
         """Go to ``end`` without work: what was found, or done before, says nothing about the time left."""
         if self.bar is not None:
-            self.bar.n += end - self.done
             self.bar.initial += end - self.done
+            self.bar.n = end
         self.done = end
 
 
@@ -77,7 +77,8 @@ def silent() -> Iterator[None]:
 def line(text: str, end: str = "\n") -> None:
     """Print a line about the work, unless it is not wanted."""
     if not _silent:
-        print(text + end, end="", flush=True)
+        with tqdm.external_write_mode():  # above a terminal's bar
+            print(text + end, end="", flush=True)
 
 
 @contextlib.contextmanager
@@ -89,8 +90,9 @@ def part(share: float = 1.0) -> Iterator[None]:
     global _call
     outermost = _call is None
     call = _call = _Call(visible=not _silent) if outermost else _call
-    width = share * (call.parts[-1][1] - call.done)
-    call.parts.append((width, call.done + width))
+    around = call.parts[-1][1]
+    width = share * (around - call.done)
+    call.parts.append((width, min(call.done + width, around)))
     try:
         yield
         call.skip(call.parts[-1][1])
@@ -125,10 +127,10 @@ def begin(name: str, done: float = 0.0) -> None:
 
 def advance(fraction: float) -> None:
     """So much of this part has been done."""
-    step = fraction * _call.parts[-1][0]
-    _call.done += step
+    width, end = _call.parts[-1]
+    _call.done = min(_call.done + fraction * width, end)
     if _call.bar is not None:
-        _call.bar.update(step)
+        _call.bar.update(_call.done - _call.bar.n)
 
 
 def note(text: str) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import re
+import signal
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -276,7 +280,24 @@ def save_checkpoint(path: Path | None, parts: dict, history: History, recipe: Re
         "recipe": recipe.fields(),
         "engine": ENGINE_VERSION,
     }
-    settings.atomic_write(path, lambda file: torch.save(content, file))
+    with uninterrupted():
+        settings.atomic_write(path, lambda file: torch.save(content, file))
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait until this is done: in the middle of it ``torch.save`` fails with an error of its own."""
+    if threading.current_thread() is not threading.main_thread():  # interrupts do not reach it
+        yield
+        return
+    waiting = []
+    before = signal.signal(signal.SIGINT, lambda *arguments: waiting.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if waiting:
+        raise KeyboardInterrupt
 
 
 def epochs_done(path: Path) -> int:

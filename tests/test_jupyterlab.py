@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 TOKEN = "a-token-for-this-server-alone"
-SECONDS = 300  # for everything on a page
+SECONDS = 600  # for everything on a page
 
 # A page with one training of some seconds, which keeps a checkpoint in its own folder.
 TRAINING = [
@@ -77,14 +77,27 @@ class Page:
 
     def start_all(self) -> None:
         """Choose *Run All Cells* from the menus."""
-        before = self.state()
+        self.forget(*range(len(self.state()["cells"])))
         for entry in ("Run", "Run All Cells"):
             self.tab.get_by_role("menuitem", name=entry, exact=True).click()
-        self.wait(lambda state: state["cells"] != before["cells"])
+
+    def forget(self, *numbers: int) -> None:
+        """Take the numbers off code cells, so that a new one shows that the cell has run again."""
+        self.tab.evaluate("""numbers => {
+          const cells = jupyterapp.shell.currentWidget.content.widgets.filter(cell => cell.model.type === 'code');
+          for (const number of numbers) cells[number].model.executionCount = null;
+        }""", numbers)
 
     def finished(self) -> dict:
-        """Wait until every cell that was to be run has run."""
-        return self.wait(lambda s: s["kernel"] == "idle" and all(c["state"] in (None, "idle") for c in s["cells"]))
+        """Wait until every cell has run, or one has failed."""
+
+        def done(state: dict) -> bool:
+            cells = [cell for cell in state["cells"] if cell["source"].strip()]
+            failed = any(output["output_type"] == "error" for cell in cells for output in cell["outputs"])
+            quiet = state["kernel"] == "idle" and all(cell["state"] in (None, "idle") for cell in cells)
+            return quiet and (failed or all(cell["count"] for cell in cells))
+
+        return self.wait(done)
 
     def run_all(self) -> dict:
         self.start_all()
@@ -103,10 +116,9 @@ class Page:
 
     def run(self, number: int) -> dict:
         self.select(number)
-        before = self.state()
+        self.forget(number)
         self.tab.keyboard.press("Control+Enter")
-        self.wait(lambda state: state["cells"][number] != before["cells"][number])
-        return self.finished()
+        return self.wait(lambda s: s["kernel"] == s["cells"][number]["state"] == "idle" and s["cells"][number]["count"])
 
     def rewrite(self, number: int, source: str) -> None:
         """Type another source into a code cell."""
@@ -159,7 +171,8 @@ def address(root):
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={port}",
                f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={TOKEN}", "--ServerApp.port_retries=0",
-               "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=", "--log-level=ERROR"]  # fmt: skip
+               "--LabApp.expose_app_in_browser=True",
+               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]  # fmt: skip
     server = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 60

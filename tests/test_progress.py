@@ -144,6 +144,20 @@ def test_without_a_reader_there_is_no_bar_but_a_line_now_and_then(monkeypatch, c
     assert said == ["net: epoch 1/2", "net: 2 epochs"]
 
 
+def test_a_terminal_s_bar_ends_at_its_end_and_lines_stand_above_it(monkeypatch, capsys, recwarn):
+    monkeypatch.setattr(progress, "watched", lambda: True)
+    with progress.part():
+        for _, share in progress.shared("abc"):
+            with progress.part(share):
+                progress.begin("net")
+                for _ in range(30):
+                    progress.advance(1 / 30)
+        assert progress._call.bar.n == 1.0
+        progress.line("net: done")
+    out, err = capsys.readouterr()
+    assert out == "net: done\n" and "100%|" in err and "-00:00" not in err and not recwarn.list
+
+
 def test_the_efforts_of_a_series_are_those_of_its_parts():
     assert progress.shared(["a", "b"], {"a": 1, "b": 3}.get) == [("a", 0.25), ("b", 1.0)]
     three = sum(experiments.effort(name, "short") for name in experiments.MEMBERS)

@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms import v2
 
-from scene_utils import batches, convolution, data, devices, training
+from scene_utils import batches, convolution, data, devices, settings, training
 from scene_utils.models import LeNet
 from scene_utils.recipe import Recipe, learning_rates, make_optimizer
 from scene_utils.settings import SceneError
@@ -315,6 +316,20 @@ def test_what_a_checkpoint_holds_is_counted(sets, tmp_path):
     assert training.epochs_done(path) == QUICK.epochs
     path.write_bytes(path.read_bytes()[:1000])
     assert training.epochs_done(path) == 0
+
+
+def test_an_interrupt_waits_until_a_checkpoint_is_whole(sets, tmp_path, monkeypatch):
+    write = settings.atomic_write
+
+    def stopped(path, content):
+        signal.raise_signal(signal.SIGINT)
+        return write(path, content)
+
+    monkeypatch.setattr(settings, "atomic_write", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        training.fit(small_net(), *sets, QUICK.replace(epochs=2), tmp_path / "net.pt")
+    assert len(torch.load(tmp_path / "net.pt", weights_only=True)["history"]["epochs"]) == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_changed_recipe_never_resumes_an_old_checkpoint(sets, tmp_path, capsys):
