@@ -111,11 +111,22 @@ def with_outputs(notebook, run: list):
             count += 1
             cell.execution_count = count
             # what goes to stderr is this machine's: fonts it lacks, warnings of its libraries
-            cell.outputs = [output for output in done.outputs if output.get("name") != "stderr"]
+            cell.outputs = joined_streams([output for output in done.outputs if output.get("name") != "stderr"])
             for output in cell.outputs:
                 if "execution_count" in output:
                     output.execution_count = count
     return notebook
+
+
+def joined_streams(outputs: list) -> list:
+    """Return outputs with what one print left in parts, as it does on a busy machine, in one piece."""
+    joined: list = []
+    for output in outputs:
+        if joined and output.output_type == joined[-1].output_type == "stream":
+            joined[-1].text += output.text
+        else:
+            joined.append(output)
+    return joined
 
 
 # --- tables from records

@@ -476,9 +476,9 @@ def test_finished_runs_are_published_alone_and_no_start_is_lost(published):
 
 def test_published_outputs_carry_no_stderr():
     done = code("1")
-    done.outputs = [new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
+    done.outputs = [new_output("stream", name=name, text=name) for name in ("stdout", "stderr", "stdout")]
     content = publish.with_outputs(new_notebook(cells=[code("1")]), [done])
-    assert [output.text for output in content.cells[0].outputs] == ["stdout"]
+    assert [output.text for output in content.cells[0].outputs] == ["stdoutstdout"]
 
 
 def test_a_full_disk_during_publish_leaves_whole_files(published, monkeypatch):
