@@ -176,7 +176,7 @@ def test_two_processes_never_train_one_run_at_once(monkeypatch):
     thread = threading.Thread(target=other)
     thread.start()
     held.wait()
-    monkeypatch.setattr(experiments, "print", say, raising=False)
+    monkeypatch.setattr(settings, "print", say, raising=False)
     experiments.run(tiny())
     assert done.is_set()
     thread.join()

@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
+
 from scene_utils import settings
 
 PROJECT = settings.project_dir()
@@ -218,6 +220,14 @@ def refused(because: str, *options: str) -> None:
     print(f"refused: {done.stderr}", end="", flush=True)
 
 
+def kill(job: str) -> None:
+    """Kill all processes of a job, as a system does that has run out of memory."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("SLURM_JOB_ID") == job:
+                process.kill()
+
+
 def run_and_kill_one(place: Path) -> None:
     """The series on the sample: two notebooks at once; one job is killed in the middle of a training."""
     runs = place / "runs"
@@ -227,17 +237,18 @@ def run_and_kill_one(place: Path) -> None:
     with log.open("w") as file:
         series = subprocess.Popen(documented("sample"), cwd=PROJECT, stdout=file, stderr=file, env=environment)
     at_once, killed, end = 0, "", time.monotonic() + LIMIT
-    while series.poll() is None and time.monotonic() < end:
-        jobs = output("squeue", "-h", "-t", "running", "-o", "%i %k").splitlines()  # number, comment
-        at_once = max(at_once, len(jobs))
-        training = list((runs / "checkpoints").glob("lenet.sample.s0.*.pt"))
-        lenet = [job.split()[0] for job in jobs if "02_lenet" in job]
-        if training and lenet and not killed:
-            killed = lenet[0]
-            subprocess.run(["scancel", "--signal=KILL", "--full", killed], check=True)
-        time.sleep(0.2)
-    if series.poll() is None:
-        series.terminate()
+    try:
+        while series.poll() is None and time.monotonic() < end:
+            jobs = output("squeue", "-h", "-t", "running", "-o", "%i %k").splitlines()  # number, comment
+            at_once = max(at_once, len(jobs))
+            training = list((runs / "checkpoints").glob("lenet.sample.s0.*.pt"))
+            lenet = [job.split()[0] for job in jobs if "02_lenet" in job]
+            if training and lenet and not killed:
+                killed = lenet[0]
+                kill(killed)
+            time.sleep(0.2)
+    finally:
+        series.kill()
     text = log.read_text()
     print(text, end="", flush=True)
     assert series.wait() == 0 and (runs / "sample" / "report.html").exists(), "the series did not end"
