@@ -384,13 +384,13 @@ class _Log(logging.Handler):
                 left = (time.monotonic() - self.began) / record.done * (record.total - record.done)
                 print(f"{record.done} of {record.total} steps done, roughly {duration(left)} left", flush=True)
             case "job_error":
-                self.failed += [Path(path).stem for path in record.output[:1]]
+                self.failed += [name := Path(record.output[0]).stem]
+                if record.log:  # a cluster's job tells nobody but its log
+                    print(f"{name}: {record.rule_msg} Log: {', '.join(record.log)}", flush=True)
             case "error":
                 self.errors += record.getMessage().split()
             case None if record.getMessage().startswith("Nothing to be done"):
                 print("nothing has changed", flush=True)
-            case None if record.levelno >= logging.ERROR:  # a cluster's: which job failed, and where its log is
-                print(" ".join(record.getMessage().split()), flush=True)
 
     def reason(self) -> str:
         """One line for why Snakemake has stopped."""
