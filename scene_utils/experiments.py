@@ -842,8 +842,10 @@ def stand_in(depth: int) -> dict[str, torch.Tensor]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = models.resnet(depth, classes=4)
-        with progress.silent(), progress.part(0.2):
-            training.fit(model, turns, turns.select(range(0, len(turns), 16)), recipe, name="stand-in")
+        with progress.part(0.2):
+            progress.begin("stand-in")
+            with progress.silent():  # a bar, but no line
+                training.fit(model, turns, turns.select(range(0, len(turns), 16)), recipe, name="stand-in")
         # a few steps do not tell the norms what to expect, and frozen ones cannot learn it later
         some = explain.to_batch(turns, list(range(0, len(turns), 4)))
         update_bn([some], model, next(model.parameters()).device)

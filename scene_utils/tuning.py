@@ -94,8 +94,11 @@ def train(recipe: Recipe, profile: str) -> tuple[float, float]:
     """Train a LeNet and return its hold-out accuracy and the seconds that took."""
     training_set, holdout, _ = experiments.sets(profile)
     torch.manual_seed(recipe.seed)
-    with progress.silent():  # a line every ten trials is enough
-        history = training.fit(models.LeNet(len(training_set.classes)), training_set, holdout, recipe, name="trial")
+    net = models.LeNet(len(training_set.classes))
+    with progress.part():
+        progress.begin("trial")
+        with progress.silent():  # a bar, but no line for each
+            history = training.fit(net, training_set, holdout, recipe, name="trial")
     if history.status == "diverged":
         return 1 / len(training_set.classes), history.seconds
     return history.epochs[-1]["holdout_accuracy"], history.seconds
