@@ -181,6 +181,11 @@ def test_names_with_signs_stand_in_sentences_as_they_are(own):
     assert [axis.get_title() for axis in figure.axes] == ["a $ and\na $", ODD[0]] and plots.render(figure)
 
 
+def test_all_and_none_right_lie_in_their_intervals():
+    for total in range(1, 500):
+        assert evaluation.wilson(total, total)[1] == 1 and evaluation.wilson(0, total)[0] == 0
+
+
 def test_near_copies_are_counted_up_to_a_limit(monkeypatch):
     monkeypatch.setattr(data, "PAIRS", 30)
     images = torch.zeros(40, 3, 64, 64, dtype=torch.uint8)
