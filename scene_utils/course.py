@@ -26,12 +26,12 @@ def start(profile: str | None = None, seed: int = 0) -> str:
         SceneError: for an unknown profile or ``SCENE_*`` variable, or a seed that is no number.
     """
     settings.check_environment()
-    settings.seed(seed)
+    seed = settings.seed(seed)
     plots.use_style()
     pd.set_option("display.max_colwidth", None)
     profile = settings.profile(profile)
     own = settings.data_dir()
-    progress.line(f"profile {profile}, seed {settings.seed(seed)}" + (f", own images in {own.name}" if own else ""))
+    progress.line(f"profile {profile}, seed {seed}" + (f", own images in {own.name}" if own else ""))
     return profile
 
 

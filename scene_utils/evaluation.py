@@ -42,7 +42,7 @@ def wilson(correct: int, total: int) -> Interval:
     if not 0 <= correct <= total or total == 0:
         raise SceneError(f"no interval for {correct} correct of {total}; evaluate at least one image")
     low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")
-    return float(low), float(high)
+    return min(float(low), correct / total), max(float(high), correct / total)  # at 0 and 1 rounding may leave it out
 
 
 def gap(correct: int, total: int, other_correct: int, other_total: int) -> Interval:

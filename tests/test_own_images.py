@@ -47,15 +47,15 @@ def photos(folder, names, train, val, grey=False):
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A function that makes images of one's own, and runs on them with a share of right answers."""
+    """A function that makes images of one's own, and these runs on them with a share of right answers."""
     monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
     monkeypatch.setenv("SCENE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("SCENE_DATA_DIR", str(tmp_path / "photos"))
     monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
 
-    def make(names, right, train=4, val=2, grey=False):
+    def make(names, right, runs, train=4, val=2, grey=False):
         photos(tmp_path / "photos", names, train, val, grey)
-        for name in NAMES:
+        for name in runs:
             write(name, right)
         return experiments.sets("sample")
 
@@ -98,7 +98,7 @@ def drawn(figure):
 @pytest.mark.filterwarnings("error::UserWarning")  # of Matplotlib: notebooks have no stderr
 @pytest.mark.parametrize(("right", "language"), [(1.0, "en"), (0.0, "ko")])
 def test_every_slide_on_two_grey_classes_with_and_without_a_mistake(own, right, language):
-    own(ODD, right, train=12, val=6, grey=True)
+    own(ODD, right, NAMES, train=12, val=6, grey=True)
     report = slides.Report("sample", language=language)
     assert not report.compared
     for part in [*slides.SLIDES, *slides.SECTIONS]:
@@ -112,7 +112,7 @@ def test_every_slide_on_two_grey_classes_with_and_without_a_mistake(own, right, 
 @pytest.mark.parametrize("count", [2, 100])
 def test_what_pages_show_of_a_model_without_a_mistake(own, count):
     names = ODD if count == 2 else [f"class {number}" for number in range(count)]
-    train, _, dataset = own(names, 1.0)
+    train, _, dataset = own(names, 1.0, ("resnet18", *experiments.MEMBERS))
     run = results.find("resnet18", "sample")
     assert run.correct == run.total == 2 * count
     members = [results.find(name, "sample") for name in experiments.MEMBERS]
@@ -145,7 +145,7 @@ def test_what_pages_show_of_a_model_without_a_mistake(own, count):
 
 
 def test_comparisons_with_the_report_follow_the_images_not_the_names_of_their_classes(own):
-    own(results.facts()["dataset"]["classes"], 0.5)
+    own(results.facts()["dataset"]["classes"], 0.5, ("resnet18", "resnet18_mixup", *slides.RATES))
     run, mixup = (results.find(name, "sample") for name in ("resnet18", "resnet18_mixup"))
     assert course.reported(run) is None and "report" not in course.per_class(run).columns
     assert "report" not in course.verdict(run)
@@ -161,7 +161,7 @@ def test_comparisons_with_the_report_follow_the_images_not_the_names_of_their_cl
 
 def test_classes_may_be_named_like_numbers_or_like_nothing(own, monkeypatch):
     names = ["7", "NA"]
-    own(names, 1.0, train=12)
+    own(names, 1.0, (), train=12)
     rows = [("train/7/0.png", "7", "NA", 0.1, 0.9, "k"), ("train/NA/0.png", "NA", "7", 0.2, 0.8, "k")]
     settings.atomic_write(path := results.results_dir() / "t.csv", pd.DataFrame(rows, columns=labels.COLUMNS).to_csv())
     table = labels.read_table(path)
@@ -170,7 +170,7 @@ def test_classes_may_be_named_like_numbers_or_like_nothing(own, monkeypatch):
 
 
 def test_names_with_signs_stand_in_sentences_as_they_are(own):
-    own(ODD, 0.5, train=12, val=12)
+    own(ODD, 0.5, ("lenet",), train=12, val=12)
     run = results.find("lenet", "sample")
     told = sentences.confused(evaluation.confused_pairs(np.array([[5, 3], [1, 7]]), ODD))
     assert escaped(ODD[0]) in told and "\\$1\\_to\\_\\$5 and \\<5cm, 4 images" in told
@@ -179,6 +179,11 @@ def test_names_with_signs_stand_in_sentences_as_they_are(own):
     assert escaped(ODD[1]) in course.guessed("most confused", None, ODD[1])
     figure = plots.image_grid(experiments.tested(run).images[:2], ["a $ and\na $", ODD[0]])
     assert [axis.get_title() for axis in figure.axes] == ["a $ and\na $", ODD[0]] and plots.render(figure)
+
+
+def test_all_and_none_right_lie_in_their_intervals():
+    for total in range(1, 500):
+        assert evaluation.wilson(total, total)[1] == 1 and evaluation.wilson(0, total)[0] == 0
 
 
 def test_near_copies_are_counted_up_to_a_limit(monkeypatch):
