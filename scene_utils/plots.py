@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
@@ -35,7 +36,7 @@ from scipy.optimize import isotonic_regression
 from scour import scour
 
 from scene_utils.evaluation import report_counts, report_total, wilson
-from scene_utils.settings import atomic_write
+from scene_utils.settings import atomic_write, say_once
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GREY, INK = "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F", "#222222"
@@ -51,6 +52,8 @@ INCHES = 16.0  # no figure is wider or higher for many classes: 40 in a row are 
 
 # a folder of one's own may have names in Hangul, which Matplotlib's own font lacks
 HANGUL = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
+NO_GLYPH = "Glyph .* missing from"
+warnings.filterwarnings("ignore", NO_GLYPH)  # a line for each letter and figure; render says it once
 INSTALLED = [name for name in HANGUL if name in fontManager.get_font_names()]
 
 STYLE = {
@@ -140,7 +143,14 @@ def render(figure: mpl_figure.Figure, format: str = "png") -> bytes:
     }
     buffer = io.BytesIO()
     options = {"pil_kwargs": {"quality": 80}} if format == "jpeg" else {}
-    figure.savefig(buffer, format=format, metadata=metadata[format], **options)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.filterwarnings("always", NO_GLYPH)
+        figure.savefig(buffer, format=format, metadata=metadata[format], **options)
+    for warning in found:
+        if re.match(NO_GLYPH, str(warning.message)):
+            say_once("no installed font has all letters of the names in the figures; install Noto Sans CJK, say")
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return buffer.getvalue()
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -184,6 +185,15 @@ def test_names_with_signs_stand_in_sentences_as_they_are(own):
 def test_all_and_none_right_lie_in_their_intervals():
     for total in range(1, 500):
         assert evaluation.wilson(total, total)[1] == 1 and evaluation.wilson(0, total)[0] == 0
+
+
+def test_letters_without_a_font_are_said_once(capsys):
+    settings.say_once.cache_clear()
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for name in ("\U00013000", "\U00013001"):  # hieroglyphs
+            plots.render(plots.bars({name: 0.5}, "share"))
+    assert not found and capsys.readouterr().out.count("no installed font has all letters") == 1
 
 
 def test_near_copies_are_counted_up_to_a_limit(monkeypatch):
