@@ -114,6 +114,7 @@ class Daemons:
 
     def start(self, *command: str) -> None:
         log = (self.place / f"{Path(command[0]).name}.log").open("w")
+        command = ("setpriv", "--pdeathsig", "TERM", *command)  # also where this process is killed
         self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
 
     def stop(self) -> None:
