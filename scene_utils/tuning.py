@@ -6,7 +6,6 @@ an interrupted search goes on after its last trial. The hold-out judges, the tes
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
 
@@ -85,7 +84,7 @@ def study_key(profile: str, seed: int) -> str:
     """Return the hash that a kept trial must carry to be taken for one of this study."""
     _, _, dataset = experiments.sets(profile)
     return results.run_key(
-        base=dataclasses.asdict(RECIPES[profile]), levels=LEVELS, data=dataset.key, seed=seed,
+        base=RECIPES[profile].fields(), levels=LEVELS, data=dataset.key, seed=seed,
         model=models.VERSIONS.get("lenet", 1), engine=training.ENGINE_VERSION,
     )  # fmt: skip
 

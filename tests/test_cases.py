@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from scene_utils import cases, data, experiments, limits, results
+from scene_utils import cases, data, experiments, limits, results, tuning
 from scene_utils.experiments import EXPERIMENTS
 from scene_utils.settings import SceneError
 
@@ -267,3 +267,10 @@ def test_pixel_scales():
     assert torch.equal(byte, pixels.permute(0, 3, 1, 2).float())
     assert torch.allclose(unit, byte / 255)
 
+
+
+def test_the_published_trials_of_the_tuning_study_are_still_found(monkeypatch):
+    table = tuning.trials("short")
+    images = SimpleNamespace(key=data.COMMIT)
+    monkeypatch.setattr(experiments, "sets", lambda *_: (None, None, images))
+    assert len(table) and set(table["key"]) == {tuning.study_key("short", 0)}
