@@ -18,10 +18,11 @@ TEXTS = {
         "intro.own": "A course report sorts photographs with {models} models, on {slides} slides. This page runs its"
         " experiments on other images ({classes} classes), so the comparison with the report is left out. Every"
         " figure and every sentence is made from recorded runs; the small print under a slide names them.",
-        "reading": "Accuracies are shares of the {total} test images (the folder `val`), which a model sees once,"
-        " after all choices. Choices are made on the hold-out, a tenth of the folder `train`. A difference is"
-        " called higher or lower only where its 95 % interval leaves 0 out; where it does not, the two are not"
-        " to be told apart.",
+        "reading": "Accuracies are fractions of the {total} test images (the folder `val`). Choices are made on the"
+        " hold-out, a tenth of the folder `train`. A difference is called higher or lower only where its 95 % interval"
+        " leaves 0 out; where it does not, the two are not to be told apart.",
+        "reading.again": "The test images were read several times while recipes changed, as `report/readings.csv` shows,"
+        " so accuracies on them are slightly optimistic.",
         "edition": "Profile {profile}, seed {seed}, images: {source}.",
         "commit": "{source} at commit {commit}",
         "rehearsal": "**This is a rehearsal.** The profile `sample` trains for seconds, on {train} images: it shows"
@@ -198,9 +199,11 @@ TEXTS = {
         "intro.own": "수업 보고서는 모델 {models}개를 슬라이드 {slides}장에 걸쳐 다룬다. 이 페이지는 같은 실험을 다른"
         " 이미지(클래스 {classes}개)로 실행하므로 보고서와의 비교는 생략한다. 모든 그림과 문장은 실행 기록에서"
         " 만들어지며, 각 슬라이드 아래의 작은 글씨가 그 출처를 밝힌다.",
-        "reading": "정확도는 테스트 이미지(폴더 `val`) {total}장에 대한 비율이며, 각 모델은 모든 선택이 끝난 뒤 한 번만"
-        " 테스트 이미지를 읽는다. 선택은 hold-out(폴더 `train`의 일부)에서 한다. 95 % 신뢰 구간이 0을 포함하지 않을"
-        " 때만 증가 또는 감소라고 하고, 포함하면 차이를 구분할 수 없다고 한다.",
+        "reading": "정확도는 테스트 이미지(폴더 `val`) {total}장에 대한 비율이다. 선택은 hold-out(폴더 `train`의"
+        " 일부)에서 한다. 95 % 신뢰 구간이 0을 포함하지 않을 때만 증가 또는 감소라고 하고, 포함하면 차이를 구분할 수"
+        " 없다고 한다.",
+        "reading.again": "학습 방법을 바꾸는 동안 테스트 이미지를 여러 번 읽었으므로(`report/readings.csv`) 테스트 정확도는"
+        " 조금 낙관적이다.",
         "edition": "프로필 {profile}, 시드 {seed}, 이미지: {source}.",
         "commit": "{source}, commit {commit}",
         "rehearsal": "**예행연습.** 프로필 `sample`은 이미지 {train}장으로 몇 초 동안만 학습하여 전체 과정이"

@@ -724,6 +724,8 @@ def opening(report: Report) -> list[Shown]:
     told = [f"# {report.say('title')}"]
     told.append(report.say("intro" if report.compared else "intro.own", **known))
     told.append(report.say("reading", total=count(report.total)))
+    if report.compared:
+        told[-1] += " " + report.say("reading.again")
     source = report.facts["dataset"]["repository"]
     commit = data.COMMIT
     if report.sets is not None:
