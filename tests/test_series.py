@@ -200,13 +200,14 @@ def test_series_is_incremental_goes_on_after_a_failure_and_ends_with_the_page(pr
     code_, text = call(project, "report")
     assert code_ == 0, text
     page = project / "runs" / "sample" / "report.html"
-    assert text.splitlines()[-1] == f"report: {page}"
+    last = f"report: {page} (accuracies on the test set, choices on the hold-out)"
+    assert text.splitlines()[-1] == last
     assert executed(text) == ["02_lenet", "03_custom_lenet", "10_report"]
     assert re.search(r"^1 of \d steps done, roughly \d+ (s|min) left$", text, flags=re.MULTILINE)
     assert page.exists() and (project / "runs" / "sample" / "report.md").exists()
 
     code_, text = call(project, "report")
-    assert (code_, text.splitlines()[1:]) == (0, ["nothing has changed", f"report: {page}"])
+    assert (code_, text.splitlines()[1:]) == (0, ["nothing has changed", last])
 
     changed = project / "notebooks" / "03_custom_lenet.ipynb"
     notebook(changed, "raise RuntimeError('broken')")

@@ -326,10 +326,14 @@ def test_an_interrupt_waits_until_a_checkpoint_is_whole(sets, tmp_path, monkeypa
         return write(path, content)
 
     monkeypatch.setattr(settings, "atomic_write", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        training.fit(small_net(), *sets, QUICK.replace(epochs=2), tmp_path / "net.pt")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            training.fit(small_net(), *sets, QUICK.replace(epochs=2), tmp_path / "net.pt")
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(torch.load(tmp_path / "net.pt", weights_only=True)["history"]["epochs"]) == 1
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_changed_recipe_never_resumes_an_old_checkpoint(sets, tmp_path, capsys):
