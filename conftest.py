@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -39,6 +40,9 @@ os.environ["SCENE_RUNS_DIR"] = str(_PLACE / "runs")
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["SCENE_THREADS"] = "1"  # tests run side by side, and what is compared bit by bit must not follow the load
 os.environ.pop("TQDM_DISABLE", None)  # nbval's kernels show what a reader's show
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: kernels could not be stopped
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tests.interactive"]
 
