@@ -1,5 +1,6 @@
 """A reader in JupyterLab, in a browser: run all, stop a training and go on, restart, out of order, choose a photo."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -34,7 +35,7 @@ from pathlib import Path
 import torch
 from scene_utils import experiments, models, training""",
     """\
-epochs = 40""",
+epochs = 60""",  # long enough to be stopped in the middle
     """\
 train, holdout, _ = experiments.sets("sample")
 recipe = experiments.get("lenet").recipe("sample").replace(epochs=epochs, images=96, precision="float32")
@@ -232,7 +233,8 @@ def epochs(checkpoint: Path) -> list[dict]:
 
 
 def in_training(state: dict) -> bool:
-    return "net: epoch 3/" in texts(state)
+    """Whether some epochs are done; the page is looked at now and then, so no epoch's line is seen for certain."""
+    return any(int(epoch) >= 3 for epoch in re.findall(r"net: epoch (\d+)/", texts(state)))
 
 
 def test_run_all_twice_out_of_order_and_with_other_parameters(open_page):
@@ -263,7 +265,6 @@ def test_a_photo_is_classified_at_the_start_of_the_first_page(open_page, photo):
     page.classify(number, photo)
 
 
-@pytest.mark.skip(reason="waits for ever on a fast machine, where the training ends before it is stopped")
 def test_an_interrupted_training_goes_on_when_its_cell_runs_again(training_page):
     page, checkpoint = training_page
     page.start_all()
@@ -274,11 +275,10 @@ def test_an_interrupted_training_goes_on_when_its_cell_runs_again(training_page)
     before = epochs(checkpoint)
     page.run(2)
     state = clean(page.run(3))
-    assert state["cells"][3]["outputs"][0]["text"] == "40 finished\n"
-    assert 3 <= len(before) < 40 and epochs(checkpoint)[: len(before)] == before
+    assert state["cells"][3]["outputs"][0]["text"] == "60 finished\n"
+    assert 3 <= len(before) < 60 and epochs(checkpoint)[: len(before)] == before
 
 
-@pytest.mark.skip(reason="waits for ever on a fast machine, where the training ends before it is stopped")
 def test_a_training_goes_on_after_a_restart_of_the_kernel(training_page):
     page, checkpoint = training_page
     page.start_all()
@@ -288,5 +288,5 @@ def test_a_training_goes_on_after_a_restart_of_the_kernel(training_page):
     page.wait(lambda state: state["kernel"] == "idle")
     before = epochs(checkpoint)
     state = clean(page.run_all())
-    assert state["cells"][3]["outputs"][0]["text"] == "40 finished\n"
-    assert 3 <= len(before) < 40 and epochs(checkpoint)[: len(before)] == before
+    assert state["cells"][3]["outputs"][0]["text"] == "60 finished\n"
+    assert 3 <= len(before) < 60 and epochs(checkpoint)[: len(before)] == before
