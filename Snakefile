@@ -6,7 +6,8 @@
 
 import sys
 
-from scene_utils import series, settings
+from scene_utils.report import series
+from scene_utils.support import settings
 
 profile = settings.profile(config.get("profile"))
 seed = int(config.get("seed", 0))
@@ -29,9 +30,9 @@ def name_of(wildcards):
 
 
 def executed_inputs(wildcards):
-    """A notebook, what it builds on, and the modules; the report also follows the records."""
+    """A notebook, what it builds on and imports; the report also follows the records."""
     name = name_of(wildcards)
-    inputs = [project / "notebooks" / f"{name}.ipynb", *series.sources()]
+    inputs = [project / "notebooks" / f"{name}.ipynb", *series.sources(name)]
     inputs += [f"notebooks/{other}.ipynb" for other in series.depends(name)]
     return inputs + (series.record_files(profile) if name == series.REPORT else [])
 

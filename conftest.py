@@ -49,6 +49,6 @@ pytest_plugins = ["tests.interactive"]
 
 def pytest_ignore_collect(collection_path):
     """Leave out what JupyterLab leaves among the notebooks: Untitled, copies."""
-    from scene_utils import series  # also lets kernels import this very checkout
+    from scene_utils.report import series  # also lets kernels import this very checkout
 
     return (collection_path.suffix == ".ipynb" and not series.NAME.fullmatch(collection_path.stem)) or None

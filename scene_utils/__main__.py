@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from scene_utils.settings import PROFILES, SceneError
+from scene_utils.support.settings import PROFILES, SceneError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -89,7 +89,8 @@ def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> N
 
 def _case(names: list[str], profile: str | None, seed: int, grids: bool) -> None:
     """Run what is missing of a case: what its grids choose, then its arms with their seeds."""
-    from scene_utils import experiments, limits
+    from scene_utils import experiments
+    from scene_utils.lessons import limits
 
     for name in names:
         if name == "nan":
@@ -128,7 +129,7 @@ def _estimate(profile: str | None, seed: int) -> None:
 
 def _report(profile: str | None, seed: int, options: list[str]) -> None:
     """Execute what is out of date in the series, and write the report."""
-    from scene_utils import series
+    from scene_utils.report import series
 
     made = series.run(profile, seed, options)
     print(f"report: {made} (accuracies on the test set, choices on the hold-out)")
@@ -136,14 +137,14 @@ def _report(profile: str | None, seed: int, options: list[str]) -> None:
 
 def _publish(profile: str | None, seed: int) -> None:
     """Copy a report, its records and outputs into the folder report, the notebooks and the README."""
-    from scene_utils import publish
+    from scene_utils.report import publish
 
     publish.publish(profile, seed)
 
 
 def _publish_runs() -> None:
     """Copy every finished run of the real dataset into the folder report/results."""
-    from scene_utils import publish
+    from scene_utils.report import publish
 
     new = publish.publish_runs()
     publish.write_tables()
@@ -152,28 +153,28 @@ def _publish_runs() -> None:
 
 def _student() -> None:
     """Write copies of the notebooks without solutions and outputs into the folder student."""
-    from scene_utils import publish
+    from scene_utils.report import publish
 
     print(f"notebooks without solutions: {publish.student()}")
 
 
 def _check_numbers() -> None:
     """Recompute all published accuracies from their logits and compare them with what is published."""
-    from scene_utils import publish
+    from scene_utils.report import publish
 
     print("\n".join(publish.check_numbers()))
 
 
 def _execute(name: str, output: Path, profile: str | None, seed: int) -> None:
     """Execute one notebook (what the graph calls)."""
-    from scene_utils import series
+    from scene_utils.report import series
 
     series.execute_job(name, output, series.settings.profile(profile), seed)
 
 
 def _page(executed: Path, output: list[Path]) -> None:
     """Turn an executed notebook into pages (what the graph calls)."""
-    from scene_utils import pages
+    from scene_utils.report import pages
 
     for path in output:
         pages.write(executed, path)

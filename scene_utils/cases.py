@@ -20,8 +20,8 @@ from filelock import FileLock
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from scene_utils import settings
-from scene_utils.settings import SceneError
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 DESIGNS = Path(__file__).resolve().parent / "designs"
 CHOSEN = DESIGNS / "chosen.toml"

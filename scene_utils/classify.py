@@ -16,10 +16,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scene_utils import data, evaluation, experiments, progress, results, settings, training
+from scene_utils import data, evaluation, experiments, results, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.settings import SceneError
+from scene_utils.support import progress, settings
+from scene_utils.support.settings import SceneError
 
 Photo = str | Path | BinaryIO | np.ndarray
 BEST_FIRST = ("full", "short", "sample")

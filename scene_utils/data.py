@@ -35,10 +35,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from scene_utils import folder as folders
-from scene_utils import progress, settings
-from scene_utils.folder import File, show
-from scene_utils.settings import SceneError, escaped
+from scene_utils.support import folder as folders
+from scene_utils.support import progress, settings
+from scene_utils.support.folder import File, show
+from scene_utils.support.settings import SceneError, escaped
 
 URL = "https://github.com/ndb796/Scene-Classification-Dataset-Split"
 COMMIT = "063473edcb62eb9269132da1e01c6de62e95fa8c"

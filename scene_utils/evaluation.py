@@ -18,7 +18,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from scene_utils.settings import SceneError
+from scene_utils.support.settings import SceneError
 
 LEVEL = 0.95
 RESAMPLES = 20_000

@@ -18,14 +18,15 @@ from safetensors.torch import load_file, save
 from torch import nn
 from torch.optim.swa_utils import update_bn
 
-from scene_utils import cases, data, evaluation, explain, lite, models, progress, results, settings, training
+from scene_utils import cases, data, evaluation, explain, models, results, training
 from scene_utils.batches import steps_per_epoch
 from scene_utils.data import Dataset, Split
-from scene_utils.devices import accelerator, device_name, processor, work_seconds
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.settings import SceneError
-from scene_utils.weights import weights_source
+from scene_utils.support import lite, progress, settings
+from scene_utils.support.devices import accelerator, device_name, processor, work_seconds
+from scene_utils.support.settings import SceneError
+from scene_utils.support.weights import weights_source
 
 # What SCENE_WEIGHTS=local takes for each depth: the source in the file's name and the strides it was trained with.
 LOCAL_WEIGHTS = {18: ("tiny-imagenet-64px", None), 50: ("imagenet", "v1")}
@@ -757,6 +758,16 @@ def tested(run: Run) -> Split:
     if dataset.key != run.dataset["key"]:
         raise SceneError(f"the images are no longer those of {run.name}; run the notebook again from its start")
     return dataset.test
+
+
+def report_images(run: Run) -> bool:
+    """True where a run was judged on the report's own images, all or (in the sample) some: the data decides."""
+    return run.dataset["commit"] == data.COMMIT
+
+
+def is_report_data(run: Run) -> bool:
+    """True where a run was tested on the report's own test set, whole."""
+    return report_images(run) and run.total == sum(results.facts()["dataset"]["val_counts"])
 
 
 @lru_cache(maxsize=4)

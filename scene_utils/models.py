@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from scene_utils.lrn import LocalResponseNorm
-from scene_utils.settings import SceneError
-from scene_utils.weights import GROWN, find_weights, load_weights, read_weights
+from scene_utils.support.lrn import LocalResponseNorm
+from scene_utils.support.settings import SceneError
+from scene_utils.support.weights import GROWN, find_weights, load_weights, read_weights
 
 # raised by hand when a model changes so that its old results no longer stand for it
 VERSIONS = {

@@ -36,7 +36,7 @@ from scipy.optimize import isotonic_regression
 from scour import scour
 
 from scene_utils.evaluation import report_counts, report_total, wilson
-from scene_utils.settings import atomic_write, say_once
+from scene_utils.support.settings import atomic_write, say_once
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GREY, INK = "#56B4E9", "#CC79A7", "#F0E442", "#7F7F7F", "#222222"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from scene_utils.settings import SceneError
+from scene_utils.support.settings import SceneError
 
 CHOICES = {
     "optimizer": ("sgd", "adamw"),

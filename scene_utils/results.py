@@ -15,8 +15,8 @@ import fastjsonschema  # jsonschema takes a second to import
 import numpy as np
 import pandas as pd
 
-from scene_utils import settings
-from scene_utils.settings import SceneError
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 RUN_NAME = re.compile(r"[\w.+-]+\.(sample|short|full)\.s\d+")  # copies and other files are left alone
 FACTS = Path(__file__).resolve().parent / "facts" / "report.json"

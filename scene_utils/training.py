@@ -20,11 +20,12 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scene_utils import progress, settings
 from scene_utils.batches import normalised, steps_per_epoch, to_device, train_batches
-from scene_utils.convolution import with_products
 from scene_utils.data import Split
-from scene_utils.devices import (
+from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
+from scene_utils.support import progress, settings
+from scene_utils.support.convolution import with_products
+from scene_utils.support.devices import (
     accelerator,
     device_name,
     free_threads,
@@ -33,8 +34,7 @@ from scene_utils.devices import (
     processor_use,
     work_seconds,
 )  # fmt: skip
-from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
-from scene_utils.settings import SceneError
+from scene_utils.support.settings import SceneError
 
 ENGINE_VERSION = 1  # raised by hand when the same recipe would give other numbers
 CHECK_EVERY = 20  # steps between looks at the losses: each look waits for the device

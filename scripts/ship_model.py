@@ -11,9 +11,10 @@ import sys
 
 from safetensors.torch import save
 
-from scene_utils import experiments, results, settings, training
+from scene_utils import experiments, results, training
 from scene_utils.recipe import Recipe
-from scene_utils.settings import SceneError
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 LIMIT = 8_000_000  # bytes
 

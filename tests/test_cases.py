@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from scene_utils import cases, data, experiments, limits, results, tuning
+from scene_utils import cases, data, experiments, results
 from scene_utils.experiments import EXPERIMENTS
-from scene_utils.settings import SceneError
+from scene_utils.lessons import limits, tuning
+from scene_utils.support.settings import SceneError
 
 DIFFERS = {  # the fields of the recipes in which the two sides may differ, whatever the grids choose
     "mixup": {"mixup"},

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import classify, data, evaluation, experiments, plots, progress, results, settings, training
+from scene_utils import classify, data, evaluation, experiments, plots, results, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.settings import SceneError
+from scene_utils.support import progress, settings
+from scene_utils.support.settings import SceneError
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def runs(tmp_path_factory):
     """Two LeNets of one epoch and their ensemble, in a runs folder of their own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SCENE_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
-        patch.setattr("scene_utils.settings.published_dir", lambda: tmp_path_factory.mktemp("published"))
+        patch.setattr("scene_utils.support.settings.published_dir", lambda: tmp_path_factory.mktemp("published"))
         for name in ("lenet", "lenet-relu"):
             experiment = experiments.EXPERIMENTS[name]
             quick = experiment.recipes["sample"].replace(epochs=1, images=96)

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import course, experiments, results, sentences
+from scene_utils import experiments, results
+from scene_utils.lessons import course
 from scene_utils.results import Run
+from scene_utils.text import sentences
 
 CLASSES = results.facts()["dataset"]["classes"]
 LABELS = np.arange(600) % 6

@@ -22,9 +22,10 @@ import pytest
 import torch
 from PIL import Image
 
-from scene_utils import data, experiments, plots, settings
+from scene_utils import data, experiments, plots
 from scene_utils.results import Run
-from scene_utils.settings import SceneError
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 RED = (200, 30, 40)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import classify, course, data, evaluation, experiments, plots, results
+from scene_utils import classify, data, evaluation, experiments, plots, results
+from scene_utils.lessons import course
 from scene_utils.results import Run
 
 CLASSES = ["buildings", "forests", "glacier", "mountains", "sea", "street"]
@@ -87,7 +88,7 @@ def test_grown_members_and_others(members):
 
 def test_the_goal_and_the_reports_own_conditions(members, tmp_path, monkeypatch):
     monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
-    monkeypatch.setattr("scene_utils.settings.published_dir", lambda: tmp_path)
+    monkeypatch.setattr("scene_utils.support.settings.published_dir", lambda: tmp_path)
     run = Run(members[0].record | {"experiment": "ensemble"}, members[0].arrays)
     assert "94%" in course.goal(run)
     assert course.goal(Run(run.record | {"dataset": {"commit": None}}, run.arrays)) == ""
@@ -116,6 +117,6 @@ def test_figures_draw_what_they_are_given():
 
 def test_no_photo_is_asked_for_where_nobody_can_answer(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
-    monkeypatch.setattr("scene_utils.settings.published_dir", lambda: tmp_path)
+    monkeypatch.setattr("scene_utils.support.settings.published_dir", lambda: tmp_path)
     assert classify.own_photo() is None
     assert capsys.readouterr().out.strip() == classify.NOTHING

@@ -10,7 +10,7 @@ from sklearn.metrics import recall_score
 from statsmodels.stats.contingency_tables import mcnemar
 
 from scene_utils import evaluation as ev
-from scene_utils.settings import SceneError, project_dir
+from scene_utils.support.settings import SceneError, project_dir
 
 FACTS = json.loads((project_dir() / "scene_utils" / "facts" / "report.json").read_text(encoding="utf-8"))
 

@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from scene_utils import data, evaluation, experiments, models, results, settings, training
+from scene_utils import data, evaluation, experiments, models, results, training
 from scene_utils.experiments import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe, learning_rates
-from scene_utils.settings import SceneError
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32")
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from scene_utils import course, data, depth, explain, models
+from scene_utils import data, explain, models
 from scene_utils.data import Dataset
+from scene_utils.lessons import course, depth
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 

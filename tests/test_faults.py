@@ -12,10 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from scene_utils import data, evaluation, experiments, results, settings, training
+from scene_utils import data, evaluation, experiments, results, training
 from scene_utils.data import Split
 from scene_utils.recipe import Recipe
-from scene_utils.settings import SceneError
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 from tests.test_experiments import RECIPE, net, tiny
 
 CALLS = {  # where the system may refuse, and how
@@ -90,7 +91,7 @@ def test_a_refused_record_loses_no_training(fault, monkeypatch, capsys):
 KILL = """
 import os, sys
 from pathlib import Path
-from scene_utils import settings
+from scene_utils.support import settings
 def die(*args): os.kill(os.getpid(), 9)
 if sys.argv[2] == "while writing":
     settings.atomic_write(Path(sys.argv[1]), lambda file: (file.write(b"half"), file.flush(), die()))

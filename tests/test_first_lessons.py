@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
-from scene_utils import checks, mine, our_scene, publish, series
-from scene_utils.settings import SceneError
+from scene_utils.lessons import checks, mine, our_scene
+from scene_utils.report import publish, series
+from scene_utils.support.settings import SceneError
 
 LESSONS = ("00a_neuron", "00b_training", "00c_convolution")
 GLOSSARY = series.notebooks_dir() / "glossary.md"

@@ -16,7 +16,7 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
-from scene_utils import pages, series
+from scene_utils.report import pages, series
 from tests.interactive import noise
 
 CHROMIUM = pages.find_chromium()
@@ -33,7 +33,7 @@ TRAINING = [
     """\
 from pathlib import Path
 import torch
-from scene_utils import experiments, models, training""",
+from scene_utils import experiments, models, training"""
     """\
 epochs = 60""",  # long enough to be stopped in the middle
     """\

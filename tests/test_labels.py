@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from scene_utils import course, data, experiments, labels, results
+from scene_utils import data, experiments, results
+from scene_utils.lessons import course, labels
 from scene_utils.results import Run
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scene_utils import batches, course, evaluation, experiments, models, recipe, results, training
+from scene_utils import batches, evaluation, experiments, models, recipe, results, training
+from scene_utils.lessons import course
 from scene_utils.results import Run
 
 

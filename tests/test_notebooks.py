@@ -8,7 +8,8 @@ import tempfile
 import nbformat
 import pytest
 
-from scene_utils import publish, series, settings
+from scene_utils.report import publish, series
+from scene_utils.support import settings
 from tests.interactive import WIDGET, noise
 
 PATHS = [series.notebooks_dir() / f"{name}.ipynb" for name in sorted(series.notebooks())]

@@ -10,21 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from scene_utils import (
-    course,
-    data,
-    evaluation,
-    experiments,
-    explain,
-    labels,
-    plots,
-    results,
-    sentences,
-    series,
-    settings,
-    slides,
-)
-from scene_utils.settings import escaped
+from scene_utils import data, evaluation, experiments, explain, plots, results
+from scene_utils.lessons import course, labels
+from scene_utils.report import series, slides
+from scene_utils.support import settings
+from scene_utils.support.settings import escaped
+from scene_utils.text import sentences
 
 ODD = ["$1_to_$5", "<5cm"]
 NAMES = [*slides.SEVEN, *experiments.MEMBERS, *slides.RATES, *slides.DEPTHS, *slides.SCHEDULES, *slides.BEYOND]

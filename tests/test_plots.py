@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from scene_utils import evaluation, plots
-from scene_utils.settings import project_dir
+from scene_utils.support.settings import project_dir
 
 FACTS = json.loads((project_dir() / "scene_utils" / "facts" / "report.json").read_text(encoding="utf-8"))
 CLASSES = FACTS["dataset"]["classes"]

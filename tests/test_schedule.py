@@ -2,8 +2,9 @@
 
 import pytest
 
-from scene_utils import course, results
+from scene_utils import results
 from scene_utils.experiments import EXPERIMENTS, REPORTED
+from scene_utils.lessons import course
 from scene_utils.recipe import learning_rates, literal_rates
 
 PROTOCOL = results.facts()["ensemble_protocol"]

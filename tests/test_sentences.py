@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import evaluation, sentences
-from scene_utils.settings import SceneError
+from scene_utils import evaluation
+from scene_utils.support.settings import SceneError
+from scene_utils.text import sentences
 
 
 def places(text):

@@ -18,8 +18,10 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from scene_utils import pages, publish, results, series, settings
-from scene_utils.settings import SceneError
+from scene_utils import results
+from scene_utils.report import pages, publish, series
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 PROJECT = settings.project_dir()
 PARAMETERS = "profile = None\nseed = 0"
@@ -48,9 +50,12 @@ def project(tmp_path, monkeypatch):
     package.mkdir(parents=True)
     (root / "report").mkdir()
     shutil.copy(PROJECT / "Snakefile", root)
-    for name in ("__init__", "__main__", "series", "settings", "pages", "publish"):
+    for name in ("__init__", "__main__"):
         shutil.copy(PROJECT / "scene_utils" / f"{name}.py", package)
-    shutil.copytree(PROJECT / "scene_utils" / "templates", package / "templates")
+    shutil.copytree(PROJECT / "scene_utils" / "report", package / "report")
+    (package / "support").mkdir()
+    for name in ("__init__", "settings"):
+        shutil.copy(PROJECT / "scene_utils" / "support" / f"{name}.py", package / "support")
     monkeypatch.setattr(settings, "project_dir", lambda: root)
     monkeypatch.setenv("SCENE_RUNS_DIR", str(root / "runs"))
     monkeypatch.setenv("PYTHONPATH", str(root))
@@ -678,7 +683,7 @@ def test_requirements_name_what_is_imported():
     """Nothing is missing in requirements.txt, and nothing in it is unused."""
     known = {"PIL": "pillow", "sklearn": "scikit-learn", "bs4": "beautifulsoup4"}
     optional = {"pillow_heif"}  # used where it is installed
-    modules = [p for p in (PROJECT / "scene_utils").glob("*.py") if p.stem not in series.FRAME]
+    modules = {p for name in series.notebooks() for p in series.sources(name) if p.suffix == ".py"}
     sources = [p.read_text(encoding="utf-8") for p in modules]
     for path in (PROJECT / "notebooks").glob("*.ipynb"):
         sources += [c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]

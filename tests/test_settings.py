@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from scene_utils import progress, settings
-from scene_utils.settings import SceneError
+from scene_utils.support import progress, settings
+from scene_utils.support.settings import SceneError
 
 PROJECT = settings.project_dir()
 SHOW = """
 import json, os
-from scene_utils import progress, settings
+from scene_utils.support import progress, settings
 folders = settings.runs_dir(), settings.cache_dir(), settings.data_dir(), settings.weights_dir(), settings.data_url()
 print(json.dumps([[str(each) for each in folders], {name: os.environ[name] for name in settings.FOLDERS}]))
 """
@@ -87,7 +87,7 @@ def test_a_copied_project_says_that_it_runs_the_code_of_another(copy, monkeypatc
 def test_what_a_command_starts_runs_the_command_s_own_code(copy):
     """As in a copied project: the interpreter knows another checkout, the working folder is ours."""
     job = "import scene_utils, os; print(scene_utils.__file__)"
-    code = "import subprocess, sys; from scene_utils import settings;"
+    code = "import subprocess, sys; from scene_utils.support import settings;"
     code += f"subprocess.run([sys.executable, '-c', {job!r}], cwd='/')"
     for cwd, environment in ((copy, {}), (copy, {"PYTHONPATH": str(PROJECT.parent)})):
         done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env={"PATH": os.environ["PATH"]} | environment,

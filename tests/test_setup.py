@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from scene_utils import settings
+from scene_utils.support import settings
 
 PROJECT = settings.project_dir()
 PIP = """

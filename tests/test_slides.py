@@ -15,10 +15,12 @@ from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from scene_utils import data, experiments, pages, plots, results, series, settings, slides
-from scene_utils.settings import SceneError
-from scene_utils.slide_texts import TEXTS
-from scene_utils.slides import Report, Table
+from scene_utils import data, experiments, plots, results
+from scene_utils.report import pages, series, slides
+from scene_utils.report.slides import Report, Table
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
+from scene_utils.text.slide_texts import TEXTS
 
 AFTER = [name for name in slides.SECTIONS if name not in ("opening", "summary")]
 PAGE = ["opening", "summary", *slides.SLIDES, *AFTER]

@@ -14,10 +14,11 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms import v2
 
-from scene_utils import batches, convolution, data, devices, settings, training
+from scene_utils import batches, data, training
 from scene_utils.models import LeNet
 from scene_utils.recipe import Recipe, learning_rates, make_optimizer
-from scene_utils.settings import SceneError
+from scene_utils.support import convolution, devices, settings
+from scene_utils.support.settings import SceneError
 
 QUICK = Recipe(epochs=2, batch_size=64, learning_rate=0.01, precision="float32")
 

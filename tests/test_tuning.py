@@ -6,7 +6,9 @@ import math
 import pandas as pd
 import pytest
 
-from scene_utils import experiments, results, settings, tuning
+from scene_utils import experiments, results
+from scene_utils.lessons import tuning
+from scene_utils.support import settings
 
 
 def score(values):

@@ -10,8 +10,9 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from scene_utils import lite, models, weights
-from scene_utils.settings import SceneError
+from scene_utils import models
+from scene_utils.support import lite, weights
+from scene_utils.support.settings import SceneError
 
 FILE = "resnet18-toy.safetensors"
 

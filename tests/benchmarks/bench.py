@@ -176,7 +176,7 @@ def profile(name: str) -> dict:
     import torch
     import torch.nn.functional as F
 
-    from scene_utils import devices
+    from scene_utils.support import devices
 
     devices.keep_freed_memory()
     acc = devices.accelerator()
@@ -246,7 +246,7 @@ def machine() -> dict:
     """Matrix-multiplication rate of this machine (the best of several sizes) and what it is."""
     import torch
 
-    from scene_utils import devices
+    from scene_utils.support import devices
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rates = {}
@@ -358,7 +358,8 @@ if __name__ == "__main__":
     if chosen.task:
         print(json.dumps(TASKS[chosen.task](chosen.model)))
     else:
-        from scene_utils import plots, settings
+        from scene_utils import plots
+        from scene_utils.support import settings
 
         table = main(chosen.models, chosen.repeats)
         target = chosen.output or settings.project_dir() / "report" / "bench.json"

@@ -27,7 +27,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from scene_utils import settings
+from scene_utils.support import settings
 
 PROJECT = settings.project_dir()
 PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "mariadb", "slurmdbd", "slurmctld", "slurmd", "sbatch", "sacct")

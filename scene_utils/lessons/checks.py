@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from scene_utils import data, our_scene
+from scene_utils import data
+from scene_utils.lessons import our_scene
 
 VALIDATION = 0.25  # fraction of the sample's training images that the first lessons validate on
 FEATURES, FEATURES_GOAL = 24, 0.55

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import datetime
 import importlib.util
@@ -21,8 +22,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from scene_utils import settings
-from scene_utils.settings import SceneError
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 REPORT = "10_report"
 
@@ -40,7 +41,6 @@ CELL_TIMEOUT = {"sample": 3600, "short": 12 * 3600, "full": 24 * 3600}  # second
 
 NAME = re.compile(r"[0-9A]\d[a-z]?_[a-z0-9_]+")  # of a notebook of the series; Untitled and copies are left alone
 KERNEL = "python3"
-FRAME = ("__main__", "series", "pages", "publish")  # modules that no notebook imports
 
 
 def notebooks_dir() -> Path:
@@ -190,7 +190,7 @@ def _reason(error: Exception) -> str:
         return f"cell [{error.exec_count}]: {text}"
     return {
         "DeadKernelError": "its kernel was killed (by the system, where memory runs out); call again",
-        "CellTimeoutError": "a cell took longer than CELL_TIMEOUT in scene_utils/series.py allows",
+        "CellTimeoutError": "a cell took longer than CELL_TIMEOUT in scene_utils/report/series.py allows",
     }.get(type(error).__name__, f"{type(error).__name__}: {error}".splitlines()[0])
 
 
@@ -400,16 +400,39 @@ class _Log(logging.Handler):
         return f"the graph of the series cannot be executed: {' '.join(self.errors) or 'interrupted'}"
 
 
-def sources() -> list[Path]:
-    """Files that every executed notebook depends on: the modules that notebooks import, and the facts."""
+def sources(name: str) -> list[Path]:
+    """Files that an executed notebook depends on: what it imports of the package, what that imports, and the facts."""
     package = settings.project_dir() / "scene_utils"
-    modules = [path for path in package.glob("*.py") if path.stem not in FRAME]
-    return sorted([*modules, *package.glob("facts/*.json")])
+    found, ahead = set(), modules("\n".join(code_of(notebooks_dir() / f"{name}.ipynb")))
+    while ahead:
+        module = ahead.pop()
+        if module not in found:
+            found.add(module)
+            ahead |= modules(module.read_text(encoding="utf-8"))
+    return sorted([*found, *package.glob("facts/*.json")])
+
+
+def code_of(notebook: Path) -> list[str]:
+    """Sources of a notebook's code cells."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def modules(source: str) -> set[Path]:
+    """Files of the package that a source imports, at its top or within a function."""
+    root, names = settings.project_dir(), set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+    paths = [root.joinpath(*name.split(".")) for name in names if name.split(".")[0] == "scene_utils"]
+    return {file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()}
 
 
 def page_sources() -> list[Path]:
     """Files that the report's pages depend on, beside the executed notebook."""
-    package = settings.project_dir() / "scene_utils"
+    package = settings.project_dir() / "scene_utils" / "report"
     return sorted([package / "pages.py", *(package / "templates").rglob("*.*")])
 
 
@@ -444,7 +467,7 @@ def data_state() -> str:
     own = settings.data_dir()
     parts = [os.environ.get("SCENE_WEIGHTS", ""), str(own or "")]
     if own:
-        from scene_utils import folder
+        from scene_utils.support import folder
 
         parts.append(folder.state(own))
     return " ".join(parts)

@@ -15,8 +15,9 @@ import pandas as pd
 import torch
 from optuna.distributions import CategoricalDistribution
 
-from scene_utils import experiments, models, progress, results, settings, training
+from scene_utils import experiments, models, results, training
 from scene_utils.recipe import Recipe
+from scene_utils.support import progress, settings
 
 # Every search chooses among these, and tuning one at a time starts where the report's conditions are.
 LEVELS: dict[str, tuple[float, ...]] = {

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from scene_utils import progress
-from scene_utils.settings import SceneError, weights_dir
+from scene_utils.support import progress
+from scene_utils.support.settings import SceneError, weights_dir
 
 TORCHVISION = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
 GROWN = "-grown"  # ResNet101 and 152 from a ResNet50's file

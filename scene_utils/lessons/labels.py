@@ -13,9 +13,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from scene_utils import data, evaluation, experiments, progress, results, settings, training
+from scene_utils import data, evaluation, experiments, results, training
 from scene_utils.data import Split
 from scene_utils.results import Run
+from scene_utils.support import progress, settings
 
 FOLDS = 5
 VERDICTS = {

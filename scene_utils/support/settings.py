@@ -57,8 +57,8 @@ def check_environment() -> None:
 def check_checkout() -> None:
     """Refuse to work inside one checkout with the code of another, which a copied environment would do silently."""
     with contextlib.suppress(OSError):  # a working folder that has been deleted
-        here, code = Path.cwd().resolve(), Path(__file__).resolve().parent.parent
-        checkouts = (f for f in (here, *here.parents) if (f / "scene_utils/settings.py").exists())
+        here, code = Path.cwd().resolve(), Path(__file__).resolve().parents[2]
+        checkouts = (f for f in (here, *here.parents) if (f / "scene_utils/__init__.py").exists())
         other = next(checkouts, code)
         if other != code and (other / "notebooks").is_dir():
             raise SceneError(
@@ -136,7 +136,7 @@ def retrain_since() -> str | None:
 
 def project_dir() -> Path:
     """Folder of the checkout (the one that holds ``notebooks`` and ``report``)."""
-    return Path(__file__).resolve().parent.parent
+    return Path(__file__).resolve().parents[2]
 
 
 def published_dir() -> Path:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import nbformat
 
-from scene_utils import pages, series, settings
-from scene_utils.settings import SceneError
+from scene_utils.report import pages, series
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 PROFILE_ORDER = ("full", "short")  # which reading the README shows, best first
@@ -156,10 +157,10 @@ def with_table(text: str, table: str) -> str:
 
 def results_table() -> str:
     """The report's models, its accuracy beside ours, then what goes beyond it, in Markdown, from published records."""
-    from scene_utils import course, evaluation, experiments, results
-
+    from scene_utils import evaluation, experiments, results
+    
     records = results.records(published=True)
-    runs = [r for r in records if r.seed == 0 and r.status == "finished" and course.is_report_data(r)]
+    runs = [r for r in records if r.seed == 0 and r.status == "finished" and experiments.is_report_data(r)]
     reported = {name: f"{told['accuracy']:.4f}" for name, told in results.facts()["results"].items()}
     lines = ["| model | report | ours | 95 % interval | images right | profile |"]
     lines += ["|---|---|---|---|---|---|"]

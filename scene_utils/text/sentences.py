@@ -22,7 +22,7 @@ from scene_utils.evaluation import (
     wilson,
 )
 from scene_utils.results import Run, same_processor
-from scene_utils.settings import SceneError, escaped
+from scene_utils.support.settings import SceneError, escaped
 
 LANGUAGES = ("en", "ko")
 

@@ -11,8 +11,9 @@ import itertools
 import pandas as pd
 import torch
 
-from scene_utils import cases, experiments, models, results, settings, training
+from scene_utils import cases, experiments, models, results, training
 from scene_utils.recipe import Recipe
+from scene_utils.support import settings
 
 COLUMNS = ["pixel_scale", "momentum", "batch_size", "rate", "seed", "diverged_step", "seconds", "design"]
 SAMPLE = {"epochs": 1, "images": 96}

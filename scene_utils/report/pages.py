@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
-from scene_utils import settings
-from scene_utils.series import read_notebook
-from scene_utils.settings import SceneError
+from scene_utils.report.series import read_notebook
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 CONTENTS = {"en": "Contents", "ko": "차례"}

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from scene_utils.settings import SceneError
+from scene_utils.support.settings import SceneError
 
 EXPECTED = "expected a folder with train/<class>/<image> and, optionally, val/<class>/<image> or test/<class>/<image>"
 SETS = {  # in any case of letters

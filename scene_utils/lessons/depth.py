@@ -9,8 +9,9 @@ import pandas as pd
 from statsmodels.stats.weightstats import DescrStatsW
 from torch import nn
 
-from scene_utils import evaluation, explain, models, sentences
+from scene_utils import evaluation, explain, models
 from scene_utils.results import Run
+from scene_utils.text import sentences
 
 
 def costs(depths: Sequence[int]) -> pd.DataFrame:

@@ -11,9 +11,12 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import data, evaluation, experiments, labels, plots, progress, results, sentences, settings
+from scene_utils import data, evaluation, experiments, plots, results
+from scene_utils.lessons import labels
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
+from scene_utils.support import progress, settings
+from scene_utils.text import sentences
 
 
 def start(profile: str | None = None, seed: int = 0) -> str:
@@ -44,12 +47,7 @@ def source(*objects: object) -> Markdown:
 def reported(run: Run) -> dict | None:
     """Return the report's ``accuracy`` and ``per_class`` for this experiment; None for other images or models."""
     known = results.facts()["results"].get(run.experiment.removesuffix("-reported"))
-    return known if report_images(run) else None
-
-
-def report_images(run: Run) -> bool:
-    """True where a run was judged on the report's own images, all or (in the sample) some: the data decides."""
-    return run.dataset["commit"] == data.COMMIT
+    return known if experiments.report_images(run) else None
 
 
 def per_class(run: Run) -> pd.DataFrame:
@@ -76,7 +74,7 @@ def verdict(run: Run, language: str = "en") -> str:
 
 def against(run: Run, reported: float, language: str = "en") -> str:
     """Say whether a run's interval contains an accuracy that the report has; empty on other images than its."""
-    if not report_images(run):
+    if not experiments.report_images(run):
         return ""
     return sentences.against_report(run.title, run.correct, run.total, reported, language)
 
@@ -98,11 +96,6 @@ def mistakes(run: Run, n: int = 12) -> Figure | Markdown:
     ]
     images = experiments.tested(run).images[errors["index"].tolist()]
     return plots.image_grid(images, titles, columns=6, alt=f"The most confident mistakes of {run.title}.")
-
-
-def is_report_data(run: Run) -> bool:
-    """True where a run was tested on the report's own test set, whole."""
-    return report_images(run) and run.total == sum(results.facts()["dataset"]["val_counts"])
 
 
 def check(answer: object, right: object, hint: str = "") -> None:
@@ -336,7 +329,7 @@ def choice(runs: Mapping[str, Run], used: str = "") -> str:
 
 def reported_changes(first: Run, second: Run) -> list[int] | None:
     """Return the net images per class that the report's second model gains; None on other data than the report's."""
-    if not is_report_data(second) or reported(first) is None or reported(second) is None:
+    if not experiments.is_report_data(second) or reported(first) is None or reported(second) is None:
         return None
     return plots.report_changes(results.facts(), first.experiment, second.experiment)
 
@@ -539,7 +532,7 @@ def ceiling(run: Run, language: str = "en") -> str:
 
 def limits(run: Run, language: str = "en") -> str:
     """Say what keeps a run below the report's figure; empty where it is not, or the images are others."""
-    theirs = reported(run) if is_report_data(run) else None
+    theirs = reported(run) if experiments.is_report_data(run) else None
     if theirs is None or run.accuracy >= theirs["accuracy"]:
         return ""
     return sentences.limits(run, theirs["accuracy"], labels.contradicted(run)["verdict"], language)
@@ -595,7 +588,7 @@ def grown(members: Sequence[Run], language: str = "en") -> list[str]:
 def goal(run: Run, language: str = "en") -> str:
     """Say whether the report's goal is reached, by the interval; empty for other classes than the report's."""
     wanted = results.facts()["target_accuracy"]
-    if not report_images(run):
+    if not experiments.report_images(run):
         return ""
     return sentences.target(run.title, run.correct, run.total, wanted, language)
 

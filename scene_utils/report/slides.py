@@ -19,24 +19,14 @@ import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from scene_utils import (
-    course,
-    data,
-    depth,
-    evaluation,
-    experiments,
-    models,
-    plots,
-    progress,
-    results,
-    sentences,
-    settings,
-    tuning,
-)
+from scene_utils import data, evaluation, experiments, models, plots, results
 from scene_utils.evaluation import Interval, wilson
+from scene_utils.lessons import course, depth, tuning
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
-from scene_utils.slide_texts import TEXTS
+from scene_utils.support import progress, settings
+from scene_utils.text import sentences
+from scene_utils.text.slide_texts import TEXTS
 
 SEVEN = tuple(results.facts()["results"])
 RATES = tuple(f"lenet-rate-{rate}" for rate in experiments.LEARNING_RATES)
@@ -427,7 +417,7 @@ def mixup_slide(report: Report) -> list[Shown]:
     first, second = runs
     changes = evaluation.class_changes(first.logits, second.logits, first.labels, first.classes)
     theirs = None
-    if report.compared and course.is_report_data(second):
+    if report.compared and experiments.is_report_data(second):
         theirs = plots.report_changes(report.facts, "resnet18", "resnet18_mixup")
     told = Markdown(sentences.changes(changes, report.language))
     return [*shown, plots.class_changes(changes, theirs), told]

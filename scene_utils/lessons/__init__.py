@@ -1,0 +1,1 @@
+"""What only the notebooks use: guesses, checks, the tuning study, label errors, sketches."""

@@ -1,0 +1,1 @@
+"""From executed notebooks to the report: the graph of the series, pages, publishing."""

@@ -1,0 +1,1 @@
+"""What the rest stands on: settings, folders, devices, weights, progress, fast layers. It knows nothing above it."""
