@@ -198,7 +198,7 @@ def confused(records: Records) -> None:
         return shown(say("wall.few"))
     table = evaluation.confused_by({run.title: run.confusion for run in runs}, records.classes)
     pairs = [
-        say("confused.pair", pair=join(pair.split(" / "), " / "), before=row.iloc[0], after=row.iloc[-1])
+        say("confused.pair", pair=join(pair.split(", "), ", "), before=row.iloc[0], after=row.iloc[-1])
         for pair, row in table.head(3).iterrows()
     ]
     told = say("page.confused", first=runs[0].title, last=runs[-1].title, pairs=join(pairs, "; "))

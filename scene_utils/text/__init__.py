@@ -6,7 +6,7 @@ report says the same in Korean without executing anything again. In a template a
 
 - ``{n:|image|images}``: the first word for 1, else the second;
 - ``{gain:pp}``, ``{gain:+pp}``: a difference of accuracies in percentage points, one decimal, with its sign or not;
-- ``{name:~은/는}``: the value and the particle that its last sound asks for.
+- ``{name:~은/는}``, ``{goal:.0%~이/가}``: the value and the particle that its last sound asks for.
 """
 
 from __future__ import annotations
@@ -109,8 +109,9 @@ class _Formatter(string.Formatter):
     def format_field(self, value: object, spec: str) -> str:
         if spec.startswith("|"):
             return spec.split("|")[1 if value == 1 else 2]
-        if spec.startswith("~"):
-            return with_particle(render(value, self.language), spec[1:])
+        if "~" in spec:
+            spec, particles = spec.split("~")
+            return with_particle(self.format_field(value, spec), particles)
         if isinstance(value, Number):
             return number(value, spec)
         if spec:
@@ -134,7 +135,7 @@ def number(value: float, spec: str = "") -> str:
 def with_particle(text: str, particles: str) -> str:
     """Return a Korean word with the particle that fits: ``은/는``, ``이/가``, ``을/를``, ``과/와`` or ``으로/로``."""
     closed, open_ = particles.split("/")
-    last = re.sub(r"[^가-힣0-9A-Za-z]", "", text)[-1:]
+    last = re.sub(r"[^가-힣0-9A-Za-z%]", "", text)[-1:]  # 퍼센트 ends in a vowel
     if "가" <= last <= "힣":
         final = (ord(last) - ord("가")) % 28
     else:  # digits and letters as they are read aloud: 일, 삼, 육, 칠, 팔, 영 end in a consonant, so do L, M, N, R

@@ -81,9 +81,9 @@ def shown(*parts: object, runs: Sequence[Run] = ()) -> None:
     from IPython.display import display
 
     for part in parts:
-        if part is None:
-            continue
         part = Paragraph([part]) if isinstance(part, str) else part
+        if part is None or isinstance(part, Paragraph) and not any(part.texts):
+            continue
         display(part, metadata={"runs": {run.name: run.key for run in runs}} if runs else {})
 
 
