@@ -20,7 +20,7 @@ report: $(READY)
 	@$(RUN) scene_utils report --profile "$$PROFILE" --seed "$$SEED"
 
 test: $(READY)
-	@$(RUN) pytest --nbval -n auto --dist loadfile tests notebooks
+	@$(RUN) pytest --nbval -n auto --dist loadfile --no-loadscope-reorder tests notebooks
 
 # On a one-node Slurm of its own, as root: apt-get install slurm-wlm munge slurmdbd mariadb-server
 test-cluster: $(READY)

@@ -52,3 +52,11 @@ def pytest_ignore_collect(collection_path):
     from scene_utils.report import series  # also lets kernels import this very checkout
 
     return (collection_path.suffix == ".ipynb" and not series.NAME.fullmatch(collection_path.stem)) or None
+
+
+SLOWEST = ("test_jupyterlab.py", "test_own_images.py", "08_ensemble.ipynb", "test_kills.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Start with the files that take longest, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: SLOWEST.index(item.path.name) if item.path.name in SLOWEST else len(SLOWEST))

@@ -29,8 +29,3 @@ def pytest_runtest_call(item):
     if hasattr(item, "cell_num") and (found := noise(item.test_outputs or [])):
         item.raise_cell_error("Noise on the page", "\n".join(found))
     return result
-
-
-def pytest_collection_modifyitems(items):
-    """JupyterLab comes last: it finds the runs that the notebooks have trained."""
-    items.sort(key=lambda item: item.path.stem == "test_jupyterlab")

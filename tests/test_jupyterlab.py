@@ -77,17 +77,18 @@ class Page:
         return state
 
     def start_all(self) -> None:
-        """Choose *Run All Cells* from the menus."""
+        """Choose *Run All Cells* from the menus; again where JupyterLab had not yet wired its menu to the page."""
         self.forget(*range(len(self.state()["cells"])))
-        for entry in ("Run", "Run All Cells"):
-            self.tab.get_by_role("menuitem", name=entry, exact=True).click()
-
-    def forget(self, *numbers: int) -> None:
-        """Take the numbers off code cells, so that a new one shows that the cell has run again."""
-        self.tab.evaluate("""numbers => {
-          const cells = jupyterapp.shell.currentWidget.content.widgets.filter(cell => cell.model.type === 'code');
-          for (const number of numbers) cells[number].model.executionCount = null;
-        }""", numbers)
+        for _attempt in range(3):
+            for entry in ("Run", "Run All Cells"):
+                self.tab.get_by_role("menuitem", name=entry, exact=True).click()
+            end = time.monotonic() + 10
+            while time.monotonic() < end:
+                state = self.state()
+                states = [cell["count"] or cell["state"] not in (None, "idle") for cell in state["cells"]]
+                if state["kernel"] != "idle" or any(states):
+                    return
+                time.sleep(0.1)
 
     def finished(self) -> dict:
         """Wait until every cell has run or one has failed; that nothing happens for some seconds is an end, too.
