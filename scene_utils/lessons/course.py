@@ -16,7 +16,7 @@ from scene_utils.lessons import labels
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import progress, settings
-from scene_utils.text import sentences
+from scene_utils.text import number, sentences
 
 
 def start(profile: str | None = None, seed: int = 0) -> str:
@@ -241,13 +241,13 @@ def reading(run: Run) -> list[str]:
         "lower": "the training images, changed at random and counted while the weights still move, are harder",
         "same": "not to be told apart, so nothing shows that it learns by heart",
     }[evaluation.verdict(interval)]
-    low, high = (sentences.points(end, sign=False) for end in interval)
+    low, high = (number(end, "pp") for end in interval)
     lines = [
         f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images (first"
         f" epoch: {first['loss']:.3f}), {last['holdout_loss']:.3f} on the hold-out ({first['holdout_loss']:.3f}).",
         f"Its highest hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the last"
         f" epoch has {last['holdout_accuracy']:.1%}. The last is kept, so that no lucky epoch is picked.",
-        f"{run.title}'s accuracy on its training images less that on the hold-out is {sentences.points(difference)}"
+        f"{run.title}'s accuracy on its training images less that on the hold-out is {number(difference, '+pp')}"
         f" points in the end (95 % interval {low} to {high}): {meaning}.",
     ]
     return lines if len(table) > 1 else lines[-1:]
