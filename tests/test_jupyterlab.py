@@ -90,6 +90,13 @@ class Page:
                     return
                 time.sleep(0.1)
 
+    def forget(self, *numbers: int) -> None:
+        """Take the numbers off code cells, so that a new one shows that the cell has run again."""
+        self.tab.evaluate("""numbers => {
+          const cells = jupyterapp.shell.currentWidget.content.widgets.filter(cell => cell.model.type === 'code');
+          for (const number of numbers) cells[number].model.executionCount = null;
+        }""", numbers)
+
     def finished(self) -> dict:
         """Wait until every cell has run or one has failed; that nothing happens for some seconds is an end, too.
 
