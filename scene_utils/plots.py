@@ -197,7 +197,7 @@ def plain_log(axis) -> None:
     """A logarithmic axis with numbers as one says them: 0.001, 20, 1,000; over few decades 2 and 5 of each too."""
     low, high = axis.get_view_interval()
     if high < 10 * low:
-        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     else:
         axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 300 * low else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"))
@@ -560,9 +560,10 @@ def bars(values: Mapping[str, float], label: str, percent: bool = False) -> Figu
     """Horizontal bars with their values, in the order given."""
     figure, axis = row_axes(list(values), label, width=6.4, fractions=percent)
     drawn = axis.barh(range(len(values)), list(values.values()), color=BLUE, height=0.6)
-    axis.bar_label(drawn, fmt="{:.1%}" if percent else "{:.3g}", padding=3)
+    form = ".1%" if percent else ",.0f" if max(map(abs, values.values()), default=0) >= 1000 else ".3g"
+    axis.bar_label(drawn, [f"{value:{form}}".replace("-", "−") for value in values.values()], padding=3)
     axis.margins(x=0.12)
-    figure.alt = f"{label}: " + listed(values, ".1%" if percent else ".3g")
+    figure.alt = f"{label}: " + listed(values, form)
     return figure
 
 

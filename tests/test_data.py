@@ -839,7 +839,7 @@ def test_profiles_choose_their_images(small, monkeypatch):
 def test_figures_draw_what_they_are_given():
     figure = plots.class_counts({"train": [4, 2], "test": [1, 3]}, ("a", "b"))
     heights = [[bar.get_height() for bar in group] for group in figure.axes[0].containers]
-    assert heights == [[4, 2], [1, 3]] and "train: a 4, b 2" in figure.alt
+    assert heights == [[4, 2], [1, 3]] and "train: a 4; b 2" in figure.alt
     figure = sketches.colour_means([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]], np.zeros((2, 3)), ("a", "b"))
     assert [group[0].get_xdata().tolist() for group in figure.axes[0].containers] == [
         [0.1, 0.4],
