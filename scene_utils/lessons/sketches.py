@@ -354,11 +354,11 @@ def receptive_fields(image: ArrayLike, gradients: Mapping[str, ArrayLike]) -> Fi
 def class_means(means: ArrayLike, classes: Sequence[str]) -> Figure:
     """The mean image (C, 3, H, W) in 0..1 of each class, and below what differs from the mean of all, enlarged.
 
-    Differences have one scale for all classes: grey is zero, the largest one fills it.
+    Differences have one scale for all classes: grey is zero, and all but the largest 2 % lie within it.
     """
     means = np.asarray(means, dtype=float)[:SHOWN]
     differences = means - means.mean(axis=0)
-    factor = 0.5 / max(np.abs(differences).max(), 1e-12)
+    factor = 0.5 / max(np.quantile(np.abs(differences), 0.98), 1e-12)
     rows = {"mean": means, f"difference\nx {factor:.1f}": 0.5 + factor * differences}
     figure, axes = picture_axes(2, len(means), 1.15, 1.25, list(rows))
     for row, (line, pictures) in enumerate(zip(axes, rows.values(), strict=True)):
