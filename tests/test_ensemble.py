@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from scene_utils import classify, data, evaluation, experiments, plots, results
-from scene_utils.lessons import course
+from scene_utils.lessons import course, sketches
 from scene_utils.results import Run
 
 CLASSES = ["buildings", "forests", "glacier", "mountains", "sea", "street"]
@@ -105,7 +105,7 @@ def test_figures_draw_what_they_are_given():
     assert [label.get_text() for label in axis.get_yticklabels()] == ["A", "B"]
 
     trials = pd.DataFrame({"rate": [0.1, 0.1, 0.2], "size": [32, 64, 32], "accuracy": [0.2, 0.4, 0.9]})
-    axes = plots.levels(trials, ["rate", "size"]).axes
+    axes = sketches.hyperparameter_levels(trials, ["rate", "size"]).axes
     assert axes[0].lines[1].get_ydata().tolist() == pytest.approx([0.3, 0.9])
     assert axes[1].lines[1].get_ydata().tolist() == pytest.approx([0.55, 0.4])
 

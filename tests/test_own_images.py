@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from scene_utils import data, evaluation, experiments, explain, plots, results
-from scene_utils.lessons import course, labels
+from scene_utils.lessons import course, labels, sketches
 from scene_utils.report import series, slides
 from scene_utils.support import settings
 from scene_utils.support.settings import escaped
@@ -125,9 +125,9 @@ def test_what_pages_show_of_a_model_without_a_mistake(own, count):
         course.per_class_figure(run),
         plots.class_counts({"train": train.counts(), "test set": dataset.test.counts()}, run.classes),
         plots.class_samples(one_each, run.classes),
-        plots.colour_means(np.full((count, 3), 0.5), np.full((count, 3), 0.1), run.classes),
+        sketches.colour_means(np.full((count, 3), 0.5), np.full((count, 3), 0.1), run.classes),
         plots.class_changes(evaluation.class_changes(run.logits, run.logits, run.labels, run.classes)),
-        plots.soft_labels(first, np.eye(count), run.classes),
+        sketches.soft_labels(first, np.eye(count), run.classes),
         plots.photo(image, shares, "a photo"),
         course.opinions(members, course.disputed(members)),
         course.looks({"plain": run}),

@@ -12,7 +12,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from scene_utils import data, evaluation, experiments, plots, results
-from scene_utils.lessons import labels
+from scene_utils.lessons import labels, sketches
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import progress, settings
@@ -86,12 +86,12 @@ def difference(first: Run, second: Run) -> str:
 
 
 def mistakes(run: Run, n: int = 12) -> Figure | Markdown:
-    """Show the test images on which the model errs most confidently: truth, answer, probability."""
+    """Show the test images on which the model errs most confidently: label, prediction, probability."""
     errors = evaluation.most_confident_errors(run.logits, run.labels, n)
     if errors.empty:
         return Markdown(f"*{run.title} makes no mistake on these {run.total:,} images.*")
     titles = [
-        f"{run.classes[row.label]},\nnot {run.classes[row.prediction]}\n({row.probability:.0%} sure)"
+        f"label: {run.classes[row.label]}\npredicted: {run.classes[row.prediction]}\n{row.probability:.0%}"
         for row in errors.itertuples()
     ]
     images = experiments.tested(run).images[errors["index"].tolist()]
@@ -151,11 +151,11 @@ def occlusion(run: Run) -> Figure:
     positions = run.arrays["occlusion_images"].tolist()
     answers = run.logits[positions].argmax(1)
     titles = [
-        run.classes[truth] if truth == answer else f"{run.classes[truth]},\ntaken for {run.classes[answer]}"
+        f"label: {run.classes[truth]}\npredicted: {run.classes[answer]}"
         for truth, answer in zip(run.labels[positions], answers, strict=True)
     ]
     maps = {"occlusion": run.arrays["occlusion"]}
-    return plots.heatmaps(experiments.tested(run).images[positions], maps, titles)
+    return sketches.heatmaps(experiments.tested(run).images[positions], maps, titles)
 
 
 def first_maps(run: Run) -> Figure:
@@ -379,7 +379,8 @@ def having(runs: Mapping[str, Run], array: str) -> dict[str, Run]:
 def walk(runs: Mapping[str, Run]) -> Figure | Markdown:
     """Show what nets say of mixtures of two test images (``explain.between``), where their runs have kept it."""
     kept = having(runs, "between")
-    return plots.between({name: run.arrays["between"] for name, run in kept.items()}) if kept else Markdown("")
+    probabilities = {name: run.arrays["between"] for name, run in kept.items()}
+    return sketches.mixup_interpolation(probabilities) if kept else Markdown("")
 
 
 def first_filters(runs: Mapping[str, Run], n: int = 12) -> Figure | Markdown:
@@ -407,15 +408,12 @@ def looks(runs: Mapping[str, Run], nth: int = 1) -> Figure | Markdown:
         return Markdown("")
     places = positions[shown].tolist()
     answers = {
-        name: [
-            f"{'right' if answer == label else f'taken for {classes[answer]}'}"
-            for answer, label in zip(run.logits[places].argmax(1), run.labels[places], strict=True)
-        ]
+        name: [f"predicted: {classes[answer]}" for answer in run.logits[places].argmax(1)]
         for name, run in kept.items()
     }
     titles = [classes[label] for label in first.labels[places]]
     maps = {name: run.arrays["cam"][shown] for name, run in kept.items()}
-    return plots.heatmaps(experiments.tested(first).images[places], maps, titles, answers)
+    return sketches.heatmaps(experiments.tested(first).images[places], maps, titles, answers)
 
 
 def depth_name(run: Run) -> str:
@@ -441,7 +439,7 @@ def contradictions(run: Run, n: int = 18) -> Figure | Markdown:
     if table.empty:
         return Markdown(f"*{run.title} contradicts no label.*")
     titles = [
-        f"{row.label},\nnot {row.answer}\n({labels.VERDICTS.get(row.verdict, 'not judged')})"
+        f"label: {row.label}\npredicted: {row.answer}\n{labels.VERDICTS.get(row.verdict, 'not judged')}"
         for row in table.itertuples()
     ]
     images = experiments.tested(run).images[table["index"].tolist()]
@@ -454,7 +452,7 @@ def doubtful(profile: str, table: pd.DataFrame, n: int = 12) -> Figure | Markdow
         return Markdown("*No label is doubted.*")
     train, _ = labels.everything(profile)
     worst = table.head(n)
-    titles = [f"{row.label},\nrather {row.likely}" for row in worst.itertuples()]
+    titles = [f"label: {row.label}\npredicted: {row.likely}" for row in worst.itertuples()]
     return plots.image_grid(
         labels.pictures(train, worst["image"].tolist()), titles, columns=6, alt="The most doubtful training labels."
     )

@@ -10,6 +10,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from scene_utils import evaluation, experiments, plots, results
+from scene_utils.lessons import sketches
 from scene_utils.lessons.course import bullets, depth_name, difference, goal, verdict
 from scene_utils.lessons.slides import holdout_accuracy, reached
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
@@ -98,7 +99,7 @@ def opinions(members: Sequence[Run], position: int) -> Figure:
     rows["mean"] = np.mean(list(rows.values()), axis=0)
     truth = members[0].classes[members[0].labels[position]]
     table = pd.DataFrame(rows, index=members[0].classes)
-    return plots.opinions(experiments.tested(members[0]).images[position], table, f"truth: {truth}")
+    return sketches.member_probabilities(experiments.tested(members[0]).images[position], table, f"label: {truth}")
 
 
 def votes(members: Sequence[Run], positions: Sequence[int], n: int = 6) -> Figure | Markdown:
@@ -109,7 +110,7 @@ def votes(members: Sequence[Run], positions: Sequence[int], n: int = 6) -> Figur
     titles = []
     for position in shown:
         answers = [classes[run.logits[position].argmax()] for run in members]
-        titles.append("\n".join([f"truth: {classes[members[0].labels[position]]}", *answers]))
+        titles.append("\n".join([f"label: {classes[members[0].labels[position]]}", *answers]))
     return plots.image_grid(experiments.tested(members[0]).images[shown], titles, columns=6)
 
 

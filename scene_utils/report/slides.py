@@ -73,7 +73,7 @@ class Report:
             self.profile = course.start(profile, seed)
         self.seed, self.language = settings.seed(seed), language
         self.facts = results.facts()
-        plots.use_style("svg")
+        plots.use_style()
         self.sets = images(self.profile)
         if self.sets is not None:
             dataset = self.sets[2]
