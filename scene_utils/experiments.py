@@ -375,6 +375,8 @@ def run(
             end = f"run that diverged at step {found.diverged_step}" if found.status == "diverged" else "finished run"
             say_once(f"{stem}: {end} found, {found.seconds:.0f} s of training on {found.date[:10]}")
             return found
+        command = f"python -m scene_utils train {experiment.name} --profile {profile} --seed {seed}"
+        settings.check_may_train(stem, command)
         results.note("started.csv", results.now(), experiment.name, profile, seed, key)
         return train_now(experiment, profile, seed, choice, key, train, holdout, dataset, teacher)
 

@@ -73,6 +73,8 @@ def trial(
         if same.any():
             accuracy, seconds = table.loc[same, ["accuracy", "seconds"]].iloc[0]
         else:
+            command = f"ONLY=09_questions make report PROFILE={profile} SEED={seed}"
+            settings.check_may_train(f"a trial of tuning.{profile}.s{seed}", command)
             accuracy, seconds = train(recipe, profile)
         row = {"search": search, "trial": number, **values, "training_seed": recipe.seed,
                "accuracy": accuracy, "seconds": seconds, "key": key}  # fmt: skip

@@ -1,4 +1,4 @@
-"""The executed report as pages: one HTML page, a Markdown page with figures, a deck as PDF."""
+"""The assembled report as pages: one HTML page, a Markdown page with figures, a deck as PDF."""
 
 from __future__ import annotations
 
@@ -12,28 +12,20 @@ import tempfile
 from pathlib import Path
 
 from bs4 import BeautifulSoup
+from nbformat import NotebookNode
 
-from scene_utils.report.series import read_notebook
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
+from scene_utils.text import render, say
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-CONTENTS = {"en": "Contents", "ko": "차례"}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 MAC_CHROMIUM = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 SUFFIX = {"image/png": ".png", "image/svg+xml": ".svg", "image/jpeg": ".jpg"}
 
 
-def write(executed: Path, output: Path) -> Path:
-    """Write the page that the suffix of ``output`` asks for, in the language of its name (``.ko.html``)."""
-    if output.suffix == ".md":
-        return markdown_report(executed, output)
-    language = Path(output.stem).suffix.lstrip(".")
-    return html_report(executed, output, language or "en")
-
-
-def html_report(executed: Path, output: Path, language: str = "en") -> Path:
-    """Write an executed notebook as one self-contained page: no code, no script, no request.
+def html_report(notebook: NotebookNode, output: Path, language: str = "en") -> Path:
+    """Write a notebook's outputs and Markdown as one self-contained page: no code, no script, no request.
 
     Raises:
         SceneError: for an image that is not in the notebook itself.
@@ -50,7 +42,7 @@ def html_report(executed: Path, output: Path, language: str = "en") -> Path:
         language_code=language,
     )
     style = (TEMPLATES / "report" / "style.css").read_text(encoding="utf-8")
-    body, _ = exporter.from_notebook_node(read_notebook(executed), resources={"report_style": style})
+    body, _ = exporter.from_notebook_node(notebook, resources={"report_style": style})
     page = BeautifulSoup(body, "html.parser")
     _clean(page)
     _structure(page, language)
@@ -98,8 +90,9 @@ def _structure(page: BeautifulSoup, language: str) -> None:
     if title is None:
         raise SceneError("the report has no title; start it with a heading of level 1")
     page.title.string = title.get_text()
-    page_contents = page.new_tag("nav", attrs={"aria-label": CONTENTS[language]})
-    page_contents.append(BeautifulSoup(f"<h2>{CONTENTS[language]}</h2><ol></ol>", "html.parser"))
+    name = render(say("contents"), language)
+    page_contents = page.new_tag("nav", attrs={"aria-label": name})
+    page_contents.append(BeautifulSoup(f"<h2>{name}</h2><ol></ol>", "html.parser"))
     for heading in headings:
         item, link = page.new_tag("li"), page.new_tag("a", href=f"#{heading['id']}")
         link.string = heading.get_text()
@@ -112,15 +105,14 @@ def _structure(page: BeautifulSoup, language: str) -> None:
             image["alt"] = image.find_previous(["h1", "h2", "h3"]).get_text()
 
 
-def markdown_report(executed: Path, output: Path) -> Path:
-    """Write an executed notebook as Markdown, its pictures in the folder ``figures`` beside it.
+def markdown_report(notebook: NotebookNode, output: Path) -> Path:
+    """Write a notebook, which is changed, as Markdown, its pictures in the folder ``figures`` beside it.
 
     Pictures are named by the heading above them. Those that no page shows any more are removed.
     """
     import nbformat
     from nbconvert import MarkdownExporter
 
-    notebook = read_notebook(executed)
     figures: dict[str, bytes] = {}
     heading = "report"
     for cell in notebook.cells:

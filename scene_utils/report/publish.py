@@ -101,6 +101,7 @@ def _executed(name: str, profile: str, seed: int):
     notebook = series.read_notebook(series.notebooks_dir() / f"{name}.ipynb")
     if [cell.source for cell in run] != [cell.source for cell in notebook.cells]:
         raise SceneError(f"{name} has changed since it was executed; {remedy}")
+    notebook.metadata["scene"] = {"profile": profile, "seed": seed}  # whose outputs these are
     return with_outputs(notebook, run)
 
 

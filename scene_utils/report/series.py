@@ -22,20 +22,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from scene_utils.report import manifest
+from scene_utils.report.manifest import CONCLUSIONS
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
-
-REPORT = "10_report"
-
-# A notebook is executed again when one that it builds on was. The report builds on all of them.
-DEPENDS = {
-    "03_custom_lenet": ["02_lenet"],
-    "06_resnet18_mixup": ["05_resnet_depth"],
-    "07_resnet18_transfer": ["05_resnet_depth"],
-    "08_ensemble": ["06_resnet18_mixup", "07_resnet18_transfer"],
-    "09_questions": ["04_alexnet", "08_ensemble"],
-    "A1_beyond": ["08_ensemble"],
-}
 
 CELL_TIMEOUT = {"sample": 3600, "short": 12 * 3600, "full": 24 * 3600}  # seconds for one cell
 
@@ -49,9 +39,9 @@ def notebooks_dir() -> Path:
 
 
 def notebooks() -> list[str]:
-    """Names of the series' notebooks in reading order; the report comes last.
+    """Names of the series' notebooks in reading order.
 
-    ``ONLY="01_data 02_lenet"`` in the environment leaves these and the report.
+    ``ONLY="01_data 02_lenet"`` in the environment leaves these and the conclusions.
 
     Raises:
         SceneError: where ``ONLY`` names what is no notebook.
@@ -61,14 +51,13 @@ def notebooks() -> list[str]:
     for name in only:
         if name not in names:
             raise SceneError(f"ONLY: there is no notebook {name!r}; known: {', '.join(names)}")
-    names = [name for name in names if not only or name in [*only, REPORT]]
-    return sorted(names, key=lambda name: name == REPORT)
+    return [name for name in names if not only or name in [*only, CONCLUSIONS]]
 
 
 def depends(name: str) -> list[str]:
-    """Names of the notebooks that ``name`` builds on."""
+    """Names of the notebooks that ``name`` builds on: it is executed again when one of them was."""
     names = notebooks()
-    wanted = set(names) - {REPORT} if name == REPORT else DEPENDS.get(name, [])
+    wanted = set(names) - {name} if name == CONCLUSIONS else manifest.builds_on(name)
     return [other for other in names if other in wanted]
 
 
@@ -285,7 +274,7 @@ def run(profile: str | None = None, seed: int = 0, options: Sequence[str] = ()) 
         own = f", own images in {settings.data_dir()}" if settings.data_dir() else ""
         print(f"profile {profile}, seed {seed}{own}: looking for what is out of date", flush=True)
         _snakemake(profile, seed, options)
-    return place / ("report.html" if REPORT in notebooks() else "notebooks")
+    return place / "report.html"
 
 
 def _use_writable_caches() -> None:
@@ -356,7 +345,7 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
             cli.main([str(argument) for argument in arguments])
     except SystemExit as end:
         if end.code:
-            raise SceneError(log.reason()) from None
+            raise SceneError(log.reason(folder(profile, seed) / "report.html")) from None
     finally:
         logging.getLogger("snakemake").removeHandler(log)
 
@@ -392,11 +381,12 @@ class _Log(logging.Handler):
             case None if record.getMessage().startswith("Nothing to be done"):
                 print("nothing has changed", flush=True)
 
-    def reason(self) -> str:
+    def reason(self, report: Path) -> str:
         """One line for why Snakemake has stopped."""
         if self.failed:
             names = ", ".join(dict.fromkeys(self.failed))
-            return f"stopped at {names}; mend what is named above, then call again to go on"
+            shows = f"{report} shows what there is; " if report.exists() else ""
+            return f"stopped at {names}; {shows}mend what is named above, then call again to go on"
         return f"the graph of the series cannot be executed: {' '.join(self.errors) or 'interrupted'}"
 
 
@@ -430,24 +420,19 @@ def modules(source: str) -> set[Path]:
     return {file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()}
 
 
-def page_sources() -> list[Path]:
-    """Files that the report's pages depend on, beside the executed notebook."""
-    package = settings.project_dir() / "scene_utils" / "report"
-    return sorted([package / "pages.py", *(package / "templates").rglob("*.*")])
+def report_sources(profile: str) -> list[Path]:
+    """Files that the report's pages depend on, beside the executed notebooks."""
+    package = settings.project_dir() / "scene_utils"
+    own = [path for folder in ("report", "text") for path in (package / folder).rglob("*.*") if path.suffix != ".pyc"]
+    committed = [notebooks_dir() / f"{name}.ipynb" for name in {slide.notebook for slide in manifest.slides()}]
+    return sorted([*own, *filter(Path.exists, committed), *record_files(CONCLUSIONS, profile, 0)])
 
 
-def record_files(profile: str) -> list[Path]:
-    """Records of a profile, published ones included."""
+def record_files(name: str, profile: str, seed: int) -> list[Path]:
+    """Records and tables that a notebook shows, published ones included."""
     places = (settings.runs_dir() / "results", settings.published_dir())
-    return [path for place in places for path in sorted(place.glob(f"*.{profile}.s*.json"))]
-
-
-def report_languages() -> list[str]:
-    """Suffixes of the report's languages: none for English, ``.ko`` where it has a parameter ``language``."""
-    cells = json.loads((notebooks_dir() / f"{REPORT}.ipynb").read_text(encoding="utf-8"))["cells"]
-    chosen = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-    source = "\n".join("".join(cell["source"]) for cell in chosen)
-    return ["", ".ko"] if re.search(r"^language\b", source, flags=re.MULTILINE) else [""]
+    patterns = manifest.shown_files(name, profile, seed)
+    return sorted({path for place in places for pattern in patterns for path in place.glob(pattern)})
 
 
 def threads(cores: int, gpu: bool) -> int:
@@ -474,17 +459,23 @@ def data_state() -> str:
 
 
 def execute_job(name: str, output: Path, profile: str, seed: int) -> None:
-    """Execute one notebook of the graph, and say how long that took.
-
-    Args:
-        name: a notebook's name, with ``.<language>`` where it is executed in another language than English.
-    """
-    stem, _, language = name.partition(".")
-    values = {"profile": profile, "seed": seed} | ({"language": language} if language else {})
+    """Execute one notebook of the graph, and say how long that took."""
     print(f"{name} ...", flush=True)
     start = time.monotonic()
-    execute(notebooks_dir() / f"{stem}.ipynb", output, values)
+    execute(notebooks_dir() / f"{name}.ipynb", output, {"profile": profile, "seed": seed})
     print(f"{name}: {duration(time.monotonic() - start)}", flush=True)
+
+
+def conclude(profile: str, seed: int) -> None:
+    """Execute the conclusions, which wait for all lessons, also where one has failed, unless they have failed, too."""
+    source, output = notebooks_dir() / f"{CONCLUSIONS}.ipynb", executed(profile, seed, CONCLUSIONS)
+    failed = output.with_suffix(".failed.ipynb")
+    if not source.exists() or (failed.exists() and failed.stat().st_mtime > source.stat().st_mtime):
+        return
+    try:
+        execute_job(CONCLUSIONS, output, profile, seed)
+    except SceneError as error:  # the report is made from what there is
+        print(error, flush=True)
 
 
 def took(path: Path) -> float | None:

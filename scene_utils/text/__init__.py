@@ -99,6 +99,26 @@ def term(word: str, language: str) -> str:
     return word if language == "en" else texts(language).get(f"term.{word}", word)
 
 
+def label(word: str, language: str) -> str:
+    """Return a figure's word in a language: a term, or what a pattern of ``[figure]`` makes of its places."""
+    known = term(word, language)
+    if known != word or language == "en":
+        return known
+    for pattern, form in _patterns(language):
+        if match := pattern.fullmatch(word):
+            return form.format(**{name: label(value, language) for name, value in match.groupdict().items()})
+    return word
+
+
+@cache
+def _patterns(language: str) -> list[tuple[re.Pattern, str]]:
+    """The patterns of figures' words, such as ``{n} epochs``, and their forms in a language."""
+    found = [(key.removeprefix("figure."), form) for key, form in texts(language).items() if key.startswith("figure.")]
+    parts = [(list(_FORMATTER.parse(key)), form) for key, form in found]
+    whole = ["".join(re.escape(text) + (f"(?P<{name}>.+?)" if name else "") for text, name, *_ in p) for p, _ in parts]
+    return [(re.compile(pattern, re.DOTALL), form) for pattern, (_, form) in zip(whole, parts, strict=True)]
+
+
 class _Formatter(string.Formatter):
     """Knows the specifications of this module, and the language that values are put in."""
 
