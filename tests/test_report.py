@@ -156,6 +156,8 @@ def test_a_section_with_nothing_to_show_is_left_out(checkout):
 
 
 def test_small_print_is_one_line_for_runs_alike(checkout):
+    told = code("told()", "slide-13", outputs=[shown(Paragraph(["told"]))])
+    lesson(checkout, told, name="05_resnet_depth")
     for name in SLIDES["13"].needs[:5]:
         record(name)
     record("depth-18-plain", weights="imagenet; imagenet", refit={"images": 17034, "seconds": 1.0})

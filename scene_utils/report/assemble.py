@@ -52,7 +52,8 @@ def page(slide: Slide, edition: Edition, language: str) -> list[nbformat.Noteboo
     if shown and not slide.needs and not any(outputs is None or outputs for outputs in shown):
         return []
     cells = [new_code_cell("", outputs=outputs) for outputs in shown if outputs]
-    notes = [*waiting(slide, edition, executed=bool(shown) and None not in shown), *small_print(slide, edition)]
+    notes = waiting(slide, edition, executed=bool(shown) and None not in shown)
+    notes += small_print(slide, edition) if cells else []
     return [heading, *cells, *(new_markdown_cell(note.markdown(language)) for note in notes)]
 
 

@@ -116,23 +116,19 @@ def markdown_report(notebook: NotebookNode, output: Path) -> Path:
     figures: dict[str, bytes] = {}
     heading = "report"
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            heading = _last_heading(cell.source) or heading
+        heading = _last_heading(cell.source) or heading
         for shown in cell.get("outputs", []):
             data = shown.get("data", {})
             heading = _last_heading(data.get("text/markdown", "")) or heading
-            kind = next((k for k in SUFFIX if k in data), None)
-            if kind:
+            if kind := next((k for k in SUFFIX if k in data), None):
                 slug = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")[:60]
-                number = sum(name.startswith(f"{slug}-") for name in figures) + 1
-                name = f"{slug}-{number}{SUFFIX[kind]}"
-                content = data[kind]
-                figures[name] = content.encode() if kind == "image/svg+xml" else base64.b64decode(content)
-                alt = shown.metadata.get(kind, {}).get("alt") or cell.metadata.get("alt") or heading
+                name = f"{slug}-{sum(name.startswith(f'{slug}-') for name in figures) + 1}{SUFFIX[kind]}"
+                figures[name] = data[kind].encode() if kind == "image/svg+xml" else base64.b64decode(data[kind])
+                alt = shown.metadata.get(kind, {}).get("alt") or heading
                 shown.data = nbformat.from_dict({"text/markdown": f"![{alt}](figures/{name})"})
-            elif "text/html" in data:
-                data["text/html"] = _plain_table(data["text/html"])
-        cell.outputs = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"]
+            elif "text/html" in data:  # a table as a repository page shows it: without attributes of pandas
+                plain = re.sub(r' (border|class|style)="[^"]*"', "", data["text/html"])
+                data["text/html"] = re.sub(r"\n\s*", "\n", plain)
     text, _ = MarkdownExporter(exclude_input=True).from_notebook_node(notebook)
     for name, content in figures.items():
         settings.atomic_write(output.parent / "figures" / name, content)
@@ -146,19 +142,6 @@ def markdown_report(notebook: NotebookNode, output: Path) -> Path:
 def _last_heading(markdown: str) -> str:
     found = re.findall(r"^#{1,3} +(.+?) *$", markdown, flags=re.MULTILINE)
     return found[-1] if found else ""
-
-
-def _plain_table(html: str) -> str:
-    """A table as a repository page shows it: no styles, no wrapping, no attributes of pandas."""
-    page = BeautifulSoup(html, "html.parser")
-    for style in page.find_all(["style", "script"]):
-        style.decompose()
-    for element in page.find_all(True):
-        for name in ("border", "class", "style"):
-            del element[name]
-    for wrapper in page.find_all("div"):
-        wrapper.unwrap()
-    return re.sub(r"\n\s*", "\n", str(page)).strip()
 
 
 def find_chromium() -> str | None:

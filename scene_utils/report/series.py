@@ -110,12 +110,11 @@ def parameters(notebook: Path) -> dict[str, str]:
     Raises:
         SceneError: where there is no cell tagged ``parameters``.
     """
-    from papermill import inspect_notebook
-
-    content = read_notebook(notebook)
-    if not any(tagged(cell, "parameters") for cell in content.cells):
+    source = "\n".join(cell.source for cell in read_notebook(notebook).cells if tagged(cell, "parameters"))
+    if not source:
         raise SceneError(f"{notebook.name} has no cell tagged 'parameters'; tag the cell that sets them")
-    return {name: found["default"] for name, found in inspect_notebook(_braces(notebook)).items()}
+    assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    return {node.targets[0].id: ast.unparse(node.value) for node in assigned}
 
 
 def _braces(path: Path) -> str:
@@ -218,12 +217,10 @@ class _Progress:
         self.every, self.last = every, time.monotonic()
 
     def write(self, text: str) -> None:
-        lines = re.findall(r"^(.* epoch (\d+)/(\d+), .* ([\d.]+) s)$", text, flags=re.MULTILINE)
+        lines = re.findall(r"^.* epoch \d+/\d+, .*$", text, flags=re.MULTILINE)
         if lines and time.monotonic() - self.last >= self.every:
             self.last = time.monotonic()
-            line, epoch, epochs, seconds = lines[-1]
-            left = (int(epochs) - int(epoch)) * float(seconds)
-            print(f"    {line}, about {duration(left)} left", flush=True)
+            print(f"    {lines[-1]}", flush=True)
 
     def flush(self) -> None:
         pass
@@ -359,19 +356,14 @@ class _Log(logging.Handler):
 
     def __init__(self, before: Sequence[str] = ()):
         super().__init__()
-        self.before = before
-        self.began, self.failed, self.errors = time.monotonic(), [], []
+        self.before, self.failed, self.errors = before, [], []
 
     def emit(self, record: logging.LogRecord) -> None:
         match getattr(record, "event", None):
-            case "run_info":
-                print(f"{record.stats['total']} steps to do", flush=True)
-                if self.before and record.stats.get("execute"):
-                    subprocess.run(self.before, check=False)  # what stops it stops the first notebook, too
-                    self.began = time.monotonic()
-            case "progress" if record.done < record.total:
-                left = (time.monotonic() - self.began) / record.done * (record.total - record.done)
-                print(f"{record.done} of {record.total} steps done, roughly {duration(left)} left", flush=True)
+            case "run_info" if self.before and record.stats.get("execute"):
+                subprocess.run(self.before, check=False)  # what stops it stops the first notebook, too
+            case "progress":
+                print(f"{record.done} of {record.total} steps done", flush=True)
             case "job_error":
                 self.failed += [name := Path(record.output[0]).stem]
                 if record.log:  # a cluster's job tells nobody but its log
@@ -383,11 +375,11 @@ class _Log(logging.Handler):
 
     def reason(self, report: Path) -> str:
         """One line for why Snakemake has stopped."""
-        if self.failed:
-            names = ", ".join(dict.fromkeys(self.failed))
-            shows = f"{report} shows what there is; " if report.exists() else ""
-            return f"stopped at {names}; {shows}mend what is named above, then call again to go on"
-        return f"the graph of the series cannot be executed: {' '.join(self.errors) or 'interrupted'}"
+        if not self.failed:
+            return f"the graph of the series cannot be executed: {' '.join(self.errors) or 'interrupted'}"
+        names = ", ".join(dict.fromkeys(self.failed))
+        shows = f"{report} shows what there is; " if report.exists() else ""
+        return f"stopped at {names}; {shows}mend what is named above, then call again to go on"
 
 
 def sources(name: str) -> list[Path]:
@@ -467,15 +459,14 @@ def execute_job(name: str, output: Path, profile: str, seed: int) -> None:
 
 
 def conclude(profile: str, seed: int) -> None:
-    """Execute the conclusions, which wait for all lessons, also where one has failed, unless they have failed, too."""
+    """Execute the conclusions, which wait for all lessons, though one has failed; not where they have failed, too."""
     source, output = notebooks_dir() / f"{CONCLUSIONS}.ipynb", executed(profile, seed, CONCLUSIONS)
     failed = output.with_suffix(".failed.ipynb")
-    if not source.exists() or (failed.exists() and failed.stat().st_mtime > source.stat().st_mtime):
-        return
-    try:
-        execute_job(CONCLUSIONS, output, profile, seed)
-    except SceneError as error:  # the report is made from what there is
-        print(error, flush=True)
+    if source.exists() and not (failed.exists() and failed.stat().st_mtime > source.stat().st_mtime):
+        try:
+            execute_job(CONCLUSIONS, output, profile, seed)
+        except SceneError as error:  # the report is made from what there is
+            print(error, flush=True)
 
 
 def took(path: Path) -> float | None:
