@@ -66,12 +66,12 @@ def project(tmp_path, monkeypatch):
     """A checkout with small notebooks, in a folder with a space and Hangul in its name."""
     root = tmp_path / "한글 project"
     package = root / "scene_utils"
-    (package / "support").mkdir(parents=True)
+    package.mkdir(parents=True)
     (root / "report").mkdir()
     shutil.copy(PROJECT / "Snakefile", root)
-    for name in ("__init__.py", "__main__.py", "results.py", "support/__init__.py", "support/settings.py"):
+    for name in ("__init__.py", "__main__.py", "results.py"):
         shutil.copy(PROJECT / "scene_utils" / name, package / name)
-    for name in ("report", "text", "facts"):
+    for name in ("report", "support", "text", "facts"):
         shutil.copytree(PROJECT / "scene_utils" / name, package / name)
     monkeypatch.setattr(settings, "project_dir", lambda: root)
     monkeypatch.setenv("SCENE_RUNS_DIR", str(root / "runs"))

@@ -156,19 +156,17 @@ def translated(output: nbformat.NotebookNode, language: str) -> nbformat.Noteboo
     Raises:
         SceneError: where its texts do not fit to the templates.
     """
-    content = output.get("data", {}).get(MIME)
-    if content is None:
-        return nbformat.from_dict(output)
-    if "figure" not in content:
-        return new_output("display_data", in_language(content, language))
-    kind = next(kind for kind in pages.SUFFIX if kind in output.data)
-    image = output.data[kind]
+    content = output.get("data", {}).get(MIME, {})
+    kind = next((kind for kind in pages.SUFFIX if kind in output.get("data", {})), None)
+    if kind is None:
+        return new_output("display_data", in_language(content, language)) if content else nbformat.from_dict(output)
+    image, about = output.data[kind], output.metadata.get(kind, {})
     if kind == "image/svg+xml" and language != "en":
-        from scene_utils import plots  # takes seconds to import
+        from scene_utils.support import svg
 
-        image = plots.translated(image, lambda word: label(word, language))
-    alt = render(from_json(content["figure"]["alt"]), language)
-    return new_output("display_data", {kind: image}, metadata={kind: output.metadata.get(kind, {}) | {"alt": alt}})
+        image = svg.translated(image, lambda word: label(word, language))
+    alt = render(from_json(content["figure"]["alt"]), language) if content else about.get("alt", "")
+    return new_output("display_data", {kind: image}, metadata={kind: about | {"alt": alt}})
 
 
 # --- what is missing, and the small print
@@ -208,9 +206,7 @@ def missing_slides(edition: Edition, language: str) -> list[nbformat.NotebookNod
 
 
 def small_print(slide: Slide, edition: Edition) -> list[Paragraph]:
-    """Where a slide's numbers come from: its runs, or where else that is said."""
-    if slide.small:
-        return [Paragraph([say(slide.small)], "small")]
+    """Which runs a slide's numbers come from."""
     runs = [run for name in (*slide.beside, *slide.needs) if (run := edition.run(name)) is not None]
     return [provenance(runs)] if runs else []
 

@@ -22,7 +22,6 @@ class Slide:
     beside: tuple[str, ...] = ()
     train: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
-    small: str = ""
 
     @property
     def tag(self) -> str:
