@@ -12,7 +12,7 @@ import pytest
 
 from scene_utils import experiments
 from scene_utils import text as texts
-from scene_utils.report import assemble, manifest, series
+from scene_utils.report import assemble, manifest, pages, series
 from scene_utils.report.assemble import Edition
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
@@ -295,10 +295,38 @@ def test_what_the_committed_slides_show_can_be_said_in_korean_and_names_its_reco
         path = PROJECT / "notebooks" / f"{slide.notebook}.ipynb"
         cells = assemble._tagged(path, slide.tag)
         outputs = [output for cell in cells for output in cell.outputs if assemble.visible(output)]
-        bare = [output for output in outputs if MIME not in output.get("data", {})]
+        known = {MIME, *pages.SUFFIX}  # a picture's words are in the SVG
+        bare = [output for output in outputs if not known & output.get("data", {}).keys()]
         assert bare == [], f"{slide.tag}: show it with text.shown.shown"
         runs = {name.rsplit(".", 2)[0] for output in outputs for name in output.metadata.get("runs", {})}
         assert not outputs or set(slide.needs) <= runs, f"{slide.tag} does not name all the runs that it needs"
+
+
+def english(output):
+    """English that is left of an output in Korean: sentences, code left out; a figure's alternative text and words."""
+    from scene_utils.support import svg
+
+    done = assemble.translated(output, "ko")
+    text = " ".join(value for kind, value in done.get("data", {}).items() if kind.startswith("text/"))
+    told = re.sub(r"```.*?```|`[^`]*`|<[^>]*>", "", text, flags=re.DOTALL)
+    alts = [about.get("alt", "") for about in done.get("metadata", {}).values() if isinstance(about, dict)]
+    left = [each for each in (told, *alts) if re.search(r"([a-z]+ ){3}[a-z]{2,}", each)]
+    drawn = svg.texts(done.data["image/svg+xml"]) if "image/svg+xml" in done.get("data", {}) else []
+    return left + [word for word in drawn if re.search(r"[A-Za-z]{2,} [a-z]{3,}", word)]
+
+
+def test_no_english_is_left_in_the_korean_slides():
+    pytest.importorskip("scene_utils.support.svg")
+    for slide in manifest.slides():
+        for cell in assemble._tagged(PROJECT / "notebooks" / f"{slide.notebook}.ipynb", slide.tag):
+            assert [each for output in cell.outputs for each in english(output)] == [], slide.tag
+
+
+def test_english_that_is_left_is_found():
+    pytest.importorskip("scene_utils.support.svg")
+    assert english(shown(Paragraph(["a sentence of five words"]))) and not english(shown(Paragraph([told()])))
+    assert english(figure("<svg><text>no such axis</text></svg>", told())) == ["no such axis"]
+    assert english(figure("<svg/>", "a figure without a translation"))
 
 
 def test_who_shows_a_record_comes_after_whoever_trains_it():

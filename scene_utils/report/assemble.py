@@ -21,7 +21,7 @@ from scene_utils.report.manifest import Slide
 from scene_utils.results import Run
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
-from scene_utils.text import LANGUAGES, label, render, say
+from scene_utils.text import LANGUAGES, Text, label, render, say
 from scene_utils.text.shown import MIME, Paragraph, Table, from_json, in_language
 
 UNCOMPARED = "nbval-ignore-output"  # tag of a cell whose output depends on the data or the profile
@@ -165,7 +165,8 @@ def translated(output: nbformat.NotebookNode, language: str) -> nbformat.Noteboo
         from scene_utils.support import svg
 
         image = svg.translated(image, lambda word: label(word, language))
-    alt = render(from_json(content["figure"]["alt"]), language) if content else about.get("alt", "")
+    alt = from_json(content["figure"]["alt"]) if content else about.get("alt", "")
+    alt = render(alt, language) if isinstance(alt, Text) else label(alt, language)
     return new_output("display_data", {kind: image}, metadata={kind: about | {"alt": alt}})
 
 

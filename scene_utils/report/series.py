@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -390,8 +391,13 @@ def sources(name: str) -> list[Path]:
         module = ahead.pop()
         if module not in found:
             found.add(module)
-            ahead |= modules(module.read_text(encoding="utf-8"))
+            ahead |= _imported_by(module, module.stat().st_mtime_ns)
     return sorted([*found, *package.glob("facts/*.json")])
+
+
+@cache
+def _imported_by(module: Path, changed: int) -> frozenset[Path]:
+    return frozenset(modules(module.read_text(encoding="utf-8")))
 
 
 def code_of(notebook: Path) -> list[str]:
