@@ -14,7 +14,7 @@ from scene_utils import experiments
 from scene_utils import text as texts
 from scene_utils.report import assemble, manifest, pages, series
 from scene_utils.report.assemble import Edition
-from scene_utils.support import settings
+from scene_utils.support import settings, svg
 from scene_utils.support.settings import SceneError
 from scene_utils.text import join, say
 from scene_utils.text.shown import MIME, Paragraph, Table
@@ -178,7 +178,6 @@ def told(form="higher"):
 
 
 def test_every_part_is_shown_in_both_languages(checkout):
-    pytest.importorskip("scene_utils.support.svg")
     table = Table(pd.DataFrame({"class": ["glacier"], "accuracy": ["0.5"]}))
     outputs = [shown(Paragraph([told()])), shown(table), figure(SVG, join([told(), "x"]))]
     lesson(checkout, code("all()", "slide-2", outputs=outputs))
@@ -231,7 +230,6 @@ def test_labels_with_something_in_them_are_translated(monkeypatch):
 
 
 def test_the_pages_have_all_slides_in_both_languages(checkout):
-    pytest.importorskip("scene_utils.support.svg")
     record("lenet")
     outputs = [figure(SVG, "a curve of the loss", lenet="k")]
     lesson(checkout, code("curve()", "slide-4", outputs=outputs))
@@ -304,8 +302,6 @@ def test_what_the_committed_slides_show_can_be_said_in_korean_and_names_its_reco
 
 def english(output):
     """English that is left of an output in Korean: sentences, code left out; a figure's alternative text and words."""
-    from scene_utils.support import svg
-
     done = assemble.translated(output, "ko")
     text = " ".join(value for kind, value in done.get("data", {}).items() if kind.startswith("text/"))
     told = re.sub(r"```.*?```|`[^`]*`|<[^>]*>", "", text, flags=re.DOTALL)
@@ -316,14 +312,12 @@ def english(output):
 
 
 def test_no_english_is_left_in_the_korean_slides():
-    pytest.importorskip("scene_utils.support.svg")
     for slide in manifest.slides():
         for cell in assemble._tagged(PROJECT / "notebooks" / f"{slide.notebook}.ipynb", slide.tag):
             assert [each for output in cell.outputs for each in english(output)] == [], slide.tag
 
 
 def test_english_that_is_left_is_found():
-    pytest.importorskip("scene_utils.support.svg")
     assert english(shown(Paragraph(["a sentence of five words"]))) and not english(shown(Paragraph([told()])))
     assert english(figure("<svg><text>no such axis</text></svg>", told())) == ["no such axis"]
     assert english(figure("<svg/>", "a figure without a translation"))

@@ -19,7 +19,7 @@ from scene_utils import results
 from scene_utils.report import manifest, pages, series
 from scene_utils.report.manifest import Slide
 from scene_utils.results import Run
-from scene_utils.support import settings
+from scene_utils.support import settings, svg
 from scene_utils.support.settings import SceneError
 from scene_utils.text import LANGUAGES, Text, label, render, say
 from scene_utils.text.shown import MIME, Paragraph, Table, from_json, in_language
@@ -162,8 +162,6 @@ def translated(output: nbformat.NotebookNode, language: str) -> nbformat.Noteboo
         return new_output("display_data", in_language(content, language)) if content else nbformat.from_dict(output)
     image, about = output.data[kind], output.metadata.get(kind, {})
     if kind == "image/svg+xml" and language != "en":
-        from scene_utils.support import svg
-
         image = svg.translated(image, lambda word: label(word, language))
     alt = from_json(content["figure"]["alt"]) if content else about.get("alt", "")
     alt = render(alt, language) if isinstance(alt, Text) else label(alt, language)

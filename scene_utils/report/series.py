@@ -263,7 +263,8 @@ def run(profile: str | None = None, seed: int = 0, options: Sequence[str] = ()) 
     """
     settings.check_environment()
     profile = settings.profile(profile)
-    data_state()  # images of one's own that are no dataset are named before anything starts
+    notebooks()  # names that are none, and images that are no dataset, are named before anything starts
+    data_state()
     if "slurm" in options:
         check_slurm(options)
     place = folder(profile, seed)
