@@ -1,4 +1,4 @@
-"""The series as a graph: notebook -> executed notebook -> report. The report is assembled also where a notebook fails.
+"""The series as a graph: notebook -> executed notebook -> report.
 
 `make report` is the usual way in; on a cluster, see the README. Called directly:
     snakemake --cores all --config profile=short
@@ -57,7 +57,3 @@ rule execute:
     shell:
         "OMP_NUM_THREADS={threads} {sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q}"
         " --profile {profile:q} --seed {seed}"
-
-
-onerror:
-    shell("{sys.executable:q} -m scene_utils assemble --profile {profile:q} --seed {seed} --conclude")

@@ -334,6 +334,19 @@ def test_a_killed_run_leaves_nothing_in_the_way(project):
     assert not list((project / "runs").rglob("*.running.ipynb"))
 
 
+def test_an_interrupted_run_stops_without_a_report(project):
+    begun = project / "begun"
+    source = f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(100)"
+    notebook(project / "notebooks" / "02_lenet.ipynb", source)
+    process = command(project, "report", start_new_session=True)
+    wait_for(begun.exists)
+    os.killpg(process.pid, signal.SIGINT)
+    text = process.communicate(timeout=60)[0]
+    assert "interrupted; the same command goes on where this one stopped" in text
+    assert process.returncode == 1 and "10_conclusions" not in text
+    assert text.splitlines()[-1].startswith("error: stopped at 02_lenet; mend")
+
+
 # --- pages
 
 

@@ -335,14 +335,16 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
     if since := settings.retrain_since():
         os.environ["RETRAIN"] = since  # one date for all kernels: none trains again what another has just trained
         arguments += ["--forceall"]
-    estimate = [sys.executable, "-m", "scene_utils", "estimate", "--profile", profile, "--seed", str(seed)]
+    command, edition = [sys.executable, "-m", "scene_utils"], ["--profile", profile, "--seed", str(seed)]
     # in a process of its own, for its memory; what other machines or a choice of notebooks take, it does not know
-    log = _Log([] if profile == "sample" or options or os.environ.get("ONLY") else estimate)
+    log = _Log([] if profile == "sample" or options or os.environ.get("ONLY") else [*command, "estimate", *edition])
     logging.getLogger("snakemake").addHandler(log)
     try:
         with contextlib.chdir(project):
             cli.main([str(argument) for argument in arguments])
     except SystemExit as end:
+        if end.code and log.failed and not log.stopped:  # the report says what is missing, and why
+            subprocess.run([*command, "assemble", *edition, "--conclude"], check=False)
         if end.code:
             raise SceneError(log.reason(folder(profile, seed) / "report.html")) from None
     finally:
@@ -358,7 +360,7 @@ class _Log(logging.Handler):
 
     def __init__(self, before: Sequence[str] = ()):
         super().__init__()
-        self.before, self.failed, self.errors = before, [], []
+        self.before, self.failed, self.errors, self.stopped = before, [], [], False
 
     def emit(self, record: logging.LogRecord) -> None:
         match getattr(record, "event", None):
@@ -374,6 +376,8 @@ class _Log(logging.Handler):
                 self.errors += record.getMessage().split()
             case None if record.getMessage().startswith("Nothing to be done"):
                 print("nothing has changed", flush=True)
+            case None if "on user request" in record.getMessage():
+                self.stopped = True
 
     def reason(self, report: Path) -> str:
         """One line for why Snakemake has stopped."""
