@@ -12,7 +12,7 @@ from numbers import Integral, Number
 import pandas as pd
 
 from scene_utils.results import Run
-from scene_utils.text import Text, render
+from scene_utils.text import Text, label, render
 
 MIME = "application/vnd.scene+json"
 
@@ -57,8 +57,8 @@ class Table:
 
     def in_language(self, language: str) -> pd.DataFrame:
         """The table with its words and its columns' names in a language."""
-        frame = self.frame.map(lambda cell: render(cell, language) if isinstance(cell, str) else cell)
-        return frame.rename(columns=lambda name: render(name, language))
+        frame = self.frame.map(lambda cell: worded(cell, language) if isinstance(cell, str) else cell)
+        return frame.rename(columns=lambda name: worded(name, language))
 
     def html(self, language: str = "en") -> str:
         """The table in a language."""
@@ -69,6 +69,11 @@ class Table:
         content = {"columns": [to_json(name) for name in self.frame.columns], "rows": rows, "classes": self.classes}
         plain = self.in_language("en").to_string(index=False, na_rep="")
         return {"text/html": self.html(), "text/plain": plain, MIME: {"table": content}}
+
+
+def worded(word: str, language: str) -> str:
+    """A table's word in a language: a text filled, a term, or what a pattern of ``[figure]`` makes of it."""
+    return render(word, language) if isinstance(word, Text) else label(word, language)
 
 
 def shown(*parts: object, runs: Sequence[Run] = ()) -> None:
