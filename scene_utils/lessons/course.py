@@ -16,7 +16,7 @@ from scene_utils.lessons import labels, sketches
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import progress, settings
-from scene_utils.text import number, sentences
+from scene_utils.text import join, number, sentences
 
 
 def start(profile: str | None = None, seed: int = 0) -> str:
@@ -69,7 +69,7 @@ def verdict(run: Run) -> str:
     theirs = reported(run)
     if theirs is not None:
         lines.append(against(run, theirs["accuracy"]))
-    return " ".join(lines)
+    return join(lines)
 
 
 def against(run: Run, reported: float) -> str:
