@@ -218,10 +218,12 @@ def test_an_output_without_data_stays_as_it_is_and_stderr_away(checkout):
 
 def test_labels_with_something_in_them_are_translated(monkeypatch):
     known = {"term.glacier": "빙하", "figure.{a} taken for {b}": "{a} → {b}", "figure.no {x}": "{x} 없음"}
+    known |= {"figure.{n:#} of {m:#}": "{m} 중 {n}"}
     monkeypatch.setattr(texts, "texts", lambda language: known)
     texts._patterns.cache_clear()
     assert texts.label("glacier taken for sea (2)", "ko") == "빙하 → sea (2)"
     assert texts.label("no glacier", "ko") == "빙하 없음" and texts.label("no", "ko") == "no"
+    assert texts.label("1,200 of −3.5%", "ko") == "−3.5% 중 1,200" and texts.label("a of 3", "ko") == "a of 3"
     assert texts.label("no glacier", "en") == "no glacier"
     texts._patterns.cache_clear()
 

@@ -100,7 +100,10 @@ def term(word: str, language: str) -> str:
 
 
 def label(word: str, language: str) -> str:
-    """Return a figure's word in a language: a term, or what a pattern of ``[figure]`` makes of its places."""
+    """Return a figure's word or alternative text in a language: a term, or by the first pattern of ``[figure]``.
+
+    A place of a pattern holds anything, which is translated too, or with ``:#`` a number.
+    """
     known = term(word, language)
     if known != word or language == "en":
         return known
@@ -112,11 +115,20 @@ def label(word: str, language: str) -> str:
 
 @cache
 def _patterns(language: str) -> list[tuple[re.Pattern, str]]:
-    """The patterns of figures' words, such as ``{n} epochs``, and their forms in a language."""
-    found = [(key.removeprefix("figure."), form) for key, form in texts(language).items() if key.startswith("figure.")]
-    parts = [(list(_FORMATTER.parse(key)), form) for key, form in found]
-    whole = ["".join(re.escape(text) + (f"(?P<{name}>.+?)" if name else "") for text, name, *_ in p) for p, _ in parts]
-    return [(re.compile(pattern, re.DOTALL), form) for pattern, (_, form) in zip(whole, parts, strict=True)]
+    """The patterns of figures' words, such as ``{n:#} epochs``, and their forms in a language."""
+    found = []
+    for key, form in texts(language).items():
+        if key.startswith("figure."):
+            parts = _FORMATTER.parse(key.removeprefix("figure."))
+            regex = "".join(
+                re.escape(text) + (f"(?P<{name}>{NUMBER if spec == '#' else '.+?'})" if name else "")
+                for text, name, spec, _ in parts
+            )
+            found.append((re.compile(regex, re.DOTALL), form))
+    return found
+
+
+NUMBER = r"[-+−]?\d[\d.,e%−-]*"
 
 
 class _Formatter(string.Formatter):
