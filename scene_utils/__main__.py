@@ -71,9 +71,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fetch() -> None:
     """Clone the dataset into the cache folder."""
-    from scene_utils import data
+    from scene_utils.support import fetching
 
-    print(data.fetch())
+    print(fetching.fetch())
 
 
 def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> None:

@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -101,7 +100,7 @@ def note_choice(arm: Arm, accuracies: Mapping[float, float]) -> bool:
     tried, best = sorted(accuracies), best_value(accuracies)
     done = best not in (tried[0], tried[-1]) or len(tried) >= len(design_grid(arm)) + EXTENSIONS
     told = {"field": next(iter(arm.grid)), "tried": tried if done else sorted([*tried, next_value(tried, best)])}
-    with FileLock(settings.runs_dir() / "chosen.lock"):
+    with settings.locked(settings.runs_dir() / "chosen.lock", "another process writes down a choice; waiting for it"):
         every = chosen() | {arm.name: told | ({"value": best} if done else {})}
         lines = [f'["{name}"]\n' + "".join(f"{key} = {json.dumps(value)}\n" for key, value in each.items())
                  for name, each in sorted(every.items())]  # fmt: skip

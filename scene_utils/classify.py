@@ -19,7 +19,7 @@ import torch
 from scene_utils import data, evaluation, experiments, results, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import fetching, images, progress, settings
 from scene_utils.support.settings import SceneError
 
 Photo = str | Path | BinaryIO | np.ndarray
@@ -46,7 +46,7 @@ def best_run(profile: str | None = None) -> Run | None:
     """
     profiles = BEST_FIRST if profile is None else (settings.profile(profile),)
     usable = [run for name in profiles for run in results.records(name) if is_usable(run)]
-    own = data.own_key() if settings.data_dir() else None
+    own = fetching.own_key() if settings.data_dir() else None
     for runs in ([r for r in usable if r.dataset["key"] == own], [r for r in usable if r.dataset["commit"]]):
         for name in profiles:
             if found := [run for run in runs if run.profile == name]:
@@ -76,9 +76,9 @@ def read_photo(photo: str | Path | BinaryIO) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return data.decode(photo)
+            return images.decode(photo)
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        reason = data.unreadable(photo, error)
+        reason = images.unreadable(photo, error)
         if "JPEG" not in reason:
             reason += "; check the path" if getattr(error, "strerror", None) else "; save the photo again, as JPEG"
         raise SceneError(f"photo {file_name(photo)} cannot be read: {reason}") from error
@@ -107,8 +107,8 @@ class Model:
         """
         photos = photos if isinstance(photos, list | tuple) else [photos]
         pixels = [photo if isinstance(photo, np.ndarray) else read_photo(photo) for photo in photos]
-        images = torch.from_numpy(np.array(pixels, dtype=np.uint8).reshape(-1, 3, data.SIDE, data.SIDE))
-        split = data.Split(images, torch.zeros(len(images), dtype=torch.int64), tuple(self.run.classes), ())
+        batch = torch.from_numpy(np.array(pixels, dtype=np.uint8).reshape(-1, 3, images.SIDE, images.SIDE))
+        split = data.Split(batch, torch.zeros(len(batch), dtype=torch.int64), tuple(self.run.classes), ())
         weights = self.run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored answers
         answers = [training.predict(net, split, recipe, mirror=weights is not None) for net, recipe in self.nets]
         names = [file_name(photo) for photo in photos]
@@ -146,7 +146,7 @@ def classify(photo: Photo, run: Run) -> pd.Series:
 def told(run: Run) -> str:
     """Say in one line which model answers."""
     line = f"answered by {run.title}: profile {run.profile}, {judged(run)}, trained on {run.dataset['source']}"
-    if settings.data_dir() and run.dataset["key"] != data.own_key():
+    if settings.data_dir() and run.dataset["key"] != fetching.own_key():
         line += f"; no model has been trained on SCENE_DATA_DIR ({settings.data_dir()}) yet"
     return line
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import PartialState
-from filelock import FileLock
 from safetensors.torch import load_file, save
 from torch import nn
 from torch.optim.swa_utils import update_bn
@@ -23,7 +22,7 @@ from scene_utils.batches import steps_per_epoch
 from scene_utils.data import Dataset, Split
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.support import lite, progress, settings
+from scene_utils.support import fetching, lite, progress, settings
 from scene_utils.support.devices import accelerator, device_name, processor, work_seconds
 from scene_utils.support.settings import SceneError
 from scene_utils.support.weights import weights_source
@@ -514,7 +513,7 @@ def train_now(
             arrays["train_logits"] = half(training.predict(model, train, recipe))
             torch.manual_seed(recipe.seed)
             model, _ = build(experiment, choice, len(train.classes))
-            whole = data.joined(train, holdout)
+            whole = data.concatenate(train, holdout)
             if teacher is not None:
                 lessons = torch.cat([lessons, torch.from_numpy(teacher.arrays["holdout_logits"])])
             again = training.fit(model, whole, None, recipe, refitting, lessons, name=f"{stem}, all images")
@@ -707,18 +706,8 @@ def only_run(stem: str):
     if not PartialState().is_main_process:
         yield
         return
-    folder = settings.runs_dir() / "locks"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f"{stem}.lock")
-        settings.acquire(lock, f"{stem}: another process trains this run; waiting for it to finish")
-    except OSError as error:
-        reason = error.strerror or error
-        raise SceneError(
-            f"cannot write {folder}: {reason}; choose another folder with SCENE_RUNS_DIR"
-        ) from error
-    with lock:
-        lock.release()  # entering counted a second hold
+    waiting = f"{stem}: another process trains this run; waiting for it to finish"
+    with settings.locked(settings.runs_dir() / "locks" / f"{stem}.lock", waiting):
         yield
 
 
@@ -745,7 +734,7 @@ def sets(profile: str | None = None, clean: bool = True) -> tuple[Split, Split, 
     With ``clean``, images that also stand in the test set are removed from ``train`` first. Images of one's own are
     read again once one of their files has changed.
     """
-    return _sets(settings.profile(profile), clean, data.own_state())
+    return _sets(settings.profile(profile), clean, fetching.own_state())
 
 
 def tested(run: Run) -> Split:
@@ -780,7 +769,7 @@ def _sealed_sets(profile: str, where: str | None) -> tuple[Split, Split]:
 
 def sealed_sets(profile: str | None = None) -> tuple[Split, Split]:
     """Return (train, sealed set) of the cases of a profile; the hold-out is the same as everywhere."""
-    return _sealed_sets(settings.profile(profile), data.own_state())
+    return _sealed_sets(settings.profile(profile), fetching.own_state())
 
 
 def run_key(

@@ -228,7 +228,7 @@ def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):
     assert run.history.drop(columns=["seconds", "elapsed"]).equals(once.history.drop(columns=["seconds", "elapsed"]))
     recipe = Recipe(**run.recipe)
     torch.manual_seed(recipe.seed)
-    whole = data.joined(train, holdout)
+    whole = data.concatenate(train, holdout)
     assert len(set(whole.names)) == len(train) + len(holdout) == run.refit["images"]
     model, _ = experiments.build(tiny(), None, 6)
     training.fit(model, whole, None, recipe)

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from scene_utils import data, evaluation, experiments, explain, plots, results
-from scene_utils.lessons import course, labels
+from scene_utils.lessons import course, duplicates, labels
 from scene_utils.report import series, slides
+from scene_utils.support import audit as audits
 from scene_utils.support import settings
 from scene_utils.support.settings import escaped
 from scene_utils.text import sentences
@@ -188,13 +189,13 @@ def test_letters_without_a_font_are_said_once(capsys):
 
 
 def test_near_copies_are_counted_up_to_a_limit(monkeypatch):
-    monkeypatch.setattr(data, "PAIRS", 30)
+    monkeypatch.setattr(audits, "PAIRS", 30)
     images = torch.zeros(40, 3, 64, 64, dtype=torch.uint8)
     images[20:] = torch.arange(64, dtype=torch.uint8).view(1, 1, 64)
     split = data.Split(images, torch.arange(40) % 2, ("a", "b"), tuple(f"train/{i}.png" for i in range(40)))
     audit = data.audit(data.Dataset(split, split.select([0, 20]), "own images", None, "key"))
     assert 30 <= len(audit.pairs) < 700
-    assert any("more pairs than 30" in sentence for sentence in audit.sentences())
+    assert any("more pairs than 30" in sentence for sentence in duplicates.findings(audit, public=False))
 
 
 def test_the_first_page_on_the_smallest_set(own, tmp_path):

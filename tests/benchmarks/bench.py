@@ -96,10 +96,10 @@ def usual(name: str, careful: bool = False) -> dict:
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import ToTensor
 
-    from scene_utils import data
+    from scene_utils.support import fetching
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    folder = Path(os.environ.get("SCENE_DATA_DIR") or data.fetch())
+    folder = Path(os.environ.get("SCENE_DATA_DIR") or fetching.fetch())
     everything = ImageFolder(folder / "train", ToTensor())
     some = torch.randperm(len(everything))[: steps_of(name) * BATCH].tolist()
     loader = DataLoader(Subset(everything, some), batch_size=BATCH, shuffle=True, num_workers=2)
@@ -159,8 +159,9 @@ def losses(name: str) -> dict:
 def decoding(_: str) -> dict:
     """Seconds that reading and decoding all images takes the first time, with an empty cache of pixels."""
     from scene_utils import data
+    from scene_utils.support import fetching
 
-    folder = data.fetch()
+    folder = fetching.fetch()
     with tempfile.TemporaryDirectory() as empty:
         os.environ["SCENE_CACHE_DIR"] = empty
         began = time.perf_counter()
