@@ -483,7 +483,7 @@ def test_what_has_been_decoded_before_an_interruption_stays_decoded(tmp_path, mo
         return decode(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(data, "decode", impatient)
+        patch.setattr(images, "decode", impatient)
         with pytest.raises(KeyboardInterrupt):
             data.load_folder(folder)
     decoded = []
