@@ -78,9 +78,9 @@ def _fetch() -> None:
 
 def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> None:
     """Train experiments, or go on with interrupted runs."""
-    from scene_utils import experiments
+    from scene_utils import catalogue, experiments
 
-    for experiment in [experiments.get(name) for name in names]:  # an unknown name is refused before any training
+    for experiment in [catalogue.get(name) for name in names]:  # an unknown name is refused before any training
         run = experiments.run(experiment, profile, seed, retrain)
         right = f"{run.correct:,} of {run.total:,} images of the {run.judged_on} right"
         right += "" if run.dataset["commit"] else f" ({run.dataset['source']})"
@@ -121,10 +121,10 @@ def _classify(photos: list[Path], profile: str | None) -> None:
 
 def _estimate(profile: str | None, seed: int) -> None:
     """Say about how long the trainings that the series still needs take on this machine."""
-    from scene_utils import experiments
+    from scene_utils import durations, experiments
 
     count, seconds = experiments.time_needed(profile, seed)
-    print(f"trainings to do: {count}, {experiments.time_here(seconds)}" if count else "trainings to do: none")
+    print(f"trainings to do: {count}, {durations.time_here(seconds)}" if count else "trainings to do: none")
 
 
 def _report(profile: str | None, seed: int, options: list[str]) -> None:

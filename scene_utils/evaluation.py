@@ -37,6 +37,11 @@ def predictions(logits: ArrayLike) -> np.ndarray:
     return values.argmax(axis=1) if values.ndim == 2 else values
 
 
+def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Fraction of correct predictions; takes logits (N, C) or predictions (N,)."""
+    return float((predictions(logits) == np.asarray(labels)).mean())
+
+
 def wilson(correct: int, total: int) -> Interval:
     """Wilson's score interval for ``correct`` of ``total`` (Wilson, 1927; statsmodels)."""
     if not 0 <= correct <= total or total == 0:

@@ -1,6 +1,6 @@
 """What a network looks at, and how its signals travel.
 
-The functions of (model, dataset, recipe) are ``extras`` of an experiment: they run once, when it is trained,
+The functions of (model, dataset, recipe) are ``artifacts`` of an experiment: they run once, when it is trained,
 and what they return is kept beside the record, so that a page can show it where the weights are not at hand.
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import re
 import signal
@@ -197,20 +196,6 @@ def fit(
     if ema is not None and history.status == "finished":
         model.load_state_dict(ema.module.state_dict())
     return history
-
-
-def step_seconds(model: nn.Module, train: Split, recipe: Recipe) -> float:
-    """Return about how many seconds one step of training takes on this machine, were there no other work on it.
-
-    ``model`` stays as it is.
-    """
-    batch = train.select(range(min(len(train), recipe.batch_size)))
-    trial = recipe.replace(epochs=2, images=None, schedule="constant")  # two steps: the first one is slow
-    lessons = torch.zeros(len(batch), len(train.classes)) if recipe.distillation else None
-    with torch.random.fork_rng(), progress.silent(), progress.part(0):
-        history = fit(copy.deepcopy(model), batch, None, trial, None, lessons)
-    threads = torch.get_num_threads() if history.device.startswith("cpu") else 1  # seconds are those of all cores
-    return history.epochs[-1]["seconds"] / threads
 
 
 def check_sets(train: Split, holdout: Split | None, recipe: Recipe, teacher_logits: Tensor | None) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from scene_utils import cases, data, experiments, results
-from scene_utils.experiments import EXPERIMENTS
+from scene_utils import cases, catalogue, data, experiments, results
+from scene_utils.catalogue import EXPERIMENTS
 from scene_utils.lessons import limits, tuning
 from scene_utils.support.settings import SceneError
 
@@ -32,7 +32,7 @@ def runs_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("run", [r for r in results.records(published=True)], ids=lambda run: run.name)
 def test_published_keys_stay_what_they_are(run):
     """A renamed field or experiment would orphan days of training."""
-    experiment = experiments.get(run.experiment)
+    experiment = catalogue.get(run.experiment)
     if run.members:
         members = [results.find(name.split(".")[0], run.profile, run.seed) for name in run.members]
         key = results.run_key(members=[member.key for member in members], experiment=experiment.name)
@@ -156,7 +156,7 @@ def test_the_public_sealed_set_is_listed_once():
 def arm(monkeypatch):
     name = "case-ensemble-resnet50"  # no grid, mirrored
     small = EXPERIMENTS[name].recipes["sample"].replace(images=16, batch_size=8)
-    recipes, lenet = dict.fromkeys(("sample", "short"), small), experiments.SMALL_NETS["lenet"]
+    recipes, lenet = dict.fromkeys(("sample", "short"), small), catalogue.ARCHITECTURES["lenet"]
     from_scratch = dataclasses.replace(EXPERIMENTS[name], recipes=recipes, depth=None, build=lenet)
     monkeypatch.setitem(EXPERIMENTS, name, from_scratch)
     return name

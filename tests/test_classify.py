@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import classify, data, evaluation, experiments, plots, results, training
+from scene_utils import catalogue, classify, data, evaluation, experiments, plots, results, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import progress, settings
@@ -24,12 +24,12 @@ def runs(tmp_path_factory):
         patch.setenv("SCENE_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
         patch.setattr("scene_utils.support.settings.published_dir", lambda: tmp_path_factory.mktemp("published"))
         for name in ("lenet", "lenet-relu"):
-            experiment = experiments.EXPERIMENTS[name]
+            experiment = catalogue.EXPERIMENTS[name]
             quick = experiment.recipes["sample"].replace(epochs=1, images=96)
-            quick = dataclasses.replace(experiment, recipes={"short": quick}, keep_curve=True)
-            patch.setitem(experiments.EXPERIMENTS, name, quick)
-        both = dataclasses.replace(experiments.EXPERIMENTS["ensemble"], members=("lenet", "lenet-relu"))
-        patch.setitem(experiments.EXPERIMENTS, "ensemble", both)
+            quick = dataclasses.replace(experiment, recipes={"short": quick}, save_epoch_logits=True)
+            patch.setitem(catalogue.EXPERIMENTS, name, quick)
+        both = dataclasses.replace(catalogue.EXPERIMENTS["ensemble"], members=("lenet", "lenet-relu"))
+        patch.setitem(catalogue.EXPERIMENTS, "ensemble", both)
         yield {name: experiments.run(name, "sample") for name in ("lenet", "lenet-relu", "ensemble")}
 
 

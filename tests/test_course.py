@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import experiments, results
+from scene_utils import experiments, pretraining, results
 from scene_utils.lessons import course
 from scene_utils.results import Run
 from scene_utils.text import sentences
@@ -78,7 +78,7 @@ def test_a_page_says_whose_weights():
     assert "resnet18-f37072fd.pth" in course.borrowed(named)
     below = course.caption(run(), named).data
     assert "plain: from scratch, 3 epochs" in below and "transferred: weights resnet18-f37072fd.pth" in below
-    assert "Gidaris" in course.borrowed(run(weights_choice=experiments.STAND_IN))
+    assert "Gidaris" in course.borrowed(run(weights_choice=pretraining.ROTATION))
 
 
 def test_report_stands_beside_its_own_data_only():

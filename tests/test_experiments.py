@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from scene_utils import data, evaluation, experiments, models, results, training
-from scene_utils.experiments import EXPERIMENTS, Experiment
+from scene_utils import catalogue, data, durations, evaluation, experiments, models, pretraining, results, training
+from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe, learning_rates
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
@@ -65,7 +65,7 @@ def test_nothing_stale_is_served(trainings, monkeypatch):
     assert len(trainings) == 2
     experiments.run(tiny(learning_rate=0.02), seed=1)  # another seed
     assert len(trainings) == 3
-    monkeypatch.setitem(models.VERSIONS, "tiny", 2)  # a changed model
+    monkeypatch.setattr(models, "VERSION", 2)  # a changed model
     experiments.run(tiny(learning_rate=0.02))
     assert len(trainings) == 4
     monkeypatch.setattr(training, "ENGINE_VERSION", 99)  # a changed engine
@@ -103,7 +103,7 @@ def test_retrain_trains_each_run_once_a_process(trainings, retrain, monkeypatch)
 
 def test_what_is_made_from_runs_follows_their_predictions(monkeypatch, trainings):
     """An ensemble and a student of another training, with the same keys, are made anew."""
-    member = dataclasses.replace(tiny(), name="member", keep_curve=True, refit=True)
+    member = dataclasses.replace(tiny(), name="member", save_epoch_logits=True, refit=True)
     monkeypatch.setitem(EXPERIMENTS, "member", member)
     both = Experiment("both", "Both", "ensemble", None, {"short": RECIPE}, members=("member",))
     monkeypatch.setitem(EXPERIMENTS, "both", both)
@@ -113,7 +113,7 @@ def test_what_is_made_from_runs_follows_their_predictions(monkeypatch, trainings
     assert len(trainings) == 3
     run = experiments.run("member")
     changed = run.arrays | {"train_logits": -run.arrays["train_logits"], "test_logits": -run.arrays["test_logits"]}
-    results.write(run.record | experiments.scores(member, changed, tuple(run.classes)), changed)
+    results.write(run.record | experiments.metrics(member, changed, tuple(run.classes)), changed)
     after = [experiments.run(each) for each in (both, pupil)]
     assert len(trainings) == 4
     for old, new in zip(before, after, strict=True):
@@ -127,7 +127,7 @@ def test_a_run_that_serves_a_choice_never_sees_the_test_set(monkeypatch):
         "predict",
         lambda model, split, *a, **k: sets.append(len(split)) or predict(model, split, *a, **k),
     )
-    run = experiments.run(dataclasses.replace(tiny(), choice=True))
+    run = experiments.run(dataclasses.replace(tiny(), selection_only=True))
     assert run.evaluated_on == "hold-out" and "test_logits" not in run.arrays
     assert len(experiments.sets("sample")[2].test) not in sets
 
@@ -166,7 +166,7 @@ def test_two_processes_never_train_one_run_at_once(monkeypatch):
     held, waits, done, said = threading.Event(), threading.Event(), threading.Event(), []
 
     def other():
-        with experiments.only_run("tiny.sample.s0"):
+        with experiments.run_lock("tiny.sample.s0"):
             held.set()
             done.set() if waits.wait(60) else None
 
@@ -187,7 +187,7 @@ def test_two_processes_never_train_one_run_at_once(monkeypatch):
 def test_an_ensemble_averages_its_members_probabilities(monkeypatch):
     members = {}
     for number in (1, 2):
-        member = dataclasses.replace(tiny(learning_rate=0.01 * number), name=f"tiny{number}", keep_curve=True)
+        member = dataclasses.replace(tiny(learning_rate=0.01 * number), name=f"tiny{number}", save_epoch_logits=True)
         monkeypatch.setitem(EXPERIMENTS, member.name, member)
         members[member.name] = member
     both = Experiment("both", "Both", "ensemble", None, {"short": RECIPE}, members=tuple(members))
@@ -230,7 +230,7 @@ def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):
     torch.manual_seed(recipe.seed)
     whole = data.concatenate(train, holdout)
     assert len(set(whole.names)) == len(train) + len(holdout) == run.refit["images"]
-    model, _ = experiments.build(tiny(), None, 6)
+    model, _ = pretraining.build(tiny(), None, 6)
     training.fit(model, whole, None, recipe)
     answers = training.predict(model, dataset.test, recipe)
     torch.testing.assert_close(torch.from_numpy(run.arrays["test_logits"]).float(), answers, atol=0.02, rtol=0.01)
@@ -268,13 +268,13 @@ def slow(monkeypatch):
     """The real dataset's profile on the sample, on a machine where a step takes a minute."""
     sample = experiments.sets("sample")
     monkeypatch.setattr(experiments, "sets", lambda *args: sample)
-    monkeypatch.setattr(training, "step_seconds", lambda *args: 60.0)
+    monkeypatch.setattr(durations, "step_seconds", lambda *args: 60.0)
 
 
 def test_a_long_training_says_how_long_before_it_begins(slow, capsys, monkeypatch):
     experiments.run(tiny(), "short")  # 5 steps of a minute, 1 epoch
     assert "on this machine" not in capsys.readouterr().out
-    monkeypatch.setattr(training, "step_seconds", lambda *args: 3600.0)
+    monkeypatch.setattr(durations, "step_seconds", lambda *args: 3600.0)
     experiments.run(tiny(), "short", seed=1)
     line = capsys.readouterr().out.splitlines()[0]
     assert re.match(r"tiny\.short\.s1: about \d h on this machine, .*; sooner: the profile sample", line)
@@ -288,7 +288,7 @@ def test_what_is_done_of_a_training_is_not_announced_again(slow, capsys, tmp_pat
     training.fit(net(), train, None, RECIPE.replace(epochs=2), path)
     for checkpoints, told in {(path,): "60 min", (path, tmp_path / "none.pt"): "2 h"}.items():
         capsys.readouterr()
-        experiments.announce("tiny", net(), train, RECIPE.replace(epochs=62), *checkpoints)
+        durations.announce("tiny", net(), train, RECIPE.replace(epochs=62), *checkpoints)
         assert f"tiny: about {told} " in capsys.readouterr().out
 
 
@@ -296,7 +296,7 @@ def test_the_series_says_how_long_what_it_lacks_will_take(slow, monkeypatch):
     count, seconds = experiments.time_needed("short")
     own = [each for each in EXPERIMENTS.values() if not each.members and not each.case]
     assert count == len([each for each in own if not each.name.endswith("-reported")])
-    resnet18 = experiments.get("resnet18").recipe("short")
+    resnet18 = catalogue.get("resnet18").recipe("short")
     assert seconds > 60 * resnet18.epochs
     finished = experiments.is_finished
     monkeypatch.setattr(experiments, "is_finished", lambda e, *more: e.name == "resnet50_final" or finished(e, *more))
@@ -333,7 +333,7 @@ def test_an_unknown_environment_value_is_refused(monkeypatch):
 
 def test_the_seven_models_of_the_report_are_declared_in_both_readings():
     for name in results.facts()["results"]:
-        assert EXPERIMENTS[name].clean and not EXPERIMENTS[f"{name}-reported"].clean
+        assert EXPERIMENTS[name].drop_test_duplicates and not EXPERIMENTS[f"{name}-reported"].drop_test_duplicates
 
 
 def test_the_reported_recipe_is_the_reports():
@@ -361,7 +361,7 @@ def test_weights_that_cannot_be_had_are_an_error_before_any_training(monkeypatch
 
 
 def test_the_stand_in_knows_rotations_and_says_what_it_is():
-    model, source = experiments.build(EXPERIMENTS["resnet18_transfer"], experiments.STAND_IN, 6)
-    state = experiments.stand_in(18)
+    model, source = pretraining.build(EXPERIMENTS["resnet18_transfer"], pretraining.ROTATION, 6)
+    state = pretraining.pretrain_rotation(18)
     assert "stand-in" in source and model.fc.out_features == 6
     assert torch.equal(model.conv1.weight, state["conv1.weight"])

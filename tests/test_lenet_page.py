@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scene_utils import batches, evaluation, experiments, models, recipe, results, training
+from scene_utils import batches, catalogue, evaluation, experiments, models, recipe, results, training
 from scene_utils.lessons import course
 from scene_utils.results import Run
 
@@ -13,7 +13,7 @@ from scene_utils.results import Run
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
 def test_the_loop_written_out_gives_the_first_loss_of_fit(schedule):
     train, holdout, _ = experiments.sets("sample")
-    plan = experiments.get("lenet").recipe("sample")
+    plan = catalogue.get("lenet").recipe("sample")
     plan = plan.replace(epochs=1, images=96, precision="float32", schedule=schedule)
     torch.manual_seed(0)
     net = models.LeNet(len(train.classes))
@@ -42,16 +42,16 @@ def test_custom_lenet_has_the_rows_of_the_report():
 
 
 def test_every_rate_of_the_sweep_is_an_experiment_that_never_sees_the_test_set():
-    assert max(experiments.LEARNING_RATES) / min(experiments.LEARNING_RATES) >= 100
-    assert results.facts()["lenet_divergence"]["learning_rate_at_least"] in experiments.LEARNING_RATES
-    for rate in experiments.LEARNING_RATES:
-        experiment = experiments.get(f"lenet-rate-{rate}")
-        assert experiment.choice and experiment.recipe("short").learning_rate == rate
+    assert max(catalogue.LEARNING_RATES) / min(catalogue.LEARNING_RATES) >= 100
+    assert results.facts()["lenet_divergence"]["learning_rate_at_least"] in catalogue.LEARNING_RATES
+    for rate in catalogue.LEARNING_RATES:
+        experiment = catalogue.get(f"lenet-rate-{rate}")
+        assert experiment.selection_only and experiment.recipe("short").learning_rate == rate
 
 
 def test_relu_is_the_only_difference_in_the_two_by_two():
     for name in ("lenet", "custom_lenet"):
-        plain, relu = experiments.get(name), experiments.get(f"{name}-relu")
+        plain, relu = catalogue.get(name), catalogue.get(f"{name}-relu")
         assert plain.recipes == relu.recipes
         assert isinstance(plain.build(6).activation, torch.nn.Identity)
         assert isinstance(relu.build(6).activation, torch.nn.ReLU)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from scene_utils import data, evaluation, experiments, explain, plots, results
+from scene_utils import catalogue, data, evaluation, experiments, explain, plots, results
 from scene_utils.lessons import course, duplicates, labels
 from scene_utils.report import series, slides
 from scene_utils.support import audit as audits
@@ -19,7 +19,7 @@ from scene_utils.support.settings import escaped
 from scene_utils.text import sentences
 
 ODD = ["$1_to_$5", "<5cm"]
-NAMES = [*slides.SEVEN, *experiments.MEMBERS, *slides.RATES, *slides.DEPTHS, *slides.SCHEDULES, *slides.BEYOND]
+NAMES = [*slides.SEVEN, *catalogue.MEMBERS, *slides.RATES, *slides.DEPTHS, *slides.SCHEDULES, *slides.BEYOND]
 NAMES += ["alexnet-two-fc"]
 INCHES = 18  # of a figure of bounded size
 
@@ -58,8 +58,8 @@ def own(tmp_path, monkeypatch):
 
 def write(name, right):
     """Write a record with made-up answers, as a training on these images would."""
-    experiment = experiments.get(name)
-    train, holdout, dataset = experiments.sets("sample", experiment.clean)
+    experiment = catalogue.get(name)
+    train, holdout, dataset = experiments.sets("sample", experiment.drop_test_duplicates)
     generator, arrays = np.random.default_rng(len(name)), {}
     for kind, split in (("holdout", holdout), ("test", dataset.test)):
         truth = split.labels.numpy()
@@ -72,13 +72,13 @@ def write(name, right):
     row = {"loss": 0.5, "accuracy": right, "holdout_loss": 0.5, "holdout_accuracy": right, "learning_rate": 0.01}
     arrays |= {"cam_images": np.array(explain.shown_images(dataset, 2))}
     arrays["cam"] = np.ones((len(arrays["cam_images"]), 4, 4), np.float16)
-    record = experiments.describe(experiment, "sample", 0, dataset, train, holdout) | {
-        "status": "finished", "diverged_step": None, "epochs": 2, "seconds": 1.0, "parameters": 10, "device": "cpu",
-        "precision": "float32", "recipe": dataclasses.asdict(experiment.recipe("sample")), "weights": None,
-        "weights_choice": None, "inference_ms": 1.0, "key": name,
-        "history": [{"epoch": epoch, "seconds": 0.5} | row for epoch in (1, 2)],
-    }  # fmt: skip
-    results.write(record | experiments.scores(experiment, arrays, train.classes), arrays)
+    task = experiments.Task(experiment, "sample", 0, None, None, train, holdout, dataset)
+    record = experiments.make_record(
+        task, arrays, [{"epoch": epoch, "seconds": 0.5} | row for epoch in (1, 2)], key=name, status="finished",
+        diverged_step=None, seconds=1.0, parameters=10, device="cpu", precision="float32",
+        recipe=dataclasses.asdict(experiment.recipe("sample")), weights=None, weights_choice=None, inference_ms=1.0,
+    )  # fmt: skip
+    results.write(record, arrays)
 
 
 def drawn(figure):
@@ -105,10 +105,10 @@ def test_every_slide_on_two_grey_classes_with_and_without_a_mistake(own, right, 
 @pytest.mark.parametrize("count", [2, 100])
 def test_what_pages_show_of_a_model_without_a_mistake(own, count):
     names = ODD if count == 2 else [f"class {number}" for number in range(count)]
-    train, _, dataset = own(names, 1.0, ("resnet18", *experiments.MEMBERS))
+    train, _, dataset = own(names, 1.0, ("resnet18", *catalogue.MEMBERS))
     run = results.find("resnet18", "sample")
     assert run.correct == run.total == 2 * count
-    members = [results.find(name, "sample") for name in experiments.MEMBERS]
+    members = [results.find(name, "sample") for name in catalogue.MEMBERS]
     assert "makes no mistake on these" in course.mistakes(run).data
     assert "contradicts no label" in course.contradictions(run).data
     assert "No label is doubted" in course.doubtful("sample", pd.DataFrame(columns=labels.COLUMNS)).data

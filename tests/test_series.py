@@ -697,8 +697,9 @@ def test_requirements_name_what_is_imported():
 
 
 def test_the_time_is_told_before_the_first_notebook(project):
-    stub = project / "scene_utils" / "experiments.py"
-    stub.write_text('time_needed = lambda *given: (7, 9e4)\ntime_here = lambda seconds: f"about {seconds:.0f} s"\n')
+    for name, stub in {"experiments": "time_needed = lambda *given: (7, 9e4)",
+                       "durations": 'time_here = lambda seconds: f"about {seconds:.0f} s"'}.items():  # fmt: skip
+        (project / "scene_utils" / f"{name}.py").write_text(stub + "\n")
     code, said = call(project, "report", "--profile", "short")
     assert code == 0 and said.index("trainings to do: 7, about 90000 s") < said.index("02_lenet")
     for profile in ("short", "sample"):  # nothing to do any more; minutes

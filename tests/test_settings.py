@@ -96,10 +96,10 @@ def test_what_a_command_starts_runs_the_command_s_own_code(copy):
 
 
 def test_one_place_resolves_profile_and_seed(monkeypatch):
-    from scene_utils import experiments
+    from scene_utils import catalogue
 
     monkeypatch.delenv("SCENE_PROFILE", raising=False)
-    lenet = experiments.get("lenet")
+    lenet = catalogue.get("lenet")
     assert settings.profile(None) == "sample" and settings.seed(None) == 0
     assert lenet.recipe(None, None) == lenet.recipe("sample", 0)
     monkeypatch.setenv("SCENE_PROFILE", "short")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from scene_utils import data, experiments, plots, results
+from scene_utils import catalogue, data, experiments, plots, results
 from scene_utils.report import pages, series, slides
 from scene_utils.report.slides import Report, Table
 from scene_utils.support import settings
@@ -24,7 +24,7 @@ from scene_utils.text.slide_texts import TEXTS
 
 AFTER = [name for name in slides.SECTIONS if name not in ("opening", "summary")]
 PAGE = ["opening", "summary", *slides.SLIDES, *AFTER]
-NAMES = [*slides.SEVEN, *experiments.MEMBERS, *slides.RATES, *slides.DEPTHS, *slides.PLAIN, *slides.SCHEDULES]
+NAMES = [*slides.SEVEN, *catalogue.MEMBERS, *slides.RATES, *slides.DEPTHS, *slides.PLAIN, *slides.SCHEDULES]
 NAMES += ["alexnet-two-fc", "lenet-reported", *slides.BEYOND]
 # How many of 100 images each model has right, how long it trained; what is not named has 60 and 10 seconds.
 RIGHT = {"lenet": 70, "custom_lenet": 40, "resnet18": 60, "resnet18_mixup": 62, "resnet18_transfer": 90, "ensemble": 97}
@@ -40,13 +40,13 @@ def answers(labels, percent, shift):
 
 def write(name, seed=0, percent=None, diverged=False, **changes):
     """Write a record of the profile sample with made-up answers."""
-    experiment = experiments.get(name)
-    train, holdout, dataset = experiments.sets("sample", experiment.clean)
+    experiment = catalogue.get(name)
+    train, holdout, dataset = experiments.sets("sample", experiment.drop_test_duplicates)
     percent = RIGHT.get(name, 60) if percent is None else percent
     arrays = {}
     for kind, split in (("holdout", holdout), ("test", dataset.test)):
         labels = split.labels.numpy()
-        if not (diverged or (kind == "test" and experiment.choice)):
+        if not (diverged or (kind == "test" and experiment.selection_only)):
             arrays |= {f"{kind}_labels": labels, f"{kind}_logits": answers(labels, percent, 0)}
             arrays[f"{kind}_logits_mirror"] = answers(labels, percent + 1, 0)
     arrays["holdout_curve"] = np.stack([answers(holdout.labels.numpy(), p, 0) for p in (20, percent)])
@@ -55,22 +55,16 @@ def write(name, seed=0, percent=None, diverged=False, **changes):
          "holdout_accuracy": 0.3 * epoch, "learning_rate": 0.01, "seconds": SECONDS.get(name, 10.0) / 2}
         for epoch in (1, 2)
     ]  # fmt: skip
-    record = experiments.describe(experiment, "sample", seed, dataset, train, holdout) | {
-        "status": "diverged" if diverged else "finished",
-        "diverged_step": 7 if diverged else None,
-        "epochs": 2,
-        "seconds": SECONDS.get(name, 10.0),
-        "parameters": 1000 * len(name),
-        "device": "cpu",
-        "processor": "one for all",
-        "precision": "float32",
-        "recipe": dataclasses.asdict(experiment.recipe("sample", seed)),
-        "weights": "stand-in; stand-in" if experiment.depth or experiment.members else None,
-        "weights_choice": "rotation" if experiment.depth or experiment.members else None,
-        "history": history,
-        "key": name,
-    }
-    results.write(record | experiments.scores(experiment, arrays, train.classes) | changes, arrays)
+    task = experiments.Task(experiment, "sample", seed, None, None, train, holdout, dataset)
+    pretrained = experiment.depth or experiment.members
+    record = experiments.make_record(
+        task, arrays, history, key=name, status="diverged" if diverged else "finished",
+        diverged_step=7 if diverged else None, seconds=SECONDS.get(name, 10.0), parameters=1000 * len(name),
+        device="cpu", processor="one for all", precision="float32",
+        recipe=dataclasses.asdict(experiment.recipe("sample", seed)),
+        weights="stand-in; stand-in" if pretrained else None, weights_choice="rotation" if pretrained else None,
+    )  # fmt: skip
+    results.write(record | changes, arrays)
 
 
 @pytest.fixture
@@ -181,7 +175,7 @@ def test_without_runs_each_slide_says_so_with_one_command(empty):
         assert len(commands) == bool(slide.needs), number
         assert not slide.needs or "Not run yet" in text
         for name in " ".join(commands).split():
-            experiments.get(name)
+            catalogue.get(name)
     assert slides.summary_table(report)["verdict"].tolist() == ["not run"] * 7
     everything(report)
 
@@ -222,12 +216,12 @@ def test_data(full):
 def test_cliff(full):
     report = Report("sample")
     table = slides.sweep_table(report)
-    assert table["learning_rate"].tolist() == list(experiments.LEARNING_RATES)
-    assert table["diverged_step"].notna().tolist() == [rate >= 0.04 for rate in experiments.LEARNING_RATES]
+    assert table["learning_rate"].tolist() == list(catalogue.LEARNING_RATES)
+    assert table["diverged_step"].notna().tolist() == [rate >= 0.04 for rate in catalogue.LEARNING_RATES]
     above, below = figure(3, report).axes
     finished, crosses, line = above.lines
-    assert finished.get_xdata().tolist() == [rate for rate in experiments.LEARNING_RATES if rate < 0.04]
-    assert crosses.get_xdata().tolist() == [rate for rate in experiments.LEARNING_RATES if rate >= 0.04]
+    assert finished.get_xdata().tolist() == [rate for rate in catalogue.LEARNING_RATES if rate < 0.04]
+    assert crosses.get_xdata().tolist() == [rate for rate in catalogue.LEARNING_RATES if rate >= 0.04]
     assert set(line.get_xdata()) == {0.007} and set(below.lines[0].get_ydata()) == {7}
     assert "later: the highest rate that finishes is 0.02" in words(slides.slide(3, report))
 
@@ -404,7 +398,7 @@ def test_other_readings_stand_in_one_table(full):
     lenet = table[table["experiment"] == "lenet"]
     assert lenet["reading"].tolist() == ["averaged with the mirror image", "as it is", "averaged with the mirror image"]
     assert lenet["seed"].tolist() == [0, 1, 1]
-    assert set(table["experiment"]) == {*slides.SEVEN, *experiments.MEMBERS, "lenet-reported"}
+    assert set(table["experiment"]) == {*slides.SEVEN, *catalogue.MEMBERS, "lenet-reported"}
     assert len(page("runs", Report("sample"))[2].frame) == len(NAMES) + 1
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms import v2
 
-from scene_utils import batches, data, training
+from scene_utils import batches, data, durations, training
 from scene_utils.models import LeNet
 from scene_utils.recipe import Recipe, learning_rates, make_optimizer
 from scene_utils.support import convolution, devices, settings
@@ -305,7 +305,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, sets, tmp_path,
 def test_timing_a_step_changes_and_says_nothing(sets, capsys):
     model = small_net().train()
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    assert 0 < training.step_seconds(model, sets[0], QUICK.replace(distillation=0.5, images=10)) < 60
+    assert 0 < durations.step_seconds(model, sets[0], QUICK.replace(distillation=0.5, images=10)) < 60
     assert same(before, model.state_dict()) and torch.equal(state, torch.get_rng_state()) and model.training
     assert capsys.readouterr().out == ""
 

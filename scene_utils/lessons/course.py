@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import data, evaluation, experiments, plots, results
+from scene_utils import data, evaluation, experiments, plots, pretraining, results
 from scene_utils.lessons import labels
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
@@ -352,7 +352,7 @@ def caption(*runs: Run) -> Markdown:
 
 def borrowed(run: Run) -> str:
     """Say whose eyes a run has borrowed, and what a stand-in is not."""
-    if run.weights_choice == experiments.STAND_IN:
+    if run.weights_choice == pretraining.ROTATION:
         return (
             "**A stand-in.** In this profile nothing may be downloaded, so the weights come from a few seconds of"
             " another task: telling by how many quarter turns the sample's own images were rotated ([Gidaris et al.,"

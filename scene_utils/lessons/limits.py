@@ -43,7 +43,7 @@ def diverges(setting: dict, rate: float, profile: str, seed: int) -> bool:
     history = training.fit(models.LeNet(len(train.classes)), train, None, recipe, name=name)
     row = setting | {"rate": rate, "seed": seed, "diverged_step": history.diverged_step or 0,
                      "seconds": round(history.seconds, 1), "design": cases.digest("nan")}  # fmt: skip
-    with experiments.only_run(f"nan.{profile}"):
+    with experiments.run_lock(f"nan.{profile}"):
         table = pd.DataFrame([*trials(profile).to_dict("records"), row], columns=COLUMNS)
         settings.atomic_write(results.results_dir() / f"nan.{profile}.csv", table.to_csv(index=False))
     return history.status == "diverged"

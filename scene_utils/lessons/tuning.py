@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from optuna.distributions import CategoricalDistribution
 
-from scene_utils import experiments, models, results, training
+from scene_utils import catalogue, experiments, models, results, training
 from scene_utils.recipe import Recipe
 from scene_utils.support import progress, settings
 
@@ -27,13 +27,13 @@ LEVELS: dict[str, tuple[float, ...]] = {
     "weight_decay": (0.0, 0.0001, 0.001, 0.01),
     "mixup": (0.0, 0.1, 0.3, 1.0),
 }
-START = {name: getattr(experiments.REPORTED, name) for name in LEVELS}
+START = {name: getattr(catalogue.REPORTED, name) for name in LEVELS}
 BUDGET = 1 + sum(len(levels) - 1 for levels in LEVELS.values())  # trainings that one at a time takes
 
 RECIPES = {
-    "sample": experiments.OURS.replace(epochs=1, images=96, precision="float32"),
-    "short": experiments.OURS.replace(epochs=4, images=4000),
-    "full": experiments.OURS.replace(epochs=8),
+    "sample": catalogue.OURS.replace(epochs=1, images=96, precision="float32"),
+    "short": catalogue.OURS.replace(epochs=4, images=4000),
+    "full": catalogue.OURS.replace(epochs=8),
 }
 TRIALS = {"sample": 16, "short": 40, "full": 60}  # of the study
 
@@ -62,7 +62,7 @@ def trial(
     """
     recipe = RECIPES[profile].replace(**values, seed=seed if training_seed is None else training_seed)
     key = study_key(profile, seed)
-    with experiments.only_run(f"tuning.{profile}.s{seed}"):
+    with experiments.run_lock(f"tuning.{profile}.s{seed}"):
         table = trials(profile, seed, key)
         same = table["training_seed"] == recipe.seed
         for name, value in values.items():
@@ -86,7 +86,7 @@ def study_key(profile: str, seed: int) -> str:
     _, _, dataset = experiments.sets(profile)
     return results.run_key(
         base=RECIPES[profile].fields(), levels=LEVELS, data=dataset.key, seed=seed,
-        model=models.VERSIONS.get("lenet", 1), engine=training.ENGINE_VERSION,
+        model=models.VERSION, engine=training.ENGINE_VERSION,
     )  # fmt: skip
 
 

@@ -157,16 +157,16 @@ def with_table(text: str, table: str) -> str:
 
 def results_table() -> str:
     """The report's models, its accuracy beside ours, then what goes beyond it, in Markdown, from published records."""
-    from scene_utils import evaluation, experiments, results
+    from scene_utils import catalogue, evaluation, experiments, results
     
     records = results.records(published=True)
     runs = [r for r in records if r.seed == 0 and r.status == "finished" and experiments.is_report_data(r)]
     reported = {name: f"{told['accuracy']:.4f}" for name, told in results.facts()["results"].items()}
     lines = ["| model | report | ours | 95 % interval | images right | profile |"]
     lines += ["|---|---|---|---|---|---|"]
-    for name in (*reported, *experiments.BEYOND):
+    for name in (*reported, *catalogue.BEYOND):
         own = [r for p in PROFILE_ORDER for r in runs if (r.experiment, r.profile) == (name, p)]
-        head = f"| {experiments.EXPERIMENTS[name].title} | {reported.get(name, '')} |"
+        head = f"| {catalogue.EXPERIMENTS[name].title} | {reported.get(name, '')} |"
         if not own:
             lines.append(f"{head} not published yet | | | |")
             continue

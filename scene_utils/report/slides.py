@@ -19,7 +19,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from scene_utils import data, evaluation, experiments, models, plots, results
+from scene_utils import catalogue, data, evaluation, experiments, models, plots, results
 from scene_utils.evaluation import Interval, wilson
 from scene_utils.lessons import course, depth, tuning
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
@@ -29,13 +29,13 @@ from scene_utils.text import sentences
 from scene_utils.text.slide_texts import TEXTS
 
 SEVEN = tuple(results.facts()["results"])
-RATES = tuple(f"lenet-rate-{rate}" for rate in experiments.LEARNING_RATES)
-DEPTHS = tuple(f"depth-{depth}" for depth in experiments.DEPTHS)
-PLAIN = tuple(f"depth-{depth}-plain" for depth in experiments.PLAIN_DEPTHS)
-SCHEDULES = tuple(f"schedule-{schedule}" for schedule in experiments.SCHEDULES)
+RATES = tuple(f"lenet-rate-{rate}" for rate in catalogue.LEARNING_RATES)
+DEPTHS = tuple(f"depth-{depth}" for depth in catalogue.DEPTHS)
+PLAIN = tuple(f"depth-{depth}-plain" for depth in catalogue.PLAIN_DEPTHS)
+SCHEDULES = tuple(f"schedule-{schedule}" for schedule in catalogue.SCHEDULES)
 TWO_FC = ("alexnet", "alexnet-two-fc")
 CONFUSED = ("resnet18", "resnet18_mixup", "resnet18_transfer", "ensemble")
-BEYOND = experiments.BEYOND
+BEYOND = catalogue.BEYOND
 MOST, LEAST = "most important first", "least important first"  # searches of the tuning study
 
 
@@ -426,11 +426,11 @@ def mixup_slide(report: Report) -> list[Shown]:
 def final_model(report: Report) -> list[Shown]:
     """17: the members of the ensemble, each alone and together."""
     shown: list[Shown] = [Markdown(report.say("final"))]
-    members, together = report.done(*experiments.MEMBERS), report.done("ensemble")
+    members, together = report.done(*catalogue.MEMBERS), report.done("ensemble")
     if not members + together:
         return shown
     shown.append(report.table(reached(members + together, ("parameters", "training seconds", "weights")), "wide"))
-    if together and len(members) == len(experiments.MEMBERS):
+    if together and len(members) == len(catalogue.MEMBERS):
         best = int(np.argmax([holdout_accuracy(run) for run in members]))
         logits = [run.logits for run in members]
         analysis = evaluation.analyse_ensemble(logits, together[0].logits, together[0].labels, best)
@@ -463,7 +463,7 @@ CONDITIONS += ("momentum", "weight_decay", "augmentation", "input_size", "label_
 
 def conditions(report: Report) -> list[Shown]:
     """18: the conditions of the final model, and the schedule in both readings."""
-    theirs = experiments.get(experiments.REPORTED_MEMBERS[0]).recipe("full")
+    theirs = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full")
     stages = course.schedule_table(theirs)
     stages["epochs"] = stages["epochs"].str.replace(" to ", " … ")
     stages[stages.columns[1:]] = stages[stages.columns[1:]].map("{:.3g}".format)
@@ -476,12 +476,12 @@ def conditions(report: Report) -> list[Shown]:
 
 def conditions_table(report: Report) -> pd.DataFrame:
     """One row a condition: the report's reading (what it leaves open is assumed), and our members'."""
-    ours = [member_recipe(report, name) for name in experiments.MEMBERS]
-    theirs = experiments.get(experiments.REPORTED_MEMBERS[0]).recipe("full")
+    ours = [member_recipe(report, name) for name in catalogue.MEMBERS]
+    theirs = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full")
     rows = []
     for name in CONDITIONS:
         reported, own = listed(getattr(theirs, name)), [listed(getattr(recipe, name)) for recipe in ours]
-        if name in experiments.ASSUMED or name in ("input_size", "label_smoothing"):
+        if name in catalogue.ASSUMED or name in ("input_size", "label_smoothing"):
             reported = report.say("assumed", value=reported)
         if name in ("milestones", "gamma"):
             own = [value if recipe.schedule == "multistep" else "–" for recipe, value in zip(ours, own, strict=True)]
@@ -498,12 +498,12 @@ def listed(value: object) -> str:
 def member_recipe(report: Report, name: str) -> Recipe:
     """The recipe with which a member of our final model was trained, or would be."""
     run = report.run(name)
-    return experiments.get(name).recipe(report.profile, report.seed) if run is None else Recipe(**run.recipe)
+    return catalogue.get(name).recipe(report.profile, report.seed) if run is None else Recipe(**run.recipe)
 
 
 def final_curve(report: Report) -> list[Shown]:
     """19: hold-out accuracy of the members and of the ensemble, epoch by epoch."""
-    members, together = report.done(*experiments.MEMBERS), report.done("ensemble")
+    members, together = report.done(*catalogue.MEMBERS), report.done("ensemble")
     lines = {depth.name(run): run.history["holdout_accuracy"].tolist() for run in members}
     lines |= {run.title: run.history["holdout_accuracy"].tolist() for run in together}
     goal = report.facts["target_accuracy"]
@@ -652,7 +652,7 @@ class Slide:
     always: bool = False
 
 
-FINAL = (*experiments.MEMBERS, "ensemble")
+FINAL = (*catalogue.MEMBERS, "ensemble")
 SLIDES = {
     1: Slide(data_slide),
     2: Slide(dimensions),
@@ -735,7 +735,7 @@ def summary(report: Report) -> list[Shown]:
     runs = report.done(*SEVEN)
     if report.compared:
         ours = {run.experiment: (run.correct, run.total) for run in runs}
-        titles = {name: experiments.get(name).title for name in SEVEN}
+        titles = {name: catalogue.get(name).title for name in SEVEN}
         shown.append(plots.ladder(plots.ladder_table(ours, report.facts, titles)))
     elif runs:
         shown.append(plots.bars({run.title: run.accuracy for run in runs}, "accuracy", percent=True))
@@ -746,7 +746,7 @@ def summary_table(report: Report) -> pd.DataFrame:
     """The seven models: the report's accuracy, ours with its interval, the difference, the verdict."""
     rows = []
     for name in SEVEN:
-        row = {"model": experiments.get(name).title}
+        row = {"model": catalogue.get(name).title}
         run, theirs = next(iter(report.done(name)), None), report.reported(name)
         if theirs is not None:
             row["report"] = share(theirs["accuracy"])
@@ -898,7 +898,7 @@ def claim_divergence(report: Report) -> tuple:
 
 def claim_difference(report: Report, first: str, second: str, told: float) -> tuple:
     """The row about a difference between two models of the report."""
-    titles = {"first": experiments.get(first).title, "second": experiments.get(second).title}
+    titles = {"first": catalogue.get(first).title, "second": catalogue.get(second).title}
     claim = report.say("claim.higher" if told > 0 else "claim.lower", **titles)
     total = sum(report.facts["dataset"]["val_counts"])
     right = [evaluation.report_total(report.facts, name) for name in (second, first)]
@@ -1053,7 +1053,7 @@ def readings(report: Report) -> list[Shown]:
 def readings_table(report: Report) -> pd.DataFrame:
     """One row a reading: experiment, profile, seed, how it is read, accuracy and interval, weights."""
     rows = []
-    for base in (*SEVEN, *experiments.MEMBERS):
+    for base in (*SEVEN, *catalogue.MEMBERS):
         for run in report.runs.values():
             if run.experiment.removesuffix("-reported") != base or run.status != "finished":
                 continue
@@ -1118,7 +1118,7 @@ def bench_table(measured: dict) -> pd.DataFrame:
     """One row a model: images per second of both sides, their ratio, peak memory, share of the machine's rate."""
     rows = [
         (
-            experiments.TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")),
+            catalogue.TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")),
             count(row["images_per_second"]["usual"]),
             count(row["images_per_second"]["ours"]),
             f"{row['ratio']:.2f}",
