@@ -169,8 +169,8 @@ def test_local_response_norm_equals_torchs(size, channels, memory, options):
         assert (mine - torchs).abs().max() <= 1e-5 * torchs.abs().max()
 
 
-def test_local_response_norm_in_several_pieces_and_other_shapes(monkeypatch):
-    monkeypatch.setattr("scene_utils.support.lrn.PIECE", 64)
+def test_local_response_norm_in_several_chunks_and_other_shapes(monkeypatch):
+    monkeypatch.setattr("scene_utils.support.lrn.CHUNK", 64)
     x = torch.randn(3, 7, 4, 4, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(LocalResponseNorm(5)(x), nn.LocalResponseNorm(5)(x))
     assert torch.autograd.gradcheck(LocalResponseNorm(4, alpha=0.5), x)

@@ -43,18 +43,16 @@ def test_a_run_begun_without_a_gradient_scaler_goes_on_with_one_and_back(sets, t
     """A CPU has none, a GPU that is fast at float16 has one: here one for the CPU stands in for it."""
     path = tmp_path / "run.pt"
 
-    def accelerator(precision, scaled, real=training.accelerator):
-        acc = real("float32")
-        acc.scaler = torch.amp.GradScaler("cpu") if scaled else None
-        return acc
+    def scaled(enabled):
+        monkeypatch.setattr(training, "grad_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=enabled))
 
-    monkeypatch.setattr(training, "accelerator", lambda precision: accelerator(precision, first))
+    scaled(first)
     monkeypatch.setattr(training, "device_name", lambda device: "Tesla T4" if first else "cpu (2 threads)")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_after(1, patch)
         training.fit(small_net(), *sets, QUICK, path)
     assert ("scaler" in torch.load(path, weights_only=True)) == first
-    monkeypatch.setattr(training, "accelerator", lambda precision: accelerator(precision, not first))
+    scaled(not first)
     monkeypatch.setattr(training, "device_name", lambda device: "cpu (1 thread)" if first else "Tesla T4")
     history = training.fit(small_net(), *sets, QUICK, path)
     assert history.status == "finished" and [row["epoch"] for row in history.epochs] == [1, 2]
@@ -184,15 +182,15 @@ def test_weight_decay_spares_norms_and_biases():
 def test_convolutions_over_small_maps_have_torchs_results_and_gradients(size, options):
     plain = torch.nn.Conv2d(8, 12, bias=False, **options)
     ours = copy.deepcopy(plain)
-    convolution.with_products(ours)
+    convolution.use_fast_conv_(ours)
     assert type(copy.deepcopy(ours)) is convolution.Conv2d and ours.state_dict().keys() == plain.state_dict().keys()
     images = torch.randn(6, 8, size, size).to(memory_format=torch.channels_last)
-    seen, apply = [], convolution.Product.apply
+    seen, apply = [], convolution.ConvWeightGrad.apply
     found = []
     for net in (plain, ours):
         given = images.clone().requires_grad_()
         with torch.autocast("cpu", dtype=torch.bfloat16), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(convolution.Product, "apply", lambda *args: seen.append(1) or apply(*args))
+            patch.setattr(convolution.ConvWeightGrad, "apply", lambda *args: seen.append(1) or apply(*args))
             answer = net(given)
         answer.float().square().sum().backward()
         found.append((answer.float(), given.grad, net.weight.grad))

@@ -181,13 +181,14 @@ def profile(name: str) -> dict:
 
     devices.keep_freed_memory()
     acc = devices.accelerator()
+    precision = devices.precision_of("auto", acc.device)
     model = model_of(name, False).to(acc.device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True, fused=True)
     images = torch.randn(BATCH, 3, 64, 64, device=acc.device).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, 6, (BATCH,), device=acc.device)
 
     def step() -> None:
-        with acc.autocast():
+        with devices.autocast(acc.device, precision):
             logits = model(images)
         F.cross_entropy(logits.float(), labels).backward()
         optimizer.step()
