@@ -14,18 +14,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import log_softmax, softmax
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
+from scene_utils.support.intervals import (  # noqa: F401 - readers look for them here
+    LEVEL,
+    Comparison,
+    Interval,
+    SeedComparison,
+    compare_counts,
+    compare_seeds,
+    newcombe_interval,
+    verdict,
+    wilson_interval,
+)
 from scene_utils.support.settings import SceneError
 
-LEVEL = 0.95
-RESAMPLES = 20_000
 BINS = 15
-SHARPNESS = np.geomspace(0.5, 2, 9)  # factors of logits that are tried
-
-Interval = tuple[float, float]
+INVERSE_TEMPERATURES = np.geomspace(0.5, 2, 9)  # that are tried
 
 
 # --- one model
@@ -40,27 +44,6 @@ def predictions(logits: ArrayLike) -> np.ndarray:
 def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:
     """Fraction of correct predictions; takes logits (N, C) or predictions (N,)."""
     return float((predictions(logits) == np.asarray(labels)).mean())
-
-
-def wilson(correct: int, total: int) -> Interval:
-    """Wilson's score interval for ``correct`` of ``total`` (Wilson, 1927; statsmodels)."""
-    if not 0 <= correct <= total or total == 0:
-        raise SceneError(f"no interval for {correct} correct of {total}; evaluate at least one image")
-    low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")
-    return min(float(low), correct / total), max(float(high), correct / total)  # at 0 and 1 rounding may leave it out
-
-
-def gap(correct: int, total: int, other_correct: int, other_total: int) -> Interval:
-    """Newcombe's interval for the first accuracy minus the second, on different images (statsmodels)."""
-    low, high = confint_proportions_2indep(
-        correct, total, other_correct, other_total, method="newcomb", compare="diff", alpha=1 - LEVEL
-    )
-    return float(low), float(high)
-
-
-def contains(interval: Interval, value: float) -> bool:
-    """Whether ``value`` lies in the interval, ends included."""
-    return bool(interval[0] <= value <= interval[1])
 
 
 def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | int) -> np.ndarray:
@@ -91,7 +74,7 @@ def per_class(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | 
     table = pd.DataFrame({"class": list(classes), "correct": correct, "total": total})
     counts = list(zip(correct.tolist(), total.tolist(), strict=True))
     table["recall"] = [c / t if t else np.nan for c, t in counts]
-    table[["low", "high"]] = [wilson(c, t) if t else (np.nan, np.nan) for c, t in counts]
+    table[["low", "high"]] = [wilson_interval(c, t) if t else (np.nan, np.nan) for c, t in counts]
     return table
 
 
@@ -201,49 +184,8 @@ def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
 # --- two models on the same images
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two models on the same images: what the second fixes and breaks of the first.
-
-    Attributes:
-        fixes: images wrong in the first model and right in the second.
-        breaks: images right in the first model and wrong in the second.
-        total: number of images.
-        difference: accuracy of the second minus that of the first.
-        low, high: its paired bootstrap interval.
-        p_value: McNemar's exact test.
-    """
-
-    fixes: int
-    breaks: int
-    total: int
-    difference: float
-    low: float
-    high: float
-    p_value: float
-
-    @property
-    def interval(self) -> Interval:
-        """The interval of the difference."""
-        return self.low, self.high
-
-    @property
-    def verdict(self) -> str:
-        """``higher``, ``lower`` or ``same``: the interval decides."""
-        return verdict(self.interval)
-
-
-def verdict(interval: Interval) -> str:
-    """``higher`` for an interval above zero, ``lower`` for one below, else ``same``: not to be told apart."""
-    low, high = interval
-    return "higher" if low > 0 else "lower" if high < 0 else "same"
-
-
 def compare(first: ArrayLike, second: ArrayLike, labels: ArrayLike, seed: int = 0) -> Comparison:
-    """Compare the second model with the first on the same images.
-
-    The paired bootstrap draws images with replacement; as only fixes and breaks move the difference, drawing
-    their numbers from a multinomial distribution is the same and takes milliseconds.
+    """Compare the second model with the first on the same images (``intervals.compare_counts``).
 
     Args:
         first, second: logits (N, C) or predictions (N,).
@@ -261,15 +203,6 @@ def compare(first: ArrayLike, second: ArrayLike, labels: ArrayLike, seed: int = 
     return compare_counts(int((~before & after).sum()), int((before & ~after).sum()), len(labels), seed)
 
 
-def compare_counts(fixes: int, breaks: int, total: int, seed: int = 0) -> Comparison:
-    """The comparison that follows from the two counts alone (see ``compare``)."""
-    shares = np.array([fixes, breaks, total - fixes - breaks]) / total
-    drawn = np.random.default_rng(seed).multinomial(total, shares, size=RESAMPLES)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / total, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    p_value = mcnemar([[0, breaks], [fixes, 0]], exact=True).pvalue if fixes + breaks else 1.0
-    return Comparison(fixes, breaks, total, (fixes - breaks) / total, float(low), float(high), float(p_value))
-
-
 def class_changes(
     first: ArrayLike, second: ArrayLike, labels: ArrayLike, classes: Sequence[str]
 ) -> pd.DataFrame:
@@ -280,50 +213,6 @@ def class_changes(
     gained = np.bincount(labels[~before & after], minlength=number)
     lost = np.bincount(labels[before & ~after], minlength=number)
     return pd.DataFrame({"class": list(classes), "gained": gained, "lost": lost, "net": gained - lost})
-
-
-# --- several seeds
-
-
-@dataclass(frozen=True)
-class SeedComparison:
-    """Accuracies of two recipes over seeds: means, standard deviations, Welch interval of the gain."""
-
-    first_mean: float
-    first_spread: float
-    second_mean: float
-    second_spread: float
-    seeds: int
-    low: float
-    high: float
-
-    @property
-    def difference(self) -> float:
-        """Mean of the second recipe minus that of the first."""
-        return self.second_mean - self.first_mean
-
-    @property
-    def verdict(self) -> str:
-        """``higher``, ``lower`` or ``same``: the interval decides."""
-        return verdict((self.low, self.high))
-
-
-def compare_seeds(first: Sequence[float], second: Sequence[float]) -> SeedComparison:
-    """Compare two recipes by their accuracies over seeds (Welch's t interval; statsmodels).
-
-    Raises:
-        SceneError: with fewer than two seeds a recipe.
-    """
-    if min(len(first), len(second)) < 2:
-        raise SceneError(f"{len(first)} and {len(second)} seeds tell no spread; run at least two a recipe")
-    a, b = DescrStatsW(np.asarray(first, float)), DescrStatsW(np.asarray(second, float))
-    if np.ptp(first) == np.ptp(second) == 0:
-        low = high = float(b.mean - a.mean)
-    else:
-        low, high = CompareMeans(b, a).tconfint_diff(alpha=1 - LEVEL, usevar="unequal")
-    seeds = min(len(first), len(second))
-    means = (float(a.mean), float(np.std(first, ddof=1)), float(b.mean), float(np.std(second, ddof=1)))
-    return SeedComparison(*means, seeds, float(low), float(high))
 
 
 # --- the report, of which only rounded figures are known
@@ -390,8 +279,8 @@ def choose_weights(logits: Sequence[ArrayLike], labels: ArrayLike, steps: int = 
     losses = []
     for weights in np.array(grid) / steps:
         average = np.log(np.maximum(np.tensordot(weights, members, 1), 1e-12))
-        scaled = (log_softmax(average * sharpness, axis=1) for sharpness in SHARPNESS)
-        losses.append(min(-told[np.arange(len(labels)), labels].mean() for told in scaled))
+        scaled = (log_softmax(average * factor, axis=1) for factor in INVERSE_TEMPERATURES)
+        losses.append(min(-each[np.arange(len(labels)), labels].mean() for each in scaled))
     return tuple(weight / steps for weight in grid[int(np.argmin(losses))])
 
 
@@ -405,7 +294,7 @@ def subsets(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:
         for names in itertools.combinations(logits, size):
             average = average_probabilities([logits[name] for name in names])
             correct, total = int((predictions(average) == labels).sum()), len(labels)
-            rows.append((" + ".join(names), size, correct, total, correct / total, *wilson(correct, total)))
+            rows.append((" + ".join(names), size, correct, total, correct / total, *wilson_interval(correct, total)))
     return pd.DataFrame(rows, columns=["members", "size", "correct", "total", "accuracy", "low", "high"])
 
 
@@ -454,13 +343,6 @@ def analyse_ensemble(
         all_right=int(right.all(axis=0).sum()),
         best=best,
     )
-
-
-def disagreement(logits: Mapping[str, ArrayLike]) -> pd.DataFrame:
-    """Images on which each two members predict different classes: a table with members on both sides."""
-    predicted = {name: predictions(values) for name, values in logits.items()}
-    counts = [[int((a != b).sum()) for b in predicted.values()] for a in predicted.values()]
-    return pd.DataFrame(counts, index=list(logits), columns=list(logits))
 
 
 def shared_errors(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from scene_utils.batches import mixed, normalised, to_device
 from scene_utils.data import Dataset, Split
-from scene_utils.models import first_filters, trace
+from scene_utils.models import first_filters
 from scene_utils.recipe import Recipe
+from scene_utils.support.layers import trace
 
 CLASSES = 12  # whose images are explained
 MAPS = 16  # activation maps that are kept of one image

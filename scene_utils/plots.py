@@ -35,7 +35,7 @@ from PIL import Image
 from scipy.optimize import isotonic_regression
 from scour import scour
 
-from scene_utils.evaluation import report_counts, report_total, wilson
+from scene_utils.evaluation import report_counts, report_total, wilson_interval
 from scene_utils.support.settings import atomic_write, say_once
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -722,10 +722,10 @@ def ladder_table(
             "report": count / total,
             "report_correct": count,
         }
-        row["report_low"], row["report_high"] = wilson(count, total)
+        row["report_low"], row["report_high"] = wilson_interval(count, total)
         if model in ours:
             correct, images = ours[model]
-            low, high = wilson(correct, images)
+            low, high = wilson_interval(correct, images)
             row |= {"ours": correct / images, "correct": correct, "low": low, "high": high}
         rows.append(row)
     columns = ["model", "title", "report", "report_correct", "report_low", "report_high"]

@@ -59,7 +59,7 @@ def test_right_after_cloning_the_shipped_model_answers(tmp_path, monkeypatch):
     test = experiments.sets("sample")[2].test
     logits = training.predict(experiments.load_model(run), test, Recipe(**run.recipe))
     right = int((logits.argmax(1) == test.labels).sum())
-    low, high = evaluation.wilson(right, len(test))
+    low, high = evaluation.wilson_interval(right, len(test))
     assert low <= run.accuracy <= high  # the sample's test images are among those of the record
     answer = classify.classify(test.images[0].numpy(), run)
     assert answer.index[0] == run.classes[logits[0].argmax()] and answer.sum() == pytest.approx(1)

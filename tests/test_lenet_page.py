@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from scene_utils import batches, catalogue, evaluation, experiments, models, recipe, results, training
 from scene_utils.lessons import course
 from scene_utils.results import Run
+from scene_utils.support import layers
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
@@ -38,7 +39,7 @@ def test_the_loop_written_out_gives_the_first_loss_of_fit(schedule):
 
 
 def test_custom_lenet_has_the_rows_of_the_report():
-    assert models.layer_table(models.CustomLeNet()).equals(course.structure("custom_lenet"))
+    assert layers.layer_table(models.CustomLeNet()).equals(course.structure("custom_lenet"))
 
 
 def test_every_rate_of_the_sweep_is_an_experiment_that_never_sees_the_test_set():
@@ -80,7 +81,7 @@ def test_a_single_epoch_has_no_course_to_tell():
 
 def test_gap_agrees_with_a_published_example():
     # Newcombe (1998), Statistics in Medicine 17, 873-890, table II: 56/70 and 48/80, method 10
-    assert evaluation.gap(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert evaluation.newcombe_interval(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
 def test_sweep_keeps_the_step_of_a_diverged_run():

@@ -6,7 +6,8 @@ from torch import nn
 from torchvision.models import resnet18, resnet50
 
 from scene_utils import models
-from scene_utils.models import AlexNet, CustomLeNet, LeNet, LocalResponseNorm, layer_table, output_size, output_steps
+from scene_utils.models import AlexNet, CustomLeNet, LeNet, LocalResponseNorm
+from scene_utils.support.layers import layer_table, output_size, output_steps
 from scene_utils.support.settings import SceneError
 
 # the report's slides 6 and 10, row by row

@@ -176,7 +176,7 @@ def test_names_with_signs_stand_in_sentences_as_they_are(own):
 
 def test_all_and_none_right_lie_in_their_intervals():
     for total in range(1, 500):
-        assert evaluation.wilson(total, total)[1] == 1 and evaluation.wilson(0, total)[0] == 0
+        assert evaluation.wilson_interval(total, total)[1] == 1 and evaluation.wilson_interval(0, total)[0] == 0
 
 
 def test_letters_without_a_font_are_said_once(capsys):

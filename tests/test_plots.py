@@ -349,7 +349,7 @@ def test_ladder_has_both_readings_and_steps_in_images():
     assert table["step"].iloc[1] == -100
     assert table["step"].isna().sum() == 6
     assert table["report_step"].sum() == table["report_correct"].iloc[-1] - table["report_correct"].iloc[0]
-    assert (table["low"][0], table["high"][0]) == evaluation.wilson(2700, 3407)
+    assert (table["low"][0], table["high"][0]) == evaluation.wilson_interval(2700, 3407)
     axis = plots.ladder(table).axes[0]
     report, ours = axis.containers
     assert report.lines[0].get_xdata() == pytest.approx(table["report"])

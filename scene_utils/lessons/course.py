@@ -166,7 +166,7 @@ def variants(runs: list[Run]) -> pd.DataFrame:
     """Return one row a run: weights, training time, device, and accuracy with its 95 % interval."""
     rows = {
         run.title: (run.parameters, round(run.seconds, 1), run.device, run.correct, run.total, run.accuracy)
-        + evaluation.wilson(run.correct, run.total)
+        + evaluation.wilson_interval(run.correct, run.total)
         for run in runs
     }
     columns = ["weights", "seconds", "device", "correct", "of", "accuracy", "low", "high"]
@@ -253,7 +253,7 @@ def gap(run: Run) -> tuple[float, tuple[float, float]]:
     last, counts = run.record["history"][-1], run.dataset["counts"]
     seen = min(counts["train"], run.recipe["images"] or counts["train"])
     shares = (last["accuracy"], seen), (last["holdout_accuracy"], counts["holdout"])
-    interval = evaluation.gap(*(n for share, total in shares for n in (round(share * total), total)))
+    interval = evaluation.newcombe_interval(*(n for share, total in shares for n in (round(share * total), total)))
     return last["accuracy"] - last["holdout_accuracy"], interval
 
 
@@ -468,7 +468,7 @@ def ways(members: Sequence[Run]) -> pd.DataFrame:
     }
     for way, answers in others.items():
         correct = int((evaluation.predictions(answers) == labels).sum())
-        interval = evaluation.wilson(correct, len(labels))
+        interval = evaluation.wilson_interval(correct, len(labels))
         table.loc[len(table)] = [way, correct, len(labels), correct / len(labels), *interval]
     return table
 
@@ -488,7 +488,7 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row a run: weights, seconds of training, milliseconds an image, accuracy and its 95 % interval."""
     rows = {
         run.title: (run.parameters, run.seconds, run.record.get("inference_ms"), run.accuracy)
-        + evaluation.wilson(run.correct, run.total)
+        + evaluation.wilson_interval(run.correct, run.total)
         for run in runs
     }
     return pd.DataFrame.from_dict(

@@ -133,7 +133,7 @@ def counted(table: pd.DataFrame) -> pd.DataFrame:
     rows = {}
     for verdict, meaning in VERDICTS.items():
         images = int((judged == verdict).sum())
-        rows[meaning] = (images, images / max(len(judged), 1), *evaluation.wilson(images, max(len(judged), 1)))
+        rows[meaning] = (images, images / max(len(judged), 1), *evaluation.wilson_interval(images, max(len(judged), 1)))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["images", "share", "low", "high"])
 
 

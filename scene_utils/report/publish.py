@@ -170,7 +170,7 @@ def results_table() -> str:
         if not own:
             lines.append(f"{head} not published yet | | | |")
             continue
-        low, high = evaluation.wilson(own[0].correct, own[0].total)
+        low, high = evaluation.wilson_interval(own[0].correct, own[0].total)
         lines.append(
             f"{head} **{own[0].accuracy:.4f}** | {low:.4f} to {high:.4f} "
             f"| {own[0].correct:,} of {own[0].total:,} | {own[0].profile} |"

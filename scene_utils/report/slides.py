@@ -20,11 +20,11 @@ from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
 from scene_utils import catalogue, data, evaluation, experiments, models, plots, results
-from scene_utils.evaluation import Interval, wilson
+from scene_utils.evaluation import Interval, wilson_interval
 from scene_utils.lessons import course, depth, tuning
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import layers, progress, settings
 from scene_utils.text import sentences
 from scene_utils.text.slide_texts import TEXTS
 
@@ -333,7 +333,7 @@ def class_counts(report: Report) -> pd.DataFrame:
 
 def dimensions(report: Report) -> list[Shown]:
     """2: LeNet's output dimensions, computed and measured."""
-    steps = models.output_steps(models.LeNet(len(report.classes)))
+    steps = layers.output_steps(models.LeNet(len(report.classes)))
     told = f"{report.say('dimensions')} {report.say('dimensions.reading')}"
     return [Markdown(told), report.table(steps, "text")]
 
@@ -366,7 +366,7 @@ def structure(build: Callable, remark: Callable[[Report, pd.DataFrame], str]) ->
     """A slide with the layer table of a model."""
 
     def body(report: Report) -> list[Shown]:
-        table = models.layer_table(build(len(report.classes)))
+        table = layers.layer_table(build(len(report.classes)))
         told = f"{report.say('structure')} {remark(report, table)}"
         return [Markdown(told), report.table(table, "text")]
 
@@ -449,7 +449,7 @@ def reached(runs: Sequence[Run], more: Sequence[str] = ()) -> pd.DataFrame:
     columns = {
         "model": [run.title for run in runs],
         "accuracy": [share(run.accuracy) for run in runs],
-        "95 % interval": [between(wilson(run.correct, run.total)) for run in runs],
+        "95 % interval": [between(wilson_interval(run.correct, run.total)) for run in runs],
         "parameters": [count(run.parameters) for run in runs],
         "training seconds": [count(run.seconds) for run in runs],
         "weights": [origin(run) for run in runs],
@@ -545,7 +545,7 @@ def answer_schedule(report: Report) -> list[Shown]:
         {
             "schedule": list(names.values()),
             "hold-out accuracy": [share(run.accuracy) for run in runs],
-            "95 % interval": [between(wilson(run.correct, run.total)) for run in runs],
+            "95 % interval": [between(wilson_interval(run.correct, run.total)) for run in runs],
         }
     )
     over_seeds = {names[name]: [run.accuracy for run in report.over_seeds(name)] for name in names}
@@ -751,7 +751,7 @@ def summary_table(report: Report) -> pd.DataFrame:
         if theirs is not None:
             row["report"] = share(theirs["accuracy"])
         row["ours"] = share(run.accuracy) if run else ""
-        row["95 % interval"] = between(wilson(run.correct, run.total)) if run else ""
+        row["95 % interval"] = between(wilson_interval(run.correct, run.total)) if run else ""
         if theirs is not None:
             images = run.correct - round(theirs["accuracy"] * run.total) if run else None
             row["± images"] = f"{images:+,}".replace("-", "−") if run else ""
@@ -768,7 +768,7 @@ def against(report: Report, name: str) -> str:
     run, theirs = next(iter(report.done(name)), None), report.reported(name)
     if run is None or theirs is None:
         return "missing"
-    low, high = wilson(run.correct, run.total)
+    low, high = wilson_interval(run.correct, run.total)
     return evaluation.verdict((low - theirs["accuracy"], high - theirs["accuracy"]))
 
 
@@ -902,7 +902,7 @@ def claim_difference(report: Report, first: str, second: str, told: float) -> tu
     claim = report.say("claim.higher" if told > 0 else "claim.lower", **titles)
     total = sum(report.facts["dataset"]["val_counts"])
     right = [evaluation.report_total(report.facts, name) for name in (second, first)]
-    own = evaluation.gap(right[0], total, right[1], total)
+    own = evaluation.newcombe_interval(right[0], total, right[1], total)
     firm = evaluation.claim_verdict(told, own) == "confirmed"
     runs = report.done(first, second)
     if len(runs) < 2:
@@ -942,11 +942,11 @@ def claim_goal(report: Report) -> tuple:
     goal, total = report.facts["target_accuracy"], sum(report.facts["dataset"]["val_counts"])
     claim = report.say("claim.goal", goal=f"{goal:.0%}")
     told = report.facts["results"]["ensemble"]["accuracy"]
-    own = wilson(evaluation.report_total(report.facts, "ensemble"), total)
+    own = wilson_interval(evaluation.report_total(report.facts, "ensemble"), total)
     run, firm = next(iter(report.done("ensemble")), None), own[0] > goal
     if run is None:
         return claim, share(told), between(own), "", "", "missing", firm
-    low, high = wilson(run.correct, run.total)
+    low, high = wilson_interval(run.correct, run.total)
     form = VERDICTS[evaluation.claim_verdict(1, (low - goal, high - goal))]
     return claim, share(told), between(own), share(run.accuracy), between((low, high)), form, firm
 
@@ -978,7 +978,7 @@ def advice_table(report: Report) -> pd.DataFrame:
     runs = report.done(*SEVEN)
     best = max(runs, key=lambda run: run.accuracy)
     same = told_apart(best, runs)[1]
-    low, high = wilson(best.correct, best.total)
+    low, high = wilson_interval(best.correct, best.total)
     close = report.listed([run.title for run in same])
     told = report.say("advice.accurate", accuracy=share(best.accuracy), low=share(low), high=share(high), same=close)
     rows = [(report.say("aim.accurate"), best.title, told)]
@@ -1069,7 +1069,7 @@ def readings_table(report: Report) -> pd.DataFrame:
 def reading(run: Run, how: str, logits: np.ndarray) -> tuple:
     """A row of the table of other readings."""
     correct = int((logits.argmax(1) == run.labels).sum())
-    ends = between(wilson(correct, run.total))
+    ends = between(wilson_interval(correct, run.total))
     told = (share(correct / run.total), ends, of(correct, run.total))
     return run.experiment, run.profile, run.seed, how, *told, origin(run)
 

@@ -19,7 +19,7 @@ from scene_utils.evaluation import (
     claim_verdict,
     compare_seeds,
     verdict,
-    wilson,
+    wilson_interval,
 )
 from scene_utils.results import Run, same_processor
 from scene_utils.support.settings import SceneError, escaped
@@ -342,7 +342,7 @@ def _interval_points(low: float, high: float) -> dict[str, str]:
 
 
 def _interval_accuracy(correct: int, total: int) -> dict[str, str]:
-    low, high = wilson(correct, total)
+    low, high = wilson_interval(correct, total)
     return {"accuracy": f"{correct / total:.4f}", "low": f"{low:.4f}", "high": f"{high:.4f}"}
 
 
@@ -371,7 +371,7 @@ def difference(comparison: Comparison, first: str, second: str, language: str = 
 
 def against_report(name: str, correct: int, total: int, reported: float, language: str = "en") -> str:
     """Whether our interval contains the report's figure, of which only the total is known."""
-    low, high = wilson(correct, total)
+    low, high = wilson_interval(correct, total)
     form = verdict((low - reported, high - reported))
     images = abs(correct - round(reported * total))
     told = template(f"report.{form}", language).format(name=name, images=f"{images:,}", reported=f"{reported:.4f}")
@@ -380,7 +380,7 @@ def against_report(name: str, correct: int, total: int, reported: float, languag
 
 def target(name: str, correct: int, total: int, goal: float, language: str = "en") -> str:
     """Whether a goal is reached, by the interval."""
-    low, high = wilson(correct, total)
+    low, high = wilson_interval(correct, total)
     form = verdict((low - goal, high - goal))
     values = _interval_accuracy(correct, total)
     return template(f"target.{form}", language).format(name=name, target=f"{goal:.0%}", **values)
@@ -437,7 +437,7 @@ def ceiling(
     """
     if judged == 0:
         return template("ceiling.none", language).format(name=name, mistakes=f"{mistakes:,}")
-    low, high = wilson(agree, judged)
+    low, high = wilson_interval(agree, judged)
     return template("ceiling", language).format(
         name=name,
         mistakes=f"{mistakes:,}",
