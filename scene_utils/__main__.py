@@ -105,7 +105,7 @@ def _classify(photos: list[Path], profile: str | None) -> None:
 
     began = time.monotonic()
     model, bad = classify.load(profile), []
-    print(classify.told(model.run), flush=True)
+    print(classify.description(model.run), flush=True)
     for photo in photos:
         try:
             answer = model.predict([photo]).iloc[0].sort_values(ascending=False)
@@ -113,7 +113,7 @@ def _classify(photos: list[Path], profile: str | None) -> None:
         except SceneError as error:
             bad.append(photo.name)
             print(error, flush=True)
-    took = f"in {time.monotonic() - began:.1f} s; the model has {classify.judged(model.run)}"
+    took = f"in {time.monotonic() - began:.1f} s; the model has {classify.holdout_words(model.run)}"
     print(f"{len(photos) - len(bad)} of {len(photos)} photos answered {took}")
     if bad:
         raise SceneError(f"{len(bad)} of {len(photos)} photos could not be read: {', '.join(bad)}")

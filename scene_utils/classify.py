@@ -143,15 +143,15 @@ def classify(photo: Photo, run: Run) -> pd.Series:
 # --- in a notebook
 
 
-def told(run: Run) -> str:
+def description(run: Run) -> str:
     """Say in one line which model answers."""
-    line = f"answered by {run.title}: profile {run.profile}, {judged(run)}, trained on {run.dataset['source']}"
+    line = f"answered by {run.title}: profile {run.profile}, {holdout_words(run)}, trained on {run.dataset['source']}"
     if settings.data_dir() and run.dataset["key"] != fetching.own_key():
         line += f"; no model has been trained on SCENE_DATA_DIR ({settings.data_dir()}) yet"
     return line
 
 
-def judged(run: Run) -> str:
+def holdout_words(run: Run) -> str:
     """Say how accurate a run is on the set that models are chosen by."""
     return f"{holdout_accuracy(run):.1%} of the hold-out right"
 
@@ -166,7 +166,7 @@ def own_photo(photo: str | Path | None = None):
     if run is None:
         print(NOTHING)
         return None
-    print(told(run))
+    print(description(run))
     if photo is not None:
         return show(photo, run)
     if progress.watched():

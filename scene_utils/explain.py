@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scene_utils.batches import mixed, normalised, to_device
+from scene_utils.batches import mixup, normalize, to_device
 from scene_utils.data import Dataset, Split
 from scene_utils.models import first_filters
 from scene_utils.recipe import Recipe
@@ -37,8 +37,8 @@ def shown_images(dataset: Dataset, each: int = 1) -> list[int]:
 
 
 def to_batch(split: Split, positions: list[int], size: int = 64) -> Tensor:
-    """Return images as a network takes them: float32 (n, 3, size, size), normalised, on the CPU."""
-    return normalised(to_device(split.images[positions], "cpu"), size)
+    """Return images as a network takes them: float32 (n, 3, size, size), normalized, on the CPU."""
+    return normalize(to_device(split.images[positions], "cpu"), size)
 
 
 def kernels(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
@@ -160,7 +160,7 @@ def class_activation(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict
 
 
 @torch.no_grad()
-def between(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
+def mixup_interpolation(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
     """Return what a model says of mixtures of two test images, from one to the other.
 
     Mixup's authors (Zhang et al., 2018) want it to walk evenly between the two classes.
@@ -175,8 +175,8 @@ def between(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.
     target = F.one_hot(dataset.test.labels[positions], len(dataset.test.classes)).float().to(device)
     differ = (target != target.roll(1, 0)).any(1)
     rows = []
-    for share in torch.linspace(0, 1, STEPS).tolist():
-        probabilities = model(mixed(batch, target, share)[0]).float().softmax(1)
+    for lam in torch.linspace(0, 1, STEPS).tolist():
+        probabilities = model(mixup(batch, target, lam)[0]).float().softmax(1)
         first, second = ((probabilities * each).sum(1) for each in (target, target.roll(1, 0)))
         rows.append(torch.stack([first, second, 1 - first - second])[:, differ].mean(1))
     return {"between": torch.stack(rows).cpu().numpy()}
@@ -203,7 +203,7 @@ def gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> list[flo
     """Return the length of the loss's gradient at the output of each block of a ResNet, first block first.
 
     Args:
-        images: float32 (N, 3, H, W), normalised; ``labels`` int64 (N,).
+        images: float32 (N, 3, H, W), normalized; ``labels`` int64 (N,).
     """
     outputs: list[Tensor] = []
 

@@ -1124,7 +1124,7 @@ def between(walks: Mapping[str, ArrayLike]) -> Figure:
     """What nets say of mixtures of two images: belief in the first one's class, and in neither's.
 
     Args:
-        walks: from ``explain.between``, (S, 3) a net: probabilities of first, second and other classes, for
+        walks: from ``explain.mixup_interpolation``, (S, 3) a net: probabilities of first, second and other classes, for
             shares of the first image from 0 to 1.
     """
     figure, axes = subplots(1, 2, (9, 3.6))

@@ -120,8 +120,8 @@ class Run:
         return "test set" if self.record["evaluated_on"] == "test" else self.record["evaluated_on"]
 
     @property
-    def borrowed(self) -> str:
-        """The weights that it, or the members of an ensemble, started from, each told once; empty for none."""
+    def pretrained_source(self) -> str:
+        """The weights that it, or the members of an ensemble, started from, each once; empty for none."""
         return ", ".join(dict.fromkeys(re.split("[;,] ", self.record["weights"] or "")))
 
     @property

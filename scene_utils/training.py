@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scene_utils.batches import normalised, steps_per_epoch, to_device, train_batches
+from scene_utils.batches import normalize, steps_per_epoch, to_device, train_batches
 from scene_utils.data import Split
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
 from scene_utils.support import progress, settings
@@ -303,7 +303,7 @@ def predict(model: nn.Module, split: Split, recipe: Recipe, mirror: bool = False
     model.to(device, memory_format=torch.channels_last).eval()
     rows = []
     for chunk in split.images.split(256):
-        images = normalised(to_device(chunk, device), recipe.input_size, recipe.pixel_scale)
+        images = normalize(to_device(chunk, device), recipe.input_size, recipe.pixel_scale)
         with autocast(device, precision):
             logits = model(images).float()
             if mirror:

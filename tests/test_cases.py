@@ -262,10 +262,10 @@ def test_the_ladder_holds_the_claimed_rate():
 
 
 def test_pixel_scales():
-    from scene_utils.batches import normalised
+    from scene_utils.batches import normalize
 
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
-    byte, unit = normalised(pixels, 64, "byte"), normalised(pixels, 64, "unit")
+    byte, unit = normalize(pixels, 64, "byte"), normalize(pixels, 64, "unit")
     assert torch.equal(byte, pixels.permute(0, 3, 1, 2).float())
     assert torch.allclose(unit, byte / 255)
 

@@ -71,16 +71,16 @@ def test_values_are_refused_by_name_with_the_allowed_range():
 def test_normalised_is_what_torchvision_does(sets):
     images = sets[1].images
     pipeline = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(data.MEAN, data.STD)])
-    batch = batches.normalised(batches.to_device(images, "cpu"), 64)
+    batch = batches.normalize(batches.to_device(images, "cpu"), 64)
     torch.testing.assert_close(batch, pipeline(images), rtol=1e-5, atol=1e-5)
     assert batch.is_contiguous(memory_format=torch.channels_last)
-    assert batches.normalised(batches.to_device(images, "cpu"), 128).shape[2:] == (128, 128)
+    assert batches.normalize(batches.to_device(images, "cpu"), 128).shape[2:] == (128, 128)
 
 
 def test_augmentation_is_a_crop_of_the_reflected_image_or_of_its_mirror(sets):
     images = sets[1].images[:8]
     padded = F.pad(images.float(), (4, 4, 4, 4), mode="reflect").byte()
-    cut = batches.augmented(
+    cut = batches.random_crop_flip(
         batches.to_device(images, "cpu"), torch.arange(8), "flip+crop", np.random.default_rng(1)
     )
     seen = set()
@@ -114,7 +114,7 @@ def test_mixup_targets_are_those_of_torchvision():
     theirs = v2.MixUp(alpha=0.4, num_classes=6)(images, labels)
     torch.manual_seed(3)
     share = float(torch._sample_dirichlet(torch.tensor([0.4, 0.4]))[0])
-    ours = batches.mixed(images, F.one_hot(labels, 6).float(), share)
+    ours = batches.mixup(images, F.one_hot(labels, 6).float(), share)
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
 
@@ -128,7 +128,7 @@ def test_cutmix_is_that_of_torchvision(seed):
     torch.manual_seed(seed)
     share = float(transform._dist.sample(()))
     column, row = (int(torch.randint(32, (1,))) / 32 for _ in range(2))
-    ours = batches.cut(images, F.one_hot(labels, 6).float(), share, np.array([row, column]))
+    ours = batches.cutmix(images, F.one_hot(labels, 6).float(), share, np.array([row, column]))
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
 

@@ -350,8 +350,8 @@ def caption(*runs: Run) -> Markdown:
     return Markdown(f"<small>{'; '.join(parts)}; profile {runs[0].profile}, seed {runs[0].seed}.</small>")
 
 
-def borrowed(run: Run) -> str:
-    """Say whose eyes a run has borrowed, and what a stand-in is not."""
+def pretrained_source(run: Run) -> str:
+    """Say which pretrained weights a run starts from, and what the stand-in is not."""
     if run.weights_choice == pretraining.ROTATION:
         return (
             "**A stand-in.** In this profile nothing may be downloaded, so the weights come from a few seconds of"
@@ -404,7 +404,7 @@ def having(runs: Mapping[str, Run], array: str) -> dict[str, Run]:
 
 
 def walk(runs: Mapping[str, Run]) -> Figure | Markdown:
-    """Show what nets say of mixtures of two test images (``explain.between``), where their runs have kept it."""
+    """Show what nets say of mixtures of two test images (``explain.mixup_interpolation``), where they kept that."""
     kept = having(runs, "between")
     return plots.between({name: run.arrays["between"] for name, run in kept.items()}) if kept else Markdown("")
 

@@ -174,7 +174,7 @@ def count(value: float) -> str:
 
 def origin(run: Run) -> str:
     """The weights that a run started from in a word or two, for tables; the small print has it in full."""
-    parts = re.sub(r"\.safetensors| \(sha256 \w+\)", "", run.borrowed or "–").split(", ")
+    parts = re.sub(r"\.safetensors| \(sha256 \w+\)", "", run.pretrained_source or "–").split(", ")
     return ", ".join(dict.fromkeys("grown" if " grown from " in part else part for part in parts))
 
 
@@ -197,7 +197,7 @@ def provenance(report: Report, runs: Sequence[Run]) -> Markdown:
             "seed": run.seed,
             "epochs": run.epochs,
             "again": report.say("again", count=count(run.refit["images"])) if "refit" in run.record else "",
-            "weights": run.borrowed or report.say("scratch"),
+            "weights": run.pretrained_source or report.say("scratch"),
             "device": run.device,
             "precision": run.precision,
             "date": run.date[:10],
