@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scene_utils import data, evaluation, experiments, results, training
+from scene_utils import data, ensembles, experiments, results, trained, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import fetching, images, progress, settings
@@ -57,12 +57,12 @@ def best_run(profile: str | None = None) -> Run | None:
 def is_usable(run: Run) -> bool:
     """Whether a run can answer, and has been judged on a test set."""
     judged = run.status == "finished" and run.evaluated_on == "test"
-    return judged and all(has_weights(member) for member in experiments.members(run))
+    return judged and all(has_weights(member) for member in trained.members(run))
 
 
 def has_weights(run: Run | None) -> bool:
     """Whether the trained weights of a run are in the runs folder, or shipped."""
-    return run is not None and experiments.model_path(run.name, run.key) is not None
+    return run is not None and trained.model_path(run.name, run.key) is not None
 
 
 def read_photo(photo: str | Path | BinaryIO) -> np.ndarray:
@@ -94,7 +94,7 @@ class Model:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.nets = [(experiments.load_model(run), Recipe(**run.recipe)) for run in experiments.members(run)]
+        self.nets = [(trained.load_model(run), Recipe(**run.recipe)) for run in trained.members(run)]
 
     def predict(self, photos: Photo | Sequence[Photo]) -> pd.DataFrame:
         """Return the probability of each class, a column a class, for each photo, a row a photo, named by its file.
@@ -112,7 +112,7 @@ class Model:
         weights = self.run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored answers
         answers = [training.predict(net, split, recipe, mirror=weights is not None) for net, recipe in self.nets]
         names = [file_name(photo) for photo in photos]
-        return pd.DataFrame(evaluation.average_probabilities(answers, weights), index=names, columns=self.run.classes)
+        return pd.DataFrame(ensembles.average_probabilities(answers, weights), index=names, columns=self.run.classes)
 
 
 def load(profile: str | None = None) -> Model:

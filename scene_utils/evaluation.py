@@ -1,4 +1,4 @@
-"""From logits to accuracies, intervals, paired tests, calibration and ensembles.
+"""From logits to accuracies, intervals, paired tests and calibration.
 
 Everywhere: logits are (N, C), predictions and labels (N,) integers, as NumPy arrays or tensors; results are
 NumPy arrays, tables are pandas data frames. Intervals are pairs (low, high) at 95 %.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from scene_utils.support.intervals import (  # noqa: F401 - readers look for them here
     LEVEL,
@@ -29,7 +28,6 @@ from scene_utils.support.intervals import (  # noqa: F401 - readers look for the
 from scene_utils.support.settings import SceneError
 
 BINS = 15
-INVERSE_TEMPERATURES = np.geomspace(0.5, 2, 9)  # that are tried
 
 
 # --- one model
@@ -242,120 +240,3 @@ def claim_verdict(reported: float, interval: Interval) -> str:
     if ours == "same":
         return "open"
     return "confirmed" if (ours == "higher") == (reported > 0) else "contradicted"
-
-
-# --- ensembles
-
-
-def average_probabilities(logits: Sequence[ArrayLike], weights: Sequence[float] | None = None) -> np.ndarray:
-    """Mean of the members' probabilities, (N, C) float64; its logarithm serves as the ensemble's logits.
-
-    Args:
-        logits: one (N, C) array a member.
-        weights: one weight a member, in any scale; equal ones where there are none.
-    """
-    return np.average(
-        [softmax(np.asarray(member, dtype=float), axis=1) for member in logits], axis=0, weights=weights
-    )
-
-
-def hard_vote(logits: Sequence[ArrayLike]) -> np.ndarray:
-    """Classes (N,) with the most votes; among classes with as many votes the mean probability decides."""
-    average = average_probabilities(logits)
-    votes = sum(np.eye(average.shape[1])[predictions(member)] for member in logits)
-    return (votes + average / 2).argmax(axis=1)
-
-
-def choose_weights(logits: Sequence[ArrayLike], labels: ArrayLike, steps: int = 10) -> tuple[float, ...]:
-    """Weights, adding up to 1, whose weighted average has the lowest log loss; for the hold-out.
-
-    All multiples of ``1 / steps`` are tried; among equals the first, and it is the log loss rather than
-    the accuracy because a few hundred hold-out images hardly tell accuracies apart. Each average is sharpened or
-    flattened as suits it best (temperature scaling, Guo et al., 2017), or the surest member would beat a better mean.
-    """
-    labels = np.asarray(labels)
-    members = np.stack([softmax(np.asarray(member, dtype=float), axis=1) for member in logits])
-    grid = [w for w in itertools.product(range(steps + 1), repeat=len(members)) if sum(w) == steps]
-    losses = []
-    for weights in np.array(grid) / steps:
-        average = np.log(np.maximum(np.tensordot(weights, members, 1), 1e-12))
-        scaled = (log_softmax(average * factor, axis=1) for factor in INVERSE_TEMPERATURES)
-        losses.append(min(-each[np.arange(len(labels)), labels].mean() for each in scaled))
-    return tuple(weight / steps for weight in grid[int(np.argmin(losses))])
-
-
-def subsets(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:
-    """Accuracy of each member, each pair and so on to all of them, probabilities averaged.
-
-    Columns members, size, correct, total, accuracy, low, high.
-    """
-    labels, rows = np.asarray(labels), []
-    for size in range(1, len(logits) + 1):
-        for names in itertools.combinations(logits, size):
-            average = average_probabilities([logits[name] for name in names])
-            correct, total = int((predictions(average) == labels).sum()), len(labels)
-            rows.append((" + ".join(names), size, correct, total, correct / total, *wilson_interval(correct, total)))
-    return pd.DataFrame(rows, columns=["members", "size", "correct", "total", "accuracy", "low", "high"])
-
-
-@dataclass(frozen=True)
-class EnsembleAnalysis:
-    """What voting does, in images.
-
-    Attributes:
-        total: number of images.
-        disagree: images on which the members differ.
-        rescued: images that the ensemble has right and the best single member wrong.
-        lost: images that the ensemble has wrong and the best single member right.
-        none_right, all_right: images that no member, and that all members have right.
-        best: position of the best single member.
-    """
-
-    total: int
-    disagree: int
-    rescued: int
-    lost: int
-    none_right: int
-    all_right: int
-    best: int
-
-
-def analyse_ensemble(
-    members: Sequence[ArrayLike], combined: ArrayLike, labels: ArrayLike, best: int | None = None
-) -> EnsembleAnalysis:
-    """Count where the members disagree, and what the ensemble rescues and loses against one member.
-
-    Args:
-        members: logits or predictions of each member.
-        combined: the ensemble's probabilities (N, C) or predictions (N,).
-        best: position of the member to compare with (chosen on the hold-out); else the best here.
-    """
-    labels, voted = np.asarray(labels), predictions(combined)
-    predicted = np.stack([predictions(member) for member in members])
-    right = predicted == labels
-    best = int(right.sum(axis=1).argmax()) if best is None else best
-    return EnsembleAnalysis(
-        total=len(labels),
-        disagree=int((predicted != predicted[0]).any(axis=0).sum()),
-        rescued=int((~right[best] & (voted == labels)).sum()),
-        lost=int((right[best] & (voted != labels)).sum()),
-        none_right=int((~right.any(axis=0)).sum()),
-        all_right=int(right.all(axis=0).sum()),
-        best=best,
-    )
-
-
-def shared_errors(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:
-    """Images on which two members differ, on which both are wrong, and how many these would be by chance.
-
-    Columns members, disagree, both_wrong, if_independent: errors that fall independently meet on the product
-    of the two error rates.
-    """
-    labels = np.asarray(labels)
-    wrong = {name: predictions(values) != labels for name, values in logits.items()}
-    rows = []
-    for a, b in itertools.combinations(logits, 2):
-        differ = int((predictions(logits[a]) != predictions(logits[b])).sum())
-        expected = wrong[a].mean() * wrong[b].mean() * len(labels)
-        rows.append((f"{a} + {b}", differ, int((wrong[a] & wrong[b]).sum()), round(float(expected), 1)))
-    return pd.DataFrame(rows, columns=["members", "disagree", "both_wrong", "if_independent"])

@@ -13,20 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import PartialState
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from scene_utils import cases, catalogue, data, durations, evaluation, models, results, training
+from scene_utils import cases, catalogue, data, durations, ensembles, evaluation, models, results, trained, training
 from scene_utils.catalogue import Experiment
 from scene_utils.data import Dataset, Split
-from scene_utils.pretraining import LOCAL_WEIGHTS, build, pretrained_source
+from scene_utils.pretraining import build, pretrained_source
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import fetching, progress, settings
 from scene_utils.support.devices import processor, work_seconds
 from scene_utils.support.settings import SceneError
 
-SHIPPED = Path(__file__).parent / "shipped"  # the one small model that comes with the package
 PACKAGES = ("torch", "torchvision", "accelerate", "numpy")  # whose versions a record names
 
 
@@ -284,7 +282,7 @@ def train_now(task: Task) -> Run:
     finished = Run(record, arrays)
     if PartialState().is_main_process:
         if status == "finished" and not experiment.selection_only:
-            save_model(model, task.name, task.key)
+            trained.save_model(model, task.name, task.key)
         finished = results.write(record, arrays)
         for path in (task.checkpoint, refitting):
             path.unlink(missing_ok=True)
@@ -299,7 +297,7 @@ def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor])
     arrays = predict_split(model, "holdout", task.holdout, recipe, mirror)
     fields = {"inference_ms": 1000 * (work_seconds(device) - began) / (passes * len(task.holdout))}
     if experiment.save_epoch_logits:
-        arrays["holdout_curve"] = np.stack([to_float16(logits) for logits in epoch_logits])
+        arrays["holdout_curve"] = np.stack([ensembles.to_float16(logits) for logits in epoch_logits])
     if experiment.blind:
         fields["on_training_set"] = training.evaluate(model, task.train, recipe)
         for name, split in {"test": task.dataset.test, "sealed": sealed_sets(task.profile)[1]}.items():
@@ -308,7 +306,7 @@ def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor])
         if experiment.mirror:
             arrays |= predict_split(model, "holdout", task.holdout, recipe, mirror=True)
     if experiment.refit:
-        arrays["train_logits"] = to_float16(training.predict(model, task.train, recipe))
+        arrays["train_logits"] = ensembles.to_float16(training.predict(model, task.train, recipe))
     return arrays, fields
 
 
@@ -324,10 +322,10 @@ def fit_again(task: Task, checkpoint: Path, soft_targets: Tensor | None) -> tupl
 
 def predict_split(model: nn.Module, name: str, split: Split, recipe: Recipe, mirror: bool) -> dict[str, np.ndarray]:
     """Return labels and logits of a set, as a run keeps them; with ``mirror`` the mirrored ones too."""
-    logits = to_float16(training.predict(model, split, recipe))
+    logits = ensembles.to_float16(training.predict(model, split, recipe))
     arrays = {f"{name}_logits": logits, f"{name}_labels": split.labels.numpy()}
     if mirror:
-        arrays[f"{name}_logits_mirror"] = to_float16(training.predict(model, split, recipe, mirror=True))
+        arrays[f"{name}_logits_mirror"] = ensembles.to_float16(training.predict(model, split, recipe, mirror=True))
     return arrays
 
 
@@ -340,7 +338,7 @@ def teacher_logits(teacher: Run, train: Split) -> Tensor:
     if "train_logits" in teacher.arrays:
         return torch.from_numpy(teacher.arrays["train_logits"])
     progress.line(f"{teacher.name} answers on {len(train):,} training images, for its student")
-    return torch.from_numpy(to_float16(predict(teacher, train)))
+    return torch.from_numpy(ensembles.to_float16(trained.predict(teacher, train)))
 
 
 # --- ensembles
@@ -353,13 +351,13 @@ def build_ensemble(task: Task, members: list[Run]) -> Run:
     found = results.find(experiment.name, task.profile, task.seed, key)
     if found is not None and made_from(found, *members):
         return found
-    arrays, recipe = weighted_mean(members) if experiment.weighted else plain_mean(members)
+    arrays, recipe = ensembles.weighted_mean(members) if experiment.weighted else ensembles.plain_mean(members)
     seconds = sum(member.seconds for member in members)
     if experiment.weighted:
         accuracy = evaluation.accuracy(arrays["holdout_logits"], arrays["holdout_labels"])
         rows = [{"epoch": 1, "holdout_accuracy": accuracy, "seconds": seconds}]
     else:
-        rows = ensemble_history(members, arrays["holdout_labels"])
+        rows = ensembles.history(members, arrays["holdout_labels"])
     fields = {}
     again = [member.record["refit"] for member in members if "refit" in member.record]
     if len(again) == len(members):
@@ -376,53 +374,6 @@ def build_ensemble(task: Task, members: list[Run]) -> Run:
         inputs={member.name: member.record["arrays"] for member in members}, **fields,
     )  # fmt: skip
     return results.write(record, arrays)
-
-
-def plain_mean(members: list[Run]) -> tuple[dict[str, np.ndarray], dict]:
-    """Return the arrays and the recipe of an ensemble whose members count alike."""
-    arrays = {name: members[0].arrays[name] for name in ("test_labels", "holdout_labels")}
-    for name in ("test_logits", "holdout_logits", "test_logits_mirror", "holdout_logits_mirror", "train_logits"):
-        if all(name in member.arrays for member in members):
-            arrays[name] = log_mean([member.arrays[name] for member in members])
-    return arrays, {"combination": "mean of probabilities"}
-
-
-def weighted_mean(members: list[Run]) -> tuple[dict[str, np.ndarray], dict]:
-    """Return the arrays and the recipe of an ensemble whose weights are chosen on the hold-out."""
-    arrays = {name: members[0].arrays[name] for name in ("test_labels", "holdout_labels")}
-    mirrored = [member.arrays["holdout_logits_mirror"] for member in members]
-    weights = evaluation.choose_weights(mirrored, arrays["holdout_labels"])
-    for name in ("test", "holdout"):
-        arrays[f"{name}_logits"] = log_mean([member.arrays[f"{name}_logits_mirror"] for member in members], weights)
-    combination = "mean of mirrored probabilities, weights chosen on the hold-out"
-    return arrays, {"combination": combination, "weights": list(weights)}
-
-
-def ensemble_history(members: list[Run], labels: np.ndarray) -> list[dict]:
-    """Return the hold-out accuracy of the members' mean after each epoch, and what that epoch took them all."""
-    rows = []
-    curves = [member.arrays["holdout_curve"] for member in members]
-    for epoch, at_epoch in enumerate(zip(*curves, strict=True), 1):
-        accuracy = evaluation.accuracy(log_mean(list(at_epoch)), labels)
-        seconds = sum(member.record["history"][epoch - 1]["seconds"] for member in members)
-        rows.append({"epoch": epoch, "holdout_accuracy": accuracy, "seconds": seconds})
-    return rows
-
-
-def to_float16(logits: Tensor) -> np.ndarray:
-    """Return logits as float16: what is stored is also what is scored."""
-    return logits.clamp(-6e4, 6e4).to(torch.float16).numpy()
-
-
-def log_mean(logits: list[np.ndarray], weights: tuple[float, ...] | None = None) -> np.ndarray:
-    """Return the logarithm of the (weighted) mean of the probabilities, float16 (N, classes)."""
-    return to_float16(log_average([each.astype(np.float32) for each in logits], weights))
-
-
-def log_average(logits: list, weights: tuple[float, ...] | None = None) -> Tensor:
-    """The same before it is rounded for keeping."""
-    mean = evaluation.average_probabilities(logits, weights)
-    return torch.from_numpy(np.log(np.maximum(mean, 1e-30)))
 
 
 # --- records
@@ -541,56 +492,3 @@ def report_images(run: Run) -> bool:
 def is_report_data(run: Run) -> bool:
     """True where a run was tested on the report's own test set, whole."""
     return report_images(run) and run.total == sum(results.facts()["dataset"]["val_counts"])
-
-
-# --- models
-
-
-def model_path(name: str, key: str) -> Path | None:
-    """File of a finished run's weights: in the runs folder, or shipped with the package; None where there is none."""
-    folders = (settings.runs_dir() / "models", SHIPPED)
-    return next((path for folder in folders if (path := folder / f"{name}.{key}.safetensors").exists()), None)
-
-
-def save_model(model: nn.Module, name: str, key: str) -> None:
-    """Keep the trained weights in the runs folder (they are not published)."""
-    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    settings.atomic_write(settings.runs_dir() / "models" / f"{name}.{key}.safetensors", save(state))
-
-
-def load_model(run: Run) -> nn.Module:
-    """Return the trained model of a run, in evaluation mode.
-
-    Raises:
-        SceneError: where its weights are not in the runs folder (a published record has none).
-    """
-    path = model_path(run.name, run.key)
-    if path is None:
-        raise SceneError(f"{run.name}: its weights are not in the runs folder; RETRAIN=1 trains it again")
-    experiment, local = catalogue.get(run.experiment), run.weights_choice == "local"
-    strides = {"strides": LOCAL_WEIGHTS[experiment.depth][1]} if experiment.depth and local else {}
-    model = experiment.build(len(run.classes), **strides)
-    model.load_state_dict(load_file(path))
-    return model.eval()
-
-
-def members(run: Run) -> list[Run | None]:
-    """Return the runs whose probabilities a run averages: itself, or an ensemble's members (None: no record)."""
-    if not run.members:
-        return [run]
-    found = [results.find(name.split(".")[0], run.profile, run.seed) for name in run.members]
-    return [each if each is not None and each.dataset["key"] == run.dataset["key"] else None for each in found]
-
-
-def predict(run: Run, split: Split) -> Tensor:
-    """Return the predictions of a finished run: logits, for an ensemble log-probabilities, float (N, classes).
-
-    Raises:
-        SceneError: where the weights of the run, or of one of its members, are not at hand.
-    """
-    weights = run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored predictions
-    logits = [
-        training.predict(load_model(member), split, Recipe(**member.recipe), mirror=weights is not None)
-        for member in members(run)
-    ]
-    return log_average(logits, weights) if run.members else logits[0]

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,72 +17,13 @@ import numpy as np
 import pandas as pd
 
 from scene_utils.support import settings
+from scene_utils.support.intervals import wilson_interval
 from scene_utils.support.settings import SceneError
 
 RUN_NAME = re.compile(r"[\w.+-]+\.(sample|short|full)\.s\d+")  # copies and other files are left alone
 FACTS = Path(__file__).resolve().parent / "facts" / "report.json"
 
-_NUMBER = {"type": "number"}
-_COUNT = {"type": "integer", "minimum": 0}
-_TEXT = {"type": "string"}
-_COUNTS = {"type": "array", "items": _COUNT}
-_UNKNOWN = {"type": "null"}  # a diverged run has no accuracy
-
-SCHEMA = {
-    "$schema": "http://json-schema.org/draft-07/schema#",
-    "title": "Record of one run",
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "experiment": _TEXT,
-        "title": _TEXT,
-        "profile": {"enum": list(settings.PROFILES)},
-        "seed": _COUNT,
-        "model": _TEXT,
-        "status": {"enum": ["finished", "diverged"]},
-        "diverged_step": {"anyOf": [_COUNT, _UNKNOWN]},
-        "evaluated_on": {"enum": ["test", "hold-out"]},
-        "accuracy": {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, _UNKNOWN]},
-        "correct": {"anyOf": [_COUNT, _UNKNOWN]},
-        "total": _COUNT,
-        "per_class": {"anyOf": [{"type": "array", "items": {"type": ["number", "null"]}}, _UNKNOWN]},
-        "confusion_matrix": {"anyOf": [{"type": "array", "items": _COUNTS}, _UNKNOWN]},
-        "classes": {"type": "array", "items": _TEXT, "minItems": 2},
-        "epochs": _COUNT,
-        "seconds": {"type": "number", "minimum": 0},
-        "inference_ms": {"type": "number", "minimum": 0},
-        "parameters": _COUNT,
-        "device": _TEXT,
-        "precision": _TEXT,
-        "recipe": {"type": "object"},
-        "weights": {"type": ["string", "null"]},
-        "weights_choice": {"type": ["string", "null"]},
-        "members": {"type": "array", "items": _TEXT},
-        "teacher": _TEXT,
-        "refit": {"type": "object", "additionalProperties": _NUMBER},
-        "processor": _TEXT,
-        "design": _TEXT,
-        "inputs": {"type": "object", "additionalProperties": _TEXT},
-        "on_training_set": {"type": "object", "additionalProperties": _NUMBER},
-        "dataset": {
-            "type": "object",
-            "required": ["source", "commit", "key", "counts"],
-            "properties": {
-                "source": _TEXT,
-                "commit": {"type": ["string", "null"]},
-                "key": _TEXT,
-                "counts": {"type": "object", "additionalProperties": _COUNT},
-            },
-        },
-        "versions": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
-        "history": {"type": "array", "items": {"type": "object", "additionalProperties": _NUMBER}},
-        "date": _TEXT,
-        "key": _TEXT,
-        "arrays": _TEXT,
-    },
-}
-OPTIONAL = ("arrays", "inference_ms", "teacher", "refit", "processor", "design", "inputs", "on_training_set")
-SCHEMA["required"] = [name for name in SCHEMA["properties"] if name not in OPTIONAL]
+SCHEMA = json.loads(FACTS.with_name("record.schema.json").read_text(encoding="utf-8"))
 check = fastjsonschema.compile(SCHEMA)
 
 
@@ -90,7 +32,7 @@ class Run:
     """A finished (or diverged) run: its record, and the arrays beside it.
 
     Attributes:
-        record: the fields of ``SCHEMA``.
+        record: the fields of ``facts/record.schema.json``.
         arrays: float16 logits ``test_logits``, ``holdout_logits`` (N, classes), int64 ``test_labels``,
             ``holdout_labels`` (N,), and what else the experiment keeps.
     """
@@ -123,6 +65,16 @@ class Run:
     def pretrained_source(self) -> str:
         """The weights that it, or the members of an ensemble, started from, each once; empty for none."""
         return ", ".join(dict.fromkeys(re.split("[;,] ", self.record["weights"] or "")))
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval of its accuracy (Wilson)."""
+        return wilson_interval(self.record["correct"], self.record["total"])[0]
+
+    @property
+    def high(self) -> float:
+        """Upper end of that interval."""
+        return wilson_interval(self.record["correct"], self.record["total"])[1]
 
     @property
     def history(self) -> pd.DataFrame:
@@ -304,20 +256,16 @@ def records(profile: str | None = None, published: bool = False) -> list[Run]:
 
 def summary(runs: list[Run] | None = None) -> pd.DataFrame:
     """Return one row per run: the columns of ``report/results/summary.csv``."""
-    columns = [
-        "experiment",
-        "profile",
-        "seed",
-        "status",
-        "evaluated_on",
-        "accuracy",
-        "correct",
-        "total",
-        "epochs",
-    ]
-    columns += ["seconds", "parameters", "device", "precision", "weights", "date", "key"]
-    runs = records(published=True) if runs is None else runs
-    return pd.DataFrame([{c: getattr(run, c) for c in columns} for run in runs], columns=columns)
+    columns = "experiment profile seed status evaluated_on accuracy correct total epochs".split()
+    columns += "seconds parameters device precision weights date key".split()
+    return run_table(records(published=True) if runs is None else runs, *columns)
+
+
+def run_table(runs: Sequence[Run], *columns: str, **renamed: str) -> pd.DataFrame:
+    """Return one row per run: its properties and fields of these names; ``label="field"`` shows one under a label."""
+    names = {name: name for name in columns} | renamed
+    return pd.DataFrame([{label: getattr(run, name, None) for label, name in names.items()} for run in runs],
+                        columns=list(names))  # fmt: skip
 
 
 @lru_cache(maxsize=1)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import catalogue, classify, data, evaluation, experiments, plots, results, training
+from scene_utils import catalogue, classify, data, evaluation, experiments, plots, results, trained, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import progress, settings
@@ -52,12 +52,12 @@ def test_the_best_run_is_the_one_that_the_hold_out_prefers(runs, monkeypatch):
 def test_right_after_cloning_the_shipped_model_answers(tmp_path, monkeypatch):
     monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
     monkeypatch.setattr(settings, "published_dir", lambda: settings.project_dir() / "report" / "results")
-    (shipped,) = experiments.SHIPPED.glob("*.safetensors")
+    (shipped,) = trained.SHIPPED.glob("*.safetensors")
     assert shipped.stat().st_size <= 8_000_000
     run = classify.best_run()
     assert f"{run.name}.{run.key}" == shipped.stem and run.classes == results.facts()["dataset"]["classes"]
     test = experiments.sets("sample")[2].test
-    logits = training.predict(experiments.load_model(run), test, Recipe(**run.recipe))
+    logits = training.predict(trained.load_model(run), test, Recipe(**run.recipe))
     right = int((logits.argmax(1) == test.labels).sum())
     low, high = evaluation.wilson_interval(right, len(test))
     assert low <= run.accuracy <= high  # the sample's test images are among those of the record

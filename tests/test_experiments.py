@@ -13,7 +13,18 @@ import pytest
 import torch
 from torch import nn
 
-from scene_utils import catalogue, data, durations, evaluation, experiments, models, pretraining, results, training
+from scene_utils import (
+    catalogue,
+    data,
+    durations,
+    ensembles,
+    experiments,
+    models,
+    pretraining,
+    results,
+    trained,
+    training,
+)
 from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe, learning_rates
 from scene_utils.support import settings
@@ -56,7 +67,7 @@ def test_a_finished_run_is_found_and_its_record_fits_the_schema(trainings, monke
     assert again.correct == np.trace(again.confusion) == (again.logits.argmax(1) == again.labels).sum()
     assert again.dataset["source"].startswith("https://")
     assert str(settings.runs_dir()) not in json.dumps(again.record)
-    assert experiments.load_model(again)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
+    assert trained.load_model(again)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
 
 
 def test_nothing_stale_is_served(trainings, monkeypatch):
@@ -211,7 +222,7 @@ def test_weights_chosen_on_the_hold_out_average_mirrored_answers(monkeypatch):
     run = experiments.run(together)
     weights = run.recipe["weights"]
     mirrored = [member.arrays["holdout_logits_mirror"] for member in members]
-    assert tuple(weights) == evaluation.choose_weights(mirrored, run.arrays["holdout_labels"])
+    assert tuple(weights) == ensembles.choose_weights(mirrored, run.arrays["holdout_labels"])
     parts = [torch.from_numpy(member.arrays["test_logits_mirror"]).float().softmax(1) for member in members]
     expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
     np.testing.assert_allclose(np.exp(run.logits), expected, atol=2e-3)
@@ -235,7 +246,7 @@ def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):
     answers = training.predict(model, dataset.test, recipe)
     torch.testing.assert_close(torch.from_numpy(run.arrays["test_logits"]).float(), answers, atol=0.02, rtol=0.01)
     assert run.key != once.key and (run.logits != once.logits).any() and run.seconds > run.history["seconds"].sum()
-    torch.testing.assert_close(training.predict(experiments.load_model(run), dataset.test, recipe), answers)
+    torch.testing.assert_close(training.predict(trained.load_model(run), dataset.test, recipe), answers)
     assert "then again on all" in run.provenance
 
 
@@ -255,7 +266,7 @@ def test_a_student_learns_its_teachers_answers(monkeypatch):
     torch.testing.assert_close(seen[2][5], lessons[0])
     torch.testing.assert_close(seen[3][5], torch.cat(lessons))
     # its answers are enough for another student: the teacher's weights need not be at hand
-    experiments.model_path(taught.name, taught.key).unlink()
+    trained.model_path(taught.name, taught.key).unlink()
     assert experiments.run("student", retrain=True).correct == student.correct
     # another teacher, another student
     again = dataclasses.replace(teacher, recipes=tiny(learning_rate=0.02).recipes)

@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import data, evaluation, experiments, plots, pretraining, results
+from scene_utils import data, ensembles, evaluation, experiments, plots, pretraining, results
 from scene_utils.lessons import labels
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
@@ -164,13 +164,9 @@ def seeds(first: list[Run], second: list[Run], language: str = "en") -> list[str
 
 def variants(runs: list[Run]) -> pd.DataFrame:
     """Return one row a run: weights, training time, device, and accuracy with its 95 % interval."""
-    rows = {
-        run.title: (run.parameters, round(run.seconds, 1), run.device, run.correct, run.total, run.accuracy)
-        + evaluation.wilson_interval(run.correct, run.total)
-        for run in runs
-    }
-    columns = ["weights", "seconds", "device", "correct", "of", "accuracy", "low", "high"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    table = results.run_table(runs, weights="parameters", seconds="seconds", device="device", correct="correct",
+                              of="total", accuracy="accuracy", low="low", high="high")  # fmt: skip
+    return table.round({"seconds": 1}).set_axis([run.title for run in runs])
 
 
 def occlusion(run: Run) -> Figure:
@@ -459,11 +455,11 @@ def ways(members: Sequence[Run]) -> pd.DataFrame:
     Columns way, correct, total, accuracy, low, high, on the test set; weights are chosen on the hold-out.
     """
     labels, logits = members[0].labels, {depth_name(run): run.logits for run in members}
-    table = evaluation.subsets(logits, labels).rename(columns={"members": "way"}).drop(columns="size")
+    table = ensembles.subsets(logits, labels).rename(columns={"members": "way"}).drop(columns="size")
     table.loc[len(table) - 1, "way"] = "all, probabilities averaged"
     weights = holdout_weights(members)
     others = {
-        "all, majority of votes": evaluation.hard_vote(list(logits.values())),
+        "all, majority of votes": ensembles.hard_vote(list(logits.values())),
         f"all, weights {' : '.join(f'{w:g}' for w in weights)}": weighted(members, weights),
     }
     for way, answers in others.items():
@@ -476,24 +472,19 @@ def ways(members: Sequence[Run]) -> pd.DataFrame:
 def holdout_weights(members: Sequence[Run]) -> tuple[float, ...]:
     """Return one weight a member, those with which the average fits the hold-out best."""
     logits = [run.arrays["holdout_logits"] for run in members]
-    return evaluation.choose_weights(logits, members[0].arrays["holdout_labels"])
+    return ensembles.choose_weights(logits, members[0].arrays["holdout_labels"])
 
 
 def weighted(members: Sequence[Run], weights: Sequence[float]) -> np.ndarray:
     """Return the weighted mean of the members' probabilities on the test set."""
-    return evaluation.average_probabilities([run.logits for run in members], weights)
+    return ensembles.average_probabilities([run.logits for run in members], weights)
 
 
 def costs(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row a run: weights, seconds of training, milliseconds an image, accuracy and its 95 % interval."""
-    rows = {
-        run.title: (run.parameters, run.seconds, run.record.get("inference_ms"), run.accuracy)
-        + evaluation.wilson_interval(run.correct, run.total)
-        for run in runs
-    }
-    return pd.DataFrame.from_dict(
-        rows, orient="index", columns=["weights", "seconds", "inference_ms", "accuracy", "low", "high"]
-    )
+    table = results.run_table(runs, weights="parameters", seconds="seconds", inference_ms="inference_ms",
+                              accuracy="accuracy", low="low", high="high")  # fmt: skip
+    return table.set_axis([run.title for run in runs])
 
 
 def contradictions(run: Run, n: int = 18) -> Figure | Markdown:
@@ -545,7 +536,7 @@ def best_member(members: Sequence[Run]) -> int:
 
 def disputed(members: Sequence[Run]) -> int:
     """Return the position of the test image on which the members, not of one mind, lie furthest apart."""
-    chances = np.stack([evaluation.average_probabilities([run.logits]) for run in members])
+    chances = np.stack([ensembles.average_probabilities([run.logits]) for run in members])
     answers = chances.argmax(axis=2)
     differ = (answers != answers[0]).any(axis=0)
     return int((chances.std(axis=0).sum(axis=1) * (0.01 + differ)).argmax())
@@ -553,7 +544,7 @@ def disputed(members: Sequence[Run]) -> int:
 
 def opinions(members: Sequence[Run], position: int) -> Figure:
     """Draw what each member, and their mean, say about one test image."""
-    rows = {depth_name(run): evaluation.average_probabilities([run.logits[[position]]])[0] for run in members}
+    rows = {depth_name(run): ensembles.average_probabilities([run.logits[[position]]])[0] for run in members}
     rows["mean"] = np.mean(list(rows.values()), axis=0)
     truth = members[0].classes[members[0].labels[position]]
     table = pd.DataFrame(rows, index=members[0].classes)

@@ -16,6 +16,7 @@ import torch
 from optuna.distributions import CategoricalDistribution
 
 from scene_utils import catalogue, experiments, models, results, training
+from scene_utils.lessons.trials import Trials, matching
 from scene_utils.recipe import Recipe
 from scene_utils.support import progress, settings
 
@@ -37,7 +38,8 @@ RECIPES = {
 }
 TRIALS = {"sample": 16, "short": 40, "full": 60}  # of the study
 
-COLUMNS = ["search", "trial", *LEVELS, "training_seed", "accuracy", "seconds", "key"]
+COLUMNS = ("search", "trial", *LEVELS, "training_seed", "accuracy", "seconds", "key")
+FLOATS = (*LEVELS, "accuracy", "seconds")
 
 
 def trials(profile: str | None = None, seed: int = 0, key: str | None = None) -> pd.DataFrame:
@@ -45,12 +47,13 @@ def trials(profile: str | None = None, seed: int = 0, key: str | None = None) ->
 
     Columns: search, trial (from 1), one for each of ``LEVELS``, training_seed, accuracy (hold-out), seconds, key.
     """
+    return kept(profile, seed, key).rows()
+
+
+def kept(profile: str | None = None, seed: int = 0, key: str | None = None) -> Trials:
+    """Return the table in which these trials are kept."""
     name = f"tuning.{settings.profile(profile)}.s{settings.seed(seed)}.csv"
-    for path in results.places(name):
-        table = pd.read_csv(path, converters=dict.fromkeys([*LEVELS, "accuracy", "seconds"], float))
-        if list(table.columns) == COLUMNS and (key is None or (table["key"] == key).all()):
-            return table
-    return pd.DataFrame(columns=COLUMNS)
+    return Trials(name, COLUMNS, {} if key is None else {"key": key}, FLOATS)
 
 
 def trial(
@@ -61,23 +64,15 @@ def trial(
     A training that diverges counts as chance: one over the number of classes.
     """
     recipe = RECIPES[profile].replace(**values, seed=seed if training_seed is None else training_seed)
-    key = study_key(profile, seed)
+    place, table = {"search": search, "trial": number}, kept(profile, seed, study_key(profile, seed))
     with experiments.run_lock(f"tuning.{profile}.s{seed}"):
-        table = trials(profile, seed, key)
-        same = table["training_seed"] == recipe.seed
-        for name, value in values.items():
-            same &= table[name] == value
-        here = (table["search"] == search) & (table["trial"] == number)
-        if (here & same).any():
-            return float(table.loc[here, "accuracy"].iloc[0])
-        if same.any():
-            accuracy, seconds = table.loc[same, ["accuracy", "seconds"]].iloc[0]
-        else:
-            accuracy, seconds = train(recipe, profile)
-        row = {"search": search, "trial": number, **values, "training_seed": recipe.seed,
-               "accuracy": accuracy, "seconds": seconds, "key": key}  # fmt: skip
-        table = pd.DataFrame([*table[~here].to_dict("records"), row], columns=COLUMNS)
-        settings.atomic_write(results.results_dir() / f"tuning.{profile}.s{seed}.csv", table.to_csv(index=False))
+        same = matching(table.rows(), values | {"training_seed": recipe.seed})
+        here = matching(same, place)
+        if len(here):
+            return float(here["accuracy"].iloc[0])
+        accuracy, seconds = same[["accuracy", "seconds"]].iloc[0] if len(same) else train(recipe, profile)
+        row = place | values | {"training_seed": recipe.seed, "accuracy": accuracy, "seconds": seconds}
+        table.add(row, replacing=place)
     return float(accuracy)
 
 
@@ -114,12 +109,12 @@ def study(profile: str | None = None, seed: int = 0) -> pd.DataFrame:
     Columns are those of ``LEVELS`` and accuracy. ``RETRAIN=1`` starts the whole table anew.
     """
     profile, seed = settings.profile(profile), settings.seed(seed)
-    name, since = f"tuning.{profile}.s{seed}.csv", settings.retrain_since()
+    since = settings.retrain_since()
     if since is not None:
-        written = [path.stat().st_mtime for path in results.places(name)]
+        table = kept(profile, seed)
+        written = [path.stat().st_mtime for path in results.places(table.name)]
         if not written or written[0] < datetime.datetime.fromisoformat(since).timestamp():
-            empty = pd.DataFrame(columns=COLUMNS).to_csv(index=False)
-            settings.atomic_write(results.results_dir() / name, empty)
+            table.clear()
     search = quiet_study(seed)
     for number in range(1, TRIALS[profile] + 1):
         asked = search.ask(distributions())

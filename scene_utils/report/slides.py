@@ -19,7 +19,7 @@ import pandas as pd
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
-from scene_utils import catalogue, data, evaluation, experiments, models, plots, results
+from scene_utils import catalogue, data, ensembles, evaluation, experiments, models, plots, results
 from scene_utils.evaluation import Interval, wilson_interval
 from scene_utils.lessons import course, depth, tuning
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
@@ -433,7 +433,7 @@ def final_model(report: Report) -> list[Shown]:
     if together and len(members) == len(catalogue.MEMBERS):
         best = int(np.argmax([holdout_accuracy(run) for run in members]))
         logits = [run.logits for run in members]
-        analysis = evaluation.analyse_ensemble(logits, together[0].logits, together[0].labels, best)
+        analysis = ensembles.analyse_ensemble(logits, together[0].logits, together[0].labels, best)
         told = sentences.ensemble(analysis, [run.title for run in members], report.language)
         shown.append(Markdown(told))
     return shown

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from scene_utils.ensembles import EnsembleAnalysis
 from scene_utils.evaluation import (
     Comparison,
-    EnsembleAnalysis,
     SeedComparison,
     claim_verdict,
     compare_seeds,
@@ -464,7 +464,7 @@ def limits(run: Run, reported: float, verdicts: pd.Series, language: str = "en")
     return template("limits", language).format(
         name=run.title, short=f"{round(reported * run.total) - run.correct:,}", epochs=run.epochs, middle=middle,
         before=f"{curve[middle]:.4f}", after=f"{curve[run.epochs]:.4f}", mirrored=f"{mirrored:.4f}",
-        weights=re.sub(r" \(sha256 \w+\)", "", run.borrowed) or "nothing",
+        weights=re.sub(r" \(sha256 \w+\)", "", run.pretrained_source) or "nothing",
         judged=f"{verdicts.notna().sum():,}", mistakes=f"{len(verdicts):,}", tried=tried(run, language), **counts,
     )  # fmt: skip
 
