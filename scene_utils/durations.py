@@ -57,7 +57,7 @@ def announce(name: str, model: nn.Module, train: Split, recipe: Recipe, *checkpo
     Args:
         checkpoints: one for each time that the model is trained; what they hold is done.
     """
-    epochs = sum(recipe.epochs - training.epochs_done(path) for path in checkpoints)
+    epochs = sum(recipe.epochs - checkpoints.epochs_done(path) for path in checkpoints)
     seconds = epochs * steps_per_epoch(len(train), recipe) * step_seconds(model, train, recipe)
     if seconds > LONG:
         progress.line(f"{name}: {time_here(seconds)}")

@@ -14,17 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import softmax
 
-from scene_utils.support.intervals import (  # noqa: F401 - readers look for them here
-    LEVEL,
-    Comparison,
-    Interval,
-    SeedComparison,
-    compare_counts,
-    compare_seeds,
-    newcombe_interval,
-    verdict,
-    wilson_interval,
-)
+from scene_utils.support.intervals import LEVEL, Comparison, Interval, compare_counts, wilson_interval
 from scene_utils.support.settings import SceneError
 
 BINS = 15
@@ -87,9 +77,7 @@ def confused_pairs(matrix: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
         for i, j in itertools.combinations(range(len(classes)), 2)
     ]
     columns = ["first", "second", "images", "first_as_second", "second_as_first"]
-    return pd.DataFrame(rows, columns=columns).sort_values(
-        "images", ascending=False, kind="stable", ignore_index=True
-    )
+    return pd.DataFrame(rows, columns=columns).sort_values("images", ascending=False, kind="stable", ignore_index=True)
 
 
 def confused_by(matrices: Mapping[str, ArrayLike], classes: Sequence[str], n: int = 6) -> pd.DataFrame:
@@ -160,9 +148,7 @@ def compare_calibration(
         first, second: logits (N, C) of the two models on the same images.
     """
     labels = np.asarray(labels)
-    drawn = np.random.default_rng(seed).multinomial(
-        len(labels), np.full(len(labels), 1 / len(labels)), size=2000
-    )
+    drawn = np.random.default_rng(seed).multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=2000)
     errors = []
     for logits in (first, second):
         probabilities = softmax(np.asarray(logits, dtype=float), axis=1)
@@ -201,9 +187,7 @@ def compare(first: ArrayLike, second: ArrayLike, labels: ArrayLike, seed: int = 
     return compare_counts(int((~before & after).sum()), int((before & ~after).sum()), len(labels), seed)
 
 
-def class_changes(
-    first: ArrayLike, second: ArrayLike, labels: ArrayLike, classes: Sequence[str]
-) -> pd.DataFrame:
+def class_changes(first: ArrayLike, second: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
     """Images of each class that the second model gains and loses: columns class, gained, lost, net."""
     first, second, labels = predictions(first), predictions(second), np.asarray(labels)
     before, after = first == labels, second == labels
@@ -211,32 +195,3 @@ def class_changes(
     gained = np.bincount(labels[~before & after], minlength=number)
     lost = np.bincount(labels[before & ~after], minlength=number)
     return pd.DataFrame({"class": list(classes), "gained": gained, "lost": lost, "net": gained - lost})
-
-
-# --- the report, of which only rounded figures are known
-
-
-def report_counts(facts: Mapping, model: str) -> list[int]:
-    """Correct test images per class that the report's rounded recalls of ``model`` imply."""
-    recalls = facts["results"][model]["per_class"]
-    return [round(recall * n) for recall, n in zip(recalls, facts["dataset"]["val_counts"], strict=True)]
-
-
-def report_total(facts: Mapping, model: str) -> int:
-    """Correct test images that the report's rounded accuracy of ``model`` implies."""
-    return round(facts["results"][model]["accuracy"] * sum(facts["dataset"]["val_counts"]))
-
-
-def facts_agree(facts: Mapping) -> dict[str, bool]:
-    """For each model of the report, whether its recalls and its overall accuracy imply the same count."""
-    return {
-        model: sum(report_counts(facts, model)) == report_total(facts, model) for model in facts["results"]
-    }
-
-
-def claim_verdict(reported: float, interval: Interval) -> str:
-    """Whether our interval bears out the report's difference: ``confirmed``, ``contradicted``, ``open``."""
-    ours = verdict(interval)
-    if ours == "same":
-        return "open"
-    return "confirmed" if (ours == "higher") == (reported > 0) else "contradicted"

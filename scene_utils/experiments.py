@@ -21,7 +21,7 @@ from scene_utils.data import Dataset, Split
 from scene_utils.pretraining import build, pretrained_source
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.support import fetching, progress, settings
+from scene_utils.support import fetching, ledger, progress, settings
 from scene_utils.support.devices import processor, work_seconds
 from scene_utils.support.settings import SceneError
 
@@ -113,11 +113,9 @@ def run(
         found = None if retrain else find(task)
         if found is not None and made_from(found, teacher):
             end = f"run that diverged at step {found.diverged_step}" if found.status == "diverged" else "finished run"
-            progress.line_once(
-                f"{task.name}: {end} found, {found.seconds:.0f} s of training on {found.date[:10]}"
-            )
+            progress.line_once(f"{task.name}: {end} found, {found.seconds:.0f} s of training on {found.date[:10]}")
             return found
-        results.note("started.csv", results.now(), experiment.name, profile, seed, task.key)
+        ledger.note("started.csv", results.now(), experiment.name, profile, seed, task.key)
         return train_now(task)
 
 
@@ -216,14 +214,9 @@ def run_lock(name: str) -> Iterator[None]:
 
 
 def run_key(
-    experiment: Experiment,
-    profile: str,
-    seed: int,
-    pretrained: str | None,
-    dataset: Dataset,
-    teacher: Run | None = None,
+    experiment: Experiment, profile: str, seed: int, source: str | None, dataset: Dataset, teacher: Run | None = None
 ) -> str:
-    """Return the hash that a finished run must carry to be taken for this one."""
+    """Return the hash that a finished run must carry to be taken for this one; ``source``: of pretrained weights."""
     more = {} if teacher is None else {"teacher": teacher.key}
     if experiment.refit:
         more["refit"] = True
@@ -234,7 +227,7 @@ def run_key(
         experiment=experiment.name,
         recipe=experiment.recipe(profile, seed).fields(),
         clean=experiment.drop_test_duplicates,
-        weights=pretrained,
+        weights=source,
         data=dataset.key,
         seed=seed,
         model=models.VERSION,
@@ -255,11 +248,9 @@ def train_now(task: Task) -> Run:
     if task.profile != "sample":
         durations.announce(task.name, model, task.train, recipe, task.checkpoint, *[refitting] * experiment.refit)
     with progress.part(1 / (1 + experiment.refit)):
-        history = training.fit(
-            model, task.train, task.holdout, recipe, task.checkpoint, soft_targets, name=task.name
-        )
+        history = training.fit(model, task.train, task.holdout, recipe, task.checkpoint, soft_targets, name=task.name)
     status, step = history.status, history.diverged_step
-    arrays, fields = (evaluate_selection(task, model, history.holdout_logits) if status == "finished" else ({}, {}))
+    arrays, fields = evaluate_selection(task, model, history.holdout_logits) if status == "finished" else ({}, {})
     if status == "finished" and experiment.refit:
         model, again = fit_again(task, refitting, soft_targets)
         fields["refit"] = {"images": len(task.train) + len(task.holdout), "seconds": again.seconds}
@@ -292,7 +283,7 @@ def train_now(task: Task) -> Run:
 def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor]) -> tuple[dict, dict]:
     """Return the arrays and fields of a record that come from the model by which choices are made."""
     experiment, recipe = task.experiment, task.recipe
-    device, mirror = next(model.parameters()).device, not experiment.selection_only
+    device, mirror = next(model.parameters()).device, experiment.mirror or not experiment.selection_only
     began, passes = work_seconds(device), 3 if mirror else 1
     arrays = predict_split(model, "holdout", task.holdout, recipe, mirror)
     fields = {"inference_ms": 1000 * (work_seconds(device) - began) / (passes * len(task.holdout))}
@@ -303,8 +294,6 @@ def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor])
         for name, split in {"test": task.dataset.test, "sealed": sealed_sets(task.profile)[1]}.items():
             unread = predict_split(model, name, split, recipe, experiment.mirror)
             arrays |= {key: value for key, value in unread.items() if "logits" in key}
-        if experiment.mirror:
-            arrays |= predict_split(model, "holdout", task.holdout, recipe, mirror=True)
     if experiment.refit:
         arrays["train_logits"] = ensembles.to_float16(training.predict(model, task.train, recipe))
     return arrays, fields

@@ -35,7 +35,9 @@ from PIL import Image
 from scipy.optimize import isotonic_regression
 from scour import scour
 
-from scene_utils.evaluation import report_counts, report_total, wilson_interval
+from scene_utils.support.intervals import wilson_interval
+from scene_utils.support.report_facts import counts as report_counts
+from scene_utils.support.report_facts import total as report_total
 from scene_utils.support.settings import atomic_write, say_once
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"

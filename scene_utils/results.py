@@ -16,7 +16,7 @@ import fastjsonschema  # jsonschema takes a second to import
 import numpy as np
 import pandas as pd
 
-from scene_utils.support import settings
+from scene_utils.support import ledger, settings
 from scene_utils.support.intervals import wilson_interval
 from scene_utils.support.settings import SceneError
 
@@ -129,14 +129,9 @@ def run_key(**parts) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def results_dir() -> Path:
-    """Folder of records that are not published."""
-    return settings.runs_dir() / "results"
-
-
 def places(name: str) -> list[Path]:
     """Return where a file of this name is: in the runs folder, then among what is published."""
-    return [path for folder in (results_dir(), settings.published_dir()) if (path := folder / name).exists()]
+    return [path for folder in (settings.results_dir(), settings.published_dir()) if (path := folder / name).exists()]
 
 
 def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = None) -> Run:
@@ -146,7 +141,7 @@ def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = Non
         SceneError: where the disk refuses.
         fastjsonschema.JsonSchemaValueException: for a record that is not one.
     """
-    folder = folder or results_dir()
+    folder = folder or settings.results_dir()
     stem = run_name(record["experiment"], record["profile"], record["seed"])
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
@@ -154,7 +149,7 @@ def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = Non
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     record = json.loads(text)  # as it will be read again: lists, not tuples
     check(record)
-    note_readings(record, arrays)  # first: a reading that is lost is still a reading
+    ledger.note_readings(record, arrays)  # first: a reading that is lost is still a reading
     settings.atomic_write(folder / f"{stem}.npz", buffer.getvalue())
     settings.atomic_write(folder / f"{stem}.json", text)
     return Run(record, arrays)
@@ -180,44 +175,7 @@ def read(path: Path) -> Run:
     return Run(record, arrays)
 
 
-# Logs that only grow, in the runs folder and, joined, among what is published: what was started, whatever became of
-# it, and every reading of the test set (the ledger).
-LOGS = {
-    "started.csv": ["date", "experiment", "profile", "seed", "key"],
-    "readings.csv": ["date", "experiment", "profile", "seed", "set", "reading", "correct", "total", "key", "why"],
-}
-
-
-def note(log: str, *values: object) -> None:
-    """Append a line to one of ``LOGS`` in the runs folder."""
-    path = results_dir() / log
-    path.parent.mkdir(parents=True, exist_ok=True)
-    head = "" if path.exists() else ",".join(LOGS[log]) + "\n"
-    with open(path, "a", encoding="utf-8") as file:  # one short write: lines of two processes do not mix
-        file.write(f"{head}{','.join(map(str, values))}\n")
-
-
-def note_readings(record: dict, arrays: dict[str, np.ndarray]) -> None:
-    """Enter a run's readings of the public test set, as it is and averaged with the mirror image, into the ledger."""
-    if record["evaluated_on"] != "test" or record["dataset"]["commit"] is None or record["profile"] == "sample":
-        return
-    labels = arrays.get("test_labels")
-    for name, reading in (("test_logits", "plain"), ("test_logits_mirror", "mirrored")):
-        if name in arrays:
-            correct = int((arrays[name].argmax(1) == labels).sum())
-            run = [record[field] for field in ("date", "experiment", "profile", "seed")]
-            note("readings.csv", *run, "val", reading, correct, len(labels), record["key"], "a run has finished")
-
-
-def logged(folder: Path, log: str) -> list[str]:
-    """Return the lines of a folder's log, without its head."""
-    path = folder / log
-    return path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
-
-
-def find(
-    experiment: str, profile: str | None = None, seed: int | None = 0, key: str | None = None
-) -> Run | None:
+def find(experiment: str, profile: str | None = None, seed: int | None = 0, key: str | None = None) -> Run | None:
     """Return the run from the runs folder, else the published one; None where there is none (with this key)."""
     for path in places(f"{run_name(experiment, settings.profile(profile), settings.seed(seed))}.json"):
         try:
@@ -238,7 +196,7 @@ def records(profile: str | None = None, published: bool = False) -> list[Run]:
     Raises:
         SceneError: for a published record that cannot be used.
     """
-    folders = [settings.published_dir()] if published else [settings.published_dir(), results_dir()]
+    folders = [settings.published_dir()] if published else [settings.published_dir(), settings.results_dir()]
     found: dict[str, Run] = {}
     for folder in folders:
         for path in sorted(p for p in folder.glob("*.json") if RUN_NAME.fullmatch(p.stem)):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from scene_utils.batches import normalize, steps_per_epoch, to_device, train_batches
 from scene_utils.data import Split
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
-from scene_utils.support import progress, settings
+from scene_utils.support import checkpoints, progress
 from scene_utils.support.convolution import use_fast_conv_
 from scene_utils.support.devices import (
     accelerator,
@@ -333,37 +331,10 @@ def save_checkpoint(path: Path | None, parts: dict, history: History, recipe: Re
         "recipe": recipe.fields(),
         "engine": ENGINE_VERSION,
     }
-    with uninterrupted():
-        settings.atomic_write(path, lambda file: torch.save(content, file))
+    checkpoints.save(path, content)
 
 
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let an interrupt wait until this is done: in the middle of it ``torch.save`` fails with an error of its own."""
-    if threading.current_thread() is not threading.main_thread():  # interrupts do not reach it
-        yield
-        return
-    waiting = []
-    before = signal.signal(signal.SIGINT, lambda *arguments: waiting.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if waiting:
-        raise KeyboardInterrupt
-
-
-def epochs_done(path: Path) -> int:
-    """Return how many epochs a checkpoint has; 0 where there is none, or none that can be read."""
-    try:
-        return len(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["history"]["epochs"])
-    except Exception:  # what keeps it from being read is said when training goes on from it
-        return 0
-
-
-def load_checkpoint(
-    path: Path | None, parts: dict, history: History, recipe: Recipe, device: torch.device
-) -> None:
+def load_checkpoint(path: Path | None, parts: dict, history: History, recipe: Recipe, device: torch.device) -> None:
     """Go on from ``path`` where it holds this very recipe; nothing in the file is executed."""
     if path is None or not path.exists():
         return

@@ -12,7 +12,7 @@ import torch
 from scene_utils import cases, catalogue, data, experiments, results
 from scene_utils.catalogue import EXPERIMENTS
 from scene_utils.lessons import limits, tuning
-from scene_utils.support import intervals
+from scene_utils.support import intervals, settings
 from scene_utils.support.settings import SceneError
 
 DIFFERS = {  # the fields of the recipes in which the two sides may differ, whatever the grids choose
@@ -173,7 +173,7 @@ def test_an_arm_is_judged_on_the_hold_out_and_keeps_the_rest_unread(arm):
     assert run.dataset["counts"]["train"] == len(experiments.sealed_sets("sample")[0])
     assert run.record["on_training_set"].keys() == {"loss", "accuracy"}
     assert run.record["processor"]
-    log = (results.results_dir() / "started.csv").read_text().splitlines()
+    log = (settings.results_dir() / "started.csv").read_text().splitlines()
     assert log[0] == "date,experiment,profile,seed,key" and log[1].endswith(f"{arm},sample,574938,{run.key}")
 
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import catalogue, classify, data, evaluation, experiments, plots, results, trained, training
+from scene_utils import catalogue, classify, data, experiments, plots, results, trained, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import intervals, progress, settings
 from scene_utils.support.settings import SceneError
 
 
@@ -59,7 +59,7 @@ def test_right_after_cloning_the_shipped_model_answers(tmp_path, monkeypatch):
     test = experiments.sets("sample")[2].test
     logits = training.predict(trained.load_model(run), test, Recipe(**run.recipe))
     right = int((logits.argmax(1) == test.labels).sum())
-    low, high = evaluation.wilson_interval(right, len(test))
+    low, high = intervals.wilson_interval(right, len(test))
     assert low <= run.accuracy <= high  # the sample's test images are among those of the record
     answer = classify.classify(test.images[0].numpy(), run)
     assert answer.index[0] == run.classes[logits[0].argmax()] and answer.sum() == pytest.approx(1)

@@ -11,6 +11,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from scene_utils import ensembles
 from scene_utils import evaluation as ev
+from scene_utils.support import intervals, report_facts
 from scene_utils.support.settings import SceneError, project_dir
 
 FACTS = json.loads((project_dir() / "scene_utils" / "facts" / "report.json").read_text(encoding="utf-8"))
@@ -35,12 +36,12 @@ def simulated(seed=0, n=600, classes=4, skill=1.5):
     ],
 )
 def test_wilson_interval_is_the_published_one(correct, total, expected):
-    assert ev.wilson_interval(correct, total) == pytest.approx(expected, abs=5e-5)
+    assert intervals.wilson_interval(correct, total) == pytest.approx(expected, abs=5e-5)
 
 
 def test_interval_of_nothing_is_refused():
     with pytest.raises(SceneError, match="0 correct of 0"):
-        ev.wilson_interval(0, 0)
+        intervals.wilson_interval(0, 0)
 
 
 def test_confusion_has_the_truth_in_rows():
@@ -61,7 +62,7 @@ def test_per_class_recall_agrees_with_scikit_learn():
     table = ev.per_class(labels, logits, list("abcd"))
     assert table["recall"].to_numpy() == pytest.approx(recall_score(labels, logits.argmax(1), average=None))
     row = table.iloc[1]
-    assert (row["low"], row["high"]) == ev.wilson_interval(int(row["correct"]), int(row["total"]))
+    assert (row["low"], row["high"]) == intervals.wilson_interval(int(row["correct"]), int(row["total"]))
 
 
 def test_per_class_of_a_class_without_images_is_unknown():
@@ -113,7 +114,7 @@ def test_calibration_of_an_overconfident_model_is_told_apart():
 
 def test_mcnemar_is_the_textbook_example():
     # Fagerland, Lydersen and Laake, 2013: 1 and 7 discordant pairs of 21 patients, exact p = 0.070
-    comparison = ev.compare_counts(7, 1, 21)
+    comparison = intervals.compare_counts(7, 1, 21)
     assert comparison.p_value == pytest.approx(0.0703, abs=5e-5)
     assert comparison.p_value == mcnemar([[1, 1], [7, 12]], exact=True).pvalue
 
@@ -132,7 +133,7 @@ def test_bootstrap_over_counts_is_the_bootstrap_over_images():
     rng = np.random.default_rng(3)
     means = [rng.choice(change, change.size).mean() for _ in range(3000)]
     expected = np.quantile(means, [0.025, 0.975])
-    assert ev.compare_counts(107, 19, 3407).interval == pytest.approx(tuple(expected), abs=4e-4)
+    assert intervals.compare_counts(107, 19, 3407).interval == pytest.approx(tuple(expected), abs=4e-4)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_bootstrap_over_counts_is_the_bootstrap_over_images():
     [(107, 19, "higher"), (19, 107, "lower"), (20, 19, "same"), (0, 0, "same")],
 )
 def test_the_interval_picks_the_verdict(fixes, breaks, expected):
-    assert ev.compare_counts(fixes, breaks, 3407).verdict == expected
+    assert intervals.compare_counts(fixes, breaks, 3407).verdict == expected
 
 
 def test_models_on_different_images_are_refused():
@@ -161,22 +162,22 @@ def test_class_changes_add_up_to_the_comparison():
 
 def test_seeds_are_compared_by_welch():
     first, second = [0.81, 0.82, 0.805], [0.84, 0.87, 0.845]
-    comparison = ev.compare_seeds(first, second)
+    comparison = intervals.compare_seeds(first, second)
     expected = stats.ttest_ind(second, first, equal_var=False).confidence_interval(0.95)
     assert (comparison.low, comparison.high) == pytest.approx((expected.low, expected.high))
     assert comparison.first_spread == pytest.approx(np.std(first, ddof=1))
     with pytest.raises(SceneError, match="at least two"):
-        ev.compare_seeds([0.8], second)
+        intervals.compare_seeds([0.8], second)
 
 
 def test_the_facts_of_the_report_agree_with_themselves():
     assert len(FACTS["results"]) == 7
-    assert all(ev.facts_agree(FACTS).values())
+    assert all(report_facts.agree(FACTS).values())
     for model, result in FACTS["results"].items():
-        recalls = np.divide(ev.report_counts(FACTS, model), FACTS["dataset"]["val_counts"])
+        recalls = np.divide(report_facts.counts(FACTS, model), FACTS["dataset"]["val_counts"])
         assert recalls == pytest.approx(result["per_class"], abs=5.001e-5)
         assert (
-            round(ev.report_total(FACTS, model) / sum(FACTS["dataset"]["val_counts"]), 4)
+            round(report_facts.total(FACTS, model) / sum(FACTS["dataset"]["val_counts"]), 4)
             == result["accuracy"]
         )
 
@@ -184,7 +185,7 @@ def test_the_facts_of_the_report_agree_with_themselves():
 def test_facts_that_disagree_are_found():
     wrong = json.loads(json.dumps(FACTS))
     wrong["results"]["lenet"]["per_class"][0] = 0.7
-    assert not ev.facts_agree(wrong)["lenet"]
+    assert not report_facts.agree(wrong)["lenet"]
 
 
 def test_reported_differences_follow_from_the_reported_accuracies():
@@ -203,7 +204,7 @@ def test_reported_differences_follow_from_the_reported_accuracies():
     ],
 )
 def test_claims_survive_by_their_interval(reported, interval, expected):
-    assert ev.claim_verdict(reported, interval) == expected
+    assert report_facts.claim_verdict(reported, interval) == expected
 
 
 def test_average_is_that_of_probabilities_not_of_logits():

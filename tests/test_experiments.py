@@ -27,7 +27,7 @@ from scene_utils import (
 )
 from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe, learning_rates
-from scene_utils.support import settings
+from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
 
 RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32")
@@ -151,16 +151,16 @@ def test_a_diverged_run_is_recorded_without_accuracy():
 
 def test_every_reading_of_the_test_set_stands_in_the_ledger(monkeypatch):
     run = experiments.run(tiny())
-    assert results.logged(results.results_dir(), "readings.csv") == []  # the sample's images are no reading
+    assert ledger.logged(settings.results_dir(), "readings.csv") == []  # the sample's images are no reading
     results.write(run.record | {"profile": "short"}, run.arrays)
-    lines = [line.split(",") for line in results.logged(results.results_dir(), "readings.csv")]
+    lines = [line.split(",") for line in ledger.logged(settings.results_dir(), "readings.csv")]
     assert [line[5] for line in lines] == ["plain", "mirrored"] and int(lines[0][6]) == run.correct
-    columns = results.LOGS["readings.csv"]
-    ledger = pd.read_csv(settings.project_dir() / "report" / "readings.csv", parse_dates=["date"])
-    assert list(ledger.columns) == columns and (ledger["total"] == 3407).all()
+    columns = ledger.LOGS["readings.csv"]
+    readings = pd.read_csv(settings.project_dir() / "report" / "readings.csv", parse_dates=["date"])
+    assert list(readings.columns) == columns and (readings["total"] == 3407).all()
     for published in results.records(published=True):
         if published.evaluated_on == "test" and published.status == "finished":
-            mine = ledger[(ledger["key"] == published.key) & (ledger["reading"] == "plain")]
+            mine = readings[(readings["key"] == published.key) & (readings["reading"] == "plain")]
             assert published.correct in mine["correct"].tolist(), f"{published.name}: a reading that is not told"
 
 

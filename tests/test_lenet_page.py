@@ -5,10 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scene_utils import batches, catalogue, evaluation, experiments, models, recipe, results, training
+from scene_utils import batches, catalogue, experiments, models, recipe, results, training
 from scene_utils.lessons import course
 from scene_utils.results import Run
-from scene_utils.support import layers
+from scene_utils.support import intervals, layers
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
@@ -81,7 +81,7 @@ def test_a_single_epoch_has_no_course_to_tell():
 
 def test_gap_agrees_with_a_published_example():
     # Newcombe (1998), Statistics in Medicine 17, 873-890, table II: 56/70 and 48/80, method 10
-    assert evaluation.newcombe_interval(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert intervals.newcombe_interval(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
 def test_sweep_keeps_the_step_of_a_diverged_run():

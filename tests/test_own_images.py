@@ -14,7 +14,7 @@ from scene_utils import catalogue, data, evaluation, experiments, explain, plots
 from scene_utils.lessons import course, duplicates, labels
 from scene_utils.report import series, slides
 from scene_utils.support import audit as audits
-from scene_utils.support import settings
+from scene_utils.support import intervals, settings
 from scene_utils.support.settings import escaped
 from scene_utils.text import sentences
 
@@ -156,7 +156,7 @@ def test_classes_may_be_named_like_numbers_or_like_nothing(own, monkeypatch):
     names = ["7", "NA"]
     own(names, 1.0, (), train=12)
     rows = [("train/7/0.png", "7", "NA", 0.1, 0.9, "k"), ("train/NA/0.png", "NA", "7", 0.2, 0.8, "k")]
-    settings.atomic_write(path := results.results_dir() / "t.csv", pd.DataFrame(rows, columns=labels.COLUMNS).to_csv())
+    settings.atomic_write(path := settings.results_dir() / "t.csv", pd.DataFrame(rows, columns=labels.COLUMNS).to_csv())
     table = labels.read_table(path)
     assert table["label"].tolist() == names and table["likely_probability"].tolist() == [0.9, 0.8]
     assert len(course.doubtful("sample", table).axes) >= 2
@@ -176,7 +176,7 @@ def test_names_with_signs_stand_in_sentences_as_they_are(own):
 
 def test_all_and_none_right_lie_in_their_intervals():
     for total in range(1, 500):
-        assert evaluation.wilson_interval(total, total)[1] == 1 and evaluation.wilson_interval(0, total)[0] == 0
+        assert intervals.wilson_interval(total, total)[1] == 1 and intervals.wilson_interval(0, total)[0] == 0
 
 
 def test_letters_without_a_font_are_said_once(capsys):

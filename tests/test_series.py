@@ -20,7 +20,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from scene_utils import results
 from scene_utils.report import pages, publish, series
-from scene_utils.support import settings
+from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
 
 PROJECT = settings.project_dir()
@@ -466,7 +466,7 @@ def test_publish(published):
 
 
 def test_finished_runs_are_published_alone_and_no_start_is_lost(published):
-    source, target = results.results_dir(), settings.published_dir()
+    source, target = settings.results_dir(), settings.published_dir()
     for folder, name in ((source, "new.short.s1"), (source, "own.short.s0"), (source, "small.sample.s0")):
         record = {"dataset": {"commit": None if name.startswith("own") else "063473"}}
         settings.atomic_write(folder / f"{name}.json", json.dumps(record))
@@ -477,7 +477,7 @@ def test_finished_runs_are_published_alone_and_no_start_is_lost(published):
     assert publish.publish_runs() == ["new.short.s1"]
     assert publish.publish_runs() == []
     assert sorted(path.name for path in target.iterdir()) == ["new.short.s1.json", "new.short.s1.npz"]
-    assert results.logged(target.parent, "started.csv") == ["2026-01-01,old,short,0,a", "2026-01-02,new,short,1,b"]
+    assert ledger.logged(target.parent, "started.csv") == ["2026-01-01,old,short,0,a", "2026-01-02,new,short,1,b"]
 
 
 def test_published_outputs_carry_no_stderr():
@@ -652,7 +652,7 @@ def test_readme_shows_the_published_records():
 
 
 def test_table_shows_the_best_reading_on_the_report_s_own_test_set(monkeypatch):
-    from scene_utils import data, results
+    from scene_utils import data
 
     def run(profile, correct, total, seed=0):
         fields = {"experiment": "lenet", "status": "finished", "dataset": {"commit": data.COMMIT}}

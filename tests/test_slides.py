@@ -83,13 +83,13 @@ def made(tmp_path_factory):
         patch.setenv("SCENE_RUNS_DIR", str(tmp_path_factory.mktemp("made")))
         for name in NAMES:
             write(name, diverged=name in slides.RATES and float(name.rsplit("-", 1)[1]) >= 0.04)
-        return results.results_dir()
+        return settings.results_dir()
 
 
 @pytest.fixture
 def full(empty, made):
     """The runs of ``made``, to be changed at will."""
-    shutil.copytree(made, results.results_dir())
+    shutil.copytree(made, settings.results_dir())
     return empty
 
 
@@ -455,7 +455,7 @@ def test_own_images_leave_the_comparison_out(empty, monkeypatch):
 
 def test_published_records_are_told_without_the_images(empty, monkeypatch):
     write("lenet", dataset={"source": data.URL, "commit": data.COMMIT, "key": data.COMMIT, "counts": {}})
-    source = results.results_dir() / "lenet.sample.s0"
+    source = settings.results_dir() / "lenet.sample.s0"
     (empty / "published").mkdir()
     for suffix in (".json", ".npz"):
         text = source.with_suffix(f".s0{suffix}").read_bytes()

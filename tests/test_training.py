@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 from scene_utils import batches, data, durations, training
 from scene_utils.models import LeNet
 from scene_utils.recipe import Recipe, learning_rates, make_optimizer
-from scene_utils.support import convolution, devices, settings
+from scene_utils.support import checkpoints, convolution, devices, settings
 from scene_utils.support.settings import SceneError
 
 QUICK = Recipe(epochs=2, batch_size=64, learning_rate=0.01, precision="float32")
@@ -310,11 +310,11 @@ def test_timing_a_step_changes_and_says_nothing(sets, capsys):
 
 def test_what_a_checkpoint_holds_is_counted(sets, tmp_path):
     path = tmp_path / "run.pt"
-    assert training.epochs_done(path) == 0
+    assert checkpoints.epochs_done(path) == 0
     training.fit(small_net(), *sets, QUICK, path)
-    assert training.epochs_done(path) == QUICK.epochs
+    assert checkpoints.epochs_done(path) == QUICK.epochs
     path.write_bytes(path.read_bytes()[:1000])
-    assert training.epochs_done(path) == 0
+    assert checkpoints.epochs_done(path) == 0
 
 
 def test_an_interrupt_waits_until_a_checkpoint_is_whole(sets, tmp_path, monkeypatch):

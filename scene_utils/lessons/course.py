@@ -15,7 +15,7 @@ from scene_utils import data, ensembles, evaluation, experiments, plots, pretrai
 from scene_utils.lessons import labels
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import intervals, progress, settings
 from scene_utils.text import sentences
 
 
@@ -158,7 +158,7 @@ def seeds(first: list[Run], second: list[Run], language: str = "en") -> list[str
     if min(len(first), len(second)) < 2:
         return []
     accuracies = [[run.accuracy for run in runs if run.status == "finished"] for runs in (first, second)]
-    comparison = evaluation.compare_seeds(*accuracies)
+    comparison = intervals.compare_seeds(*accuracies)
     return [sentences.seeds(comparison, first[0].title, second[0].title, language)]
 
 
@@ -249,7 +249,7 @@ def gap(run: Run) -> tuple[float, tuple[float, float]]:
     last, counts = run.record["history"][-1], run.dataset["counts"]
     seen = min(counts["train"], run.recipe["images"] or counts["train"])
     shares = (last["accuracy"], seen), (last["holdout_accuracy"], counts["holdout"])
-    interval = evaluation.newcombe_interval(*(n for share, total in shares for n in (round(share * total), total)))
+    interval = intervals.newcombe_interval(*(n for share, total in shares for n in (round(share * total), total)))
     return last["accuracy"] - last["holdout_accuracy"], interval
 
 
@@ -263,7 +263,7 @@ def reading(run: Run) -> list[str]:
         "higher": "it begins to know its training images by heart",
         "lower": "the training images, changed at random and counted while the weights still move, are harder",
         "same": "not to be told apart, so nothing shows that it learns by heart",
-    }[evaluation.verdict(interval)]
+    }[intervals.verdict(interval)]
     low, high = (sentences.points(end, sign=False) for end in interval)
     lines = [
         f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images (first"
@@ -464,7 +464,7 @@ def ways(members: Sequence[Run]) -> pd.DataFrame:
     }
     for way, answers in others.items():
         correct = int((evaluation.predictions(answers) == labels).sum())
-        interval = evaluation.wilson_interval(correct, len(labels))
+        interval = intervals.wilson_interval(correct, len(labels))
         table.loc[len(table)] = [way, correct, len(labels), correct / len(labels), *interval]
     return table
 

@@ -16,7 +16,7 @@ from torch import nn
 from scene_utils import catalogue, data, evaluation, experiments, pretraining, results, training
 from scene_utils.data import Split
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import intervals, progress, settings
 
 FOLDS = 5
 VERDICTS = {
@@ -65,7 +65,7 @@ def issues(profile: str | None = None, seed: int = 0, weights: str | None = None
         [key] * len(doubtful),
     )
     table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
-    return read_table(settings.atomic_write(results.results_dir() / name, table.to_csv(index=False)))
+    return read_table(settings.atomic_write(settings.results_dir() / name, table.to_csv(index=False)))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def counted(table: pd.DataFrame) -> pd.DataFrame:
     rows = {}
     for verdict, meaning in VERDICTS.items():
         images = int((judged == verdict).sum())
-        rows[meaning] = (images, images / max(len(judged), 1), *evaluation.wilson_interval(images, max(len(judged), 1)))
+        rows[meaning] = (images, images / max(len(judged), 1), *intervals.wilson_interval(images, max(len(judged), 1)))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["images", "share", "low", "high"])
 
 

@@ -49,7 +49,7 @@ class Trials:
 
     def write(self, table: pd.DataFrame) -> None:
         """Write the table into the runs folder."""
-        settings.atomic_write(results.results_dir() / self.name, table.to_csv(index=False))
+        settings.atomic_write(settings.results_dir() / self.name, table.to_csv(index=False))
 
 
 def matching(table: pd.DataFrame, values: Mapping[str, object]) -> pd.DataFrame:

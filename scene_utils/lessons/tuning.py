@@ -167,9 +167,7 @@ def importances(study_trials: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     search = quiet_study(seed)
     for row in study_trials.to_dict("records"):
         params = {name: row[name] for name in LEVELS}
-        search.add_trial(
-            optuna.trial.create_trial(params=params, distributions=distributions(), value=row["accuracy"])
-        )
+        search.add_trial(optuna.trial.create_trial(params=params, distributions=distributions(), value=row["accuracy"]))
     if np.ptp(study_trials["accuracy"]) == 0:
         return dict.fromkeys(LEVELS, 0.0)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)

@@ -20,11 +20,11 @@ from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
 from scene_utils import catalogue, data, ensembles, evaluation, experiments, models, plots, results
-from scene_utils.evaluation import Interval, wilson_interval
 from scene_utils.lessons import course, depth, tuning
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
-from scene_utils.support import layers, progress, settings
+from scene_utils.support import intervals, layers, progress, report_facts, settings
+from scene_utils.support.intervals import Interval, wilson_interval
 from scene_utils.text import sentences
 from scene_utils.text.slide_texts import TEXTS
 
@@ -582,7 +582,7 @@ def answer_tuning(report: Report) -> list[Shown]:
     searches = [name for name in (MOST, LEAST, "study") if name in found]
     anew = {name: found[f"{name}, again"]["accuracy"] for name in searches if f"{name}, again" in found}
     if {MOST, LEAST} <= set(anew) and min(map(len, anew.values())) > 1:
-        race = evaluation.compare_seeds(anew[LEAST], anew[MOST])
+        race = intervals.compare_seeds(anew[LEAST], anew[MOST])
         told.append(sentences.seeds(race, report.term(LEAST), report.term(MOST), report.language))
         told.append(sentences.order(list(shares), race, report.language))
     shown = pd.DataFrame(
@@ -769,7 +769,7 @@ def against(report: Report, name: str) -> str:
     if run is None or theirs is None:
         return "missing"
     low, high = wilson_interval(run.correct, run.total)
-    return evaluation.verdict((low - theirs["accuracy"], high - theirs["accuracy"]))
+    return intervals.verdict((low - theirs["accuracy"], high - theirs["accuracy"]))
 
 
 def summary_sentences(report: Report) -> list[str]:
@@ -901,14 +901,14 @@ def claim_difference(report: Report, first: str, second: str, told: float) -> tu
     titles = {"first": catalogue.get(first).title, "second": catalogue.get(second).title}
     claim = report.say("claim.higher" if told > 0 else "claim.lower", **titles)
     total = sum(report.facts["dataset"]["val_counts"])
-    right = [evaluation.report_total(report.facts, name) for name in (second, first)]
-    own = evaluation.newcombe_interval(right[0], total, right[1], total)
-    firm = evaluation.claim_verdict(told, own) == "confirmed"
+    right = [report_facts.total(report.facts, name) for name in (second, first)]
+    own = intervals.newcombe_interval(right[0], total, right[1], total)
+    firm = report_facts.claim_verdict(told, own) == "confirmed"
     runs = report.done(first, second)
     if len(runs) < 2:
         return claim, signed(told), between(own, signed), "", "", "missing", firm
     compared = evaluation.compare(runs[0].logits, runs[1].logits, runs[0].labels)
-    form = VERDICTS[evaluation.claim_verdict(told, compared.interval)]
+    form = VERDICTS[report_facts.claim_verdict(told, compared.interval)]
     ours = (signed(compared.difference), between(compared.interval, signed))
     return claim, signed(told), between(own, signed), *ours, form, firm
 
@@ -933,7 +933,7 @@ def claim_slope(report: Report, told: int, values: Callable[[list[Run], list[int
     if len(runs) < 2:
         return "", "", "", "", "missing", None
     slope, *interval = depth.mean(values(runs, depth.lengths(min(run.epochs for run in runs))))
-    form = VERDICTS[evaluation.claim_verdict(told, interval)]
+    form = VERDICTS[report_facts.claim_verdict(told, interval)]
     return "", "", signed(slope), between(interval, signed), form, None
 
 
@@ -942,12 +942,12 @@ def claim_goal(report: Report) -> tuple:
     goal, total = report.facts["target_accuracy"], sum(report.facts["dataset"]["val_counts"])
     claim = report.say("claim.goal", goal=f"{goal:.0%}")
     told = report.facts["results"]["ensemble"]["accuracy"]
-    own = wilson_interval(evaluation.report_total(report.facts, "ensemble"), total)
+    own = wilson_interval(report_facts.total(report.facts, "ensemble"), total)
     run, firm = next(iter(report.done("ensemble")), None), own[0] > goal
     if run is None:
         return claim, share(told), between(own), "", "", "missing", firm
     low, high = wilson_interval(run.correct, run.total)
-    form = VERDICTS[evaluation.claim_verdict(1, (low - goal, high - goal))]
+    form = VERDICTS[report_facts.claim_verdict(1, (low - goal, high - goal))]
     return claim, share(told), between(own), share(run.accuracy), between((low, high)), form, firm
 
 

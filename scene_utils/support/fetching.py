@@ -45,9 +45,7 @@ def fetch(url: str | None = None, commit: str = COMMIT) -> Path:
         return folder
     url = url or settings.data_url() or URL
     if shutil.which("git") is None:
-        raise SceneError(
-            "git is not installed: install it, or set SCENE_DATA_DIR to a folder that holds the dataset"
-        )
+        raise SceneError("git is not installed: install it, or set SCENE_DATA_DIR to a folder that holds the dataset")
     with cache_lock():
         if folder.is_dir():
             return folder

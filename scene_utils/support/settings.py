@@ -198,6 +198,11 @@ def runs_dir() -> Path:
     return named_folder("SCENE_RUNS_DIR") or project_dir() / "runs"
 
 
+def results_dir() -> Path:
+    """Folder of records that are not published."""
+    return runs_dir() / "results"
+
+
 def cache_dir() -> Path:
     """Folder of the cloned dataset and the decoded images."""
     default = named_folder("XDG_CACHE_HOME") or absolute("~/.cache")

@@ -13,15 +13,9 @@ import numpy as np
 import pandas as pd
 
 from scene_utils.ensembles import EnsembleAnalysis
-from scene_utils.evaluation import (
-    Comparison,
-    SeedComparison,
-    claim_verdict,
-    compare_seeds,
-    verdict,
-    wilson_interval,
-)
 from scene_utils.results import Run, same_processor
+from scene_utils.support import report_facts
+from scene_utils.support.intervals import Comparison, SeedComparison, compare_seeds, verdict, wilson_interval
 from scene_utils.support.settings import SceneError, escaped
 
 LANGUAGES = ("en", "ko")
@@ -522,7 +516,7 @@ def confused(pairs: pd.DataFrame, language: str = "en") -> str:
 
 def claim(reported: float, comparison: Comparison, first: str, second: str, language: str = "en") -> str:
     """Whether a difference that the report states survives our interval."""
-    form = claim_verdict(reported, comparison.interval)
+    form = report_facts.claim_verdict(reported, comparison.interval)
     return template(f"claim.{form}", language).format(
         first=first,
         second=second,
