@@ -637,7 +637,8 @@ def test_help_is_instant_and_errors_are_one_line():
 def test_what_is_slow_to_import_waits_until_it_is_needed():
     """Each of these takes from a third of a second to more than one; every kernel and ``classify`` would pay it."""
     slow = "captum cleanlab jsonschema nbformat optuna papermill sklearn snakemake timm torch._dynamo torchvision"
-    heavy = {"lessons.course": slow, "classify": slow + " IPython matplotlib seaborn", "__main__": slow + " numpy torch"}
+    heavy = {"lessons.course": slow, "classify": slow + " IPython matplotlib seaborn"}
+    heavy |= {"__main__": slow + " numpy torch"}
     for module, names in heavy.items():
         script = f"import sys, scene_utils.{module}; print(set({names.split()}) & set(sys.modules))"
         done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True)
