@@ -14,6 +14,7 @@ from scene_utils.catalogue import Experiment
 from scene_utils.data import Split
 from scene_utils.recipe import Recipe
 from scene_utils.support import progress
+from scene_utils.support.checkpoints import epochs_done
 from scene_utils.support.devices import accelerator, device_name
 
 # Training one image of 64 pixels, in milliseconds of a CPU core, from the published records.
@@ -57,7 +58,7 @@ def announce(name: str, model: nn.Module, train: Split, recipe: Recipe, *checkpo
     Args:
         checkpoints: one for each time that the model is trained; what they hold is done.
     """
-    epochs = sum(recipe.epochs - checkpoints.epochs_done(path) for path in checkpoints)
+    epochs = sum(recipe.epochs - epochs_done(path) for path in checkpoints)
     seconds = epochs * steps_per_epoch(len(train), recipe) * step_seconds(model, train, recipe)
     if seconds > LONG:
         progress.line(f"{name}: {time_here(seconds)}")
