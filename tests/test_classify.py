@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import catalogue, classify, data, experiments, plots, results, trained, training
+from scene_utils import catalogue, classify, experiments, plots, results, trained, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.support import intervals, progress, settings
+from scene_utils.support import fetching, intervals, progress, settings
 from scene_utils.support.settings import SceneError
 
 
@@ -170,7 +170,7 @@ def test_own_images_choose_the_model_and_are_not_needed_for_it(runs, photo, monk
     monkeypatch.setattr(classify, "is_usable", lambda run: run.experiment == "lenet-relu" or run is own)
     monkeypatch.setattr(results, "records", lambda profile: [own, runs["lenet-relu"]] * (profile == "sample"))
     assert classify.best_run() is runs["lenet-relu"]
-    monkeypatch.setattr(data, "own_key", lambda: "own")
+    monkeypatch.setattr(fetching, "own_key", lambda: "own")
     monkeypatch.setattr(classify, "holdout_accuracy", lambda run: 0.5)
     assert classify.best_run() is own
     monkeypatch.delenv("SCENE_DATA_DIR")
