@@ -22,8 +22,7 @@ from scene_utils.support.layers import trace
 
 CLASSES = 12  # whose images are explained
 MAPS = 16  # activation maps that are kept of one image
-STEPS = 11  # mixtures from one image to another
-PATCH = 16  # side in pixels of the grey square that is moved over an image
+STEPS, PATCH = 11, 16  # mixtures from one image to another; side in pixels of the grey square that is moved over an image
 
 
 def shown_images(dataset: Dataset, each: int = 1) -> list[int]:
@@ -200,7 +199,7 @@ def layer_costs(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)
 
 
 def gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
-    """Return the length of the loss's gradient at the output of each block of a ResNet, first block first.
+    """Return the norm of the loss's gradient at the output of each block of a ResNet, first block first.
 
     Args:
         images: float32 (N, 3, H, W), normalized; ``labels`` int64 (N,).
