@@ -22,7 +22,7 @@ from scene_utils.support.layers import trace
 
 CLASSES = 12  # whose images are explained
 MAPS = 16  # activation maps that are kept of one image
-STEPS, PATCH = 11, 16  # mixtures from one image to another; side in pixels of the grey square that is moved over an image
+STEPS, PATCH = 11, 16  # mixtures from one image to another; side in pixels of the grey square over an image
 
 
 def shown_images(dataset: Dataset, each: int = 1) -> list[int]:
