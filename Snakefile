@@ -16,31 +16,30 @@ project = settings.project_dir()
 place = series.folder(profile, seed)
 place.mkdir(parents=True, exist_ok=True)
 names = series.notebooks()
-targets = expand("notebooks/{name}.ipynb", name=[n for n in names if n != series.REPORT])
-if series.REPORT in names:
-    targets += ["report.md", *(f"report{suffix}.html" for suffix in series.report_languages())]
 
 
 workdir: str(place)
 
 
-def name_of(wildcards):
-    """A notebook's name, without the language that it is executed in."""
-    return wildcards.name.partition(".")[0]
-
-
 def executed_inputs(wildcards):
-    """A notebook, what it builds on and imports; the report also follows the records."""
-    name = name_of(wildcards)
-    inputs = [project / "notebooks" / f"{name}.ipynb", *series.sources(name)]
-    inputs += [f"notebooks/{other}.ipynb" for other in series.depends(name)]
-    return inputs + (series.record_files(profile) if name == series.REPORT else [])
+    """A notebook, what it builds on and imports, the records that it shows."""
+    name = wildcards.name
+    inputs = [project / "notebooks" / f"{name}.ipynb", *series.sources(name), *series.record_files(name, profile, seed)]
+    return inputs + [f"notebooks/{other}.ipynb" for other in series.depends(name)]
 
 
-rule all:
+rule report:
     default_target: True
+    localrule: True
     input:
-        targets,
+        expand("notebooks/{name}.ipynb", name=names),
+        series.report_sources(profile),
+    output:
+        "report.html",
+        "report.ko.html",
+        "report.md",
+    shell:
+        "{sys.executable:q} -m scene_utils assemble --profile {profile:q} --seed {seed}"
 
 
 rule execute:
@@ -50,7 +49,7 @@ rule execute:
         "notebooks/{name}.ipynb",
     params:
         state=series.data_state(),
-    priority: lambda wildcards: series.priority(name_of(wildcards))
+    priority: lambda wildcards: series.priority(wildcards.name)
     threads: int(config.get("threads", 1))
     resources:
         mem_mb=3000 if profile == "sample" else 8000,
@@ -58,24 +57,3 @@ rule execute:
     shell:
         "OMP_NUM_THREADS={threads} {sys.executable:q} -m scene_utils execute {wildcards.name:q} {output:q}"
         " --profile {profile:q} --seed {seed}"
-
-
-rule pages:
-    input:
-        f"notebooks/{series.REPORT}.ipynb",
-        series.page_sources(),
-    output:
-        "report.html",
-        "report.md",
-    shell:
-        "{sys.executable:q} -m scene_utils page {input[0]:q} {output:q}"
-
-
-rule translated_page:
-    input:
-        f"notebooks/{series.REPORT}.{{language}}.ipynb",
-        series.page_sources(),
-    output:
-        "report.{language}.html",
-    shell:
-        "{sys.executable:q} -m scene_utils page {input[0]:q} {output:q}"

@@ -44,7 +44,7 @@ os.environ.pop("TQDM_DISABLE", None)  # nbval's kernels show what a reader's sho
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: kernels could not be stopped
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-pytest_plugins = ["tests.interactive"]
+pytest_plugins = ["tests.interactive", "tests.fakes"]
 
 
 def pytest_ignore_collect(collection_path):

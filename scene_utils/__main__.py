@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
     command(_estimate, "estimate")
     report = command(_report, "report")
+    report.add_argument("--no-training", action="store_true", help="train nothing: name the runs that are missing")
     report.add_argument("options", metavar="SNAKEMAKE_OPTION", nargs="*", help="after --: for a cluster, say")
     command(_publish, "publish")
     command(_publish_runs, "publish-runs", profile=False)
@@ -63,9 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     execute = command(_execute, "execute")
     execute.add_argument("name", metavar="NOTEBOOK", help="name of a notebook, such as 02_lenet")
     execute.add_argument("output", type=Path, help="path of the executed notebook")
-    page = command(_page, "page", profile=False)
-    page.add_argument("executed", type=Path, help="executed notebook")
-    page.add_argument("output", type=Path, nargs="+", help="page to write: .html, or .md with its folder figures")
+    assemble = command(_assemble, "assemble")
+    assemble.add_argument("--conclude", action="store_true", help="execute 10_conclusions first: a lesson has failed")
     return parser
 
 
@@ -127,10 +128,12 @@ def _estimate(profile: str | None, seed: int) -> None:
     print(f"trainings to do: {count}, {durations.time_here(seconds)}" if count else "trainings to do: none")
 
 
-def _report(profile: str | None, seed: int, options: list[str]) -> None:
+def _report(profile: str | None, seed: int, no_training: bool, options: list[str]) -> None:
     """Execute what is out of date in the series, and write the report."""
     from scene_utils.report import series
 
+    if no_training:
+        os.environ["SCENE_TRAIN"] = "0"
     made = series.run(profile, seed, options)
     print(f"report: {made} (accuracies on the test set, choices on the hold-out)")
 
@@ -172,12 +175,13 @@ def _execute(name: str, output: Path, profile: str | None, seed: int) -> None:
     series.execute_job(name, output, series.settings.profile(profile), seed)
 
 
-def _page(executed: Path, output: list[Path]) -> None:
-    """Turn an executed notebook into pages (what the graph calls)."""
-    from scene_utils.report import pages
+def _assemble(profile: str | None, seed: int, conclude: bool) -> None:
+    """Write the report's pages from what has been executed (what the graph calls)."""
+    from scene_utils.report import assemble, series
 
-    for path in output:
-        pages.write(executed, path)
+    if conclude:
+        series.conclude(profile, seed)
+    assemble.write(profile, seed)
 
 
 if __name__ == "__main__":

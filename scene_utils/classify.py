@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scene_utils import data, ensembles, experiments, results, trained, training
+from scene_utils import averaging, data, experiments, results, trained, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import fetching, images, progress, settings
@@ -112,7 +112,7 @@ class Model:
         weights = self.run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored answers
         answers = [training.predict(net, split, recipe, mirror=weights is not None) for net, recipe in self.nets]
         names = [file_name(photo) for photo in photos]
-        return pd.DataFrame(ensembles.average_probabilities(answers, weights), index=names, columns=self.run.classes)
+        return pd.DataFrame(averaging.average_probabilities(answers, weights), index=names, columns=self.run.classes)
 
 
 def load(profile: str | None = None) -> Model:

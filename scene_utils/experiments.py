@@ -15,7 +15,7 @@ import torch
 from accelerate import PartialState
 from torch import Tensor, nn
 
-from scene_utils import cases, catalogue, data, durations, ensembles, evaluation, models, results, trained, training
+from scene_utils import averaging, cases, catalogue, data, durations, evaluation, models, results, trained, training
 from scene_utils.catalogue import Experiment
 from scene_utils.data import Dataset, Split
 from scene_utils.pretraining import build, pretrained_source
@@ -115,6 +115,8 @@ def run(
             end = f"run that diverged at step {found.diverged_step}" if found.status == "diverged" else "finished run"
             progress.line_once(f"{task.name}: {end} found, {found.seconds:.0f} s of training on {found.date[:10]}")
             return found
+        command = f"python -m scene_utils train {experiment.name} --profile {profile} --seed {seed}"
+        settings.check_may_train(task.name, command)
         ledger.note("started.csv", results.now(), experiment.name, profile, seed, task.key)
         return train_now(task)
 
@@ -288,14 +290,14 @@ def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor])
     arrays = predict_split(model, "holdout", task.holdout, recipe, mirror)
     fields = {"inference_ms": 1000 * (work_seconds(device) - began) / (passes * len(task.holdout))}
     if experiment.save_epoch_logits:
-        arrays["holdout_curve"] = np.stack([ensembles.to_float16(logits) for logits in epoch_logits])
+        arrays["holdout_curve"] = np.stack([averaging.to_float16(logits) for logits in epoch_logits])
     if experiment.blind:
         fields["on_training_set"] = training.evaluate(model, task.train, recipe)
         for name, split in {"test": task.dataset.test, "sealed": sealed_sets(task.profile)[1]}.items():
             unread = predict_split(model, name, split, recipe, experiment.mirror)
             arrays |= {key: value for key, value in unread.items() if "logits" in key}
     if experiment.refit:
-        arrays["train_logits"] = ensembles.to_float16(training.predict(model, task.train, recipe))
+        arrays["train_logits"] = averaging.to_float16(training.predict(model, task.train, recipe))
     return arrays, fields
 
 
@@ -311,10 +313,10 @@ def fit_again(task: Task, checkpoint: Path, soft_targets: Tensor | None) -> tupl
 
 def predict_split(model: nn.Module, name: str, split: Split, recipe: Recipe, mirror: bool) -> dict[str, np.ndarray]:
     """Return labels and logits of a set, as a run keeps them; with ``mirror`` the mirrored ones too."""
-    logits = ensembles.to_float16(training.predict(model, split, recipe))
+    logits = averaging.to_float16(training.predict(model, split, recipe))
     arrays = {f"{name}_logits": logits, f"{name}_labels": split.labels.numpy()}
     if mirror:
-        arrays[f"{name}_logits_mirror"] = ensembles.to_float16(training.predict(model, split, recipe, mirror=True))
+        arrays[f"{name}_logits_mirror"] = averaging.to_float16(training.predict(model, split, recipe, mirror=True))
     return arrays
 
 
@@ -327,7 +329,7 @@ def teacher_logits(teacher: Run, train: Split) -> Tensor:
     if "train_logits" in teacher.arrays:
         return torch.from_numpy(teacher.arrays["train_logits"])
     progress.line(f"{teacher.name} answers on {len(train):,} training images, for its student")
-    return torch.from_numpy(ensembles.to_float16(trained.predict(teacher, train)))
+    return torch.from_numpy(averaging.to_float16(trained.predict(teacher, train)))
 
 
 # --- ensembles
@@ -340,13 +342,13 @@ def build_ensemble(task: Task, members: list[Run]) -> Run:
     found = results.find(experiment.name, task.profile, task.seed, key)
     if found is not None and made_from(found, *members):
         return found
-    arrays, recipe = ensembles.weighted_mean(members) if experiment.weighted else ensembles.plain_mean(members)
+    arrays, recipe = averaging.weighted_mean(members) if experiment.weighted else averaging.plain_mean(members)
     seconds = sum(member.seconds for member in members)
     if experiment.weighted:
         accuracy = evaluation.accuracy(arrays["holdout_logits"], arrays["holdout_labels"])
         rows = [{"epoch": 1, "holdout_accuracy": accuracy, "seconds": seconds}]
     else:
-        rows = ensembles.history(members, arrays["holdout_labels"])
+        rows = averaging.history(members, arrays["holdout_labels"])
     fields = {}
     again = [member.record["refit"] for member in members if "refit" in member.record]
     if len(again) == len(members):

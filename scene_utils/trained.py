@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from scene_utils import catalogue, results, training
+from scene_utils.averaging import log_average
 from scene_utils.data import Split
-from scene_utils.ensembles import log_average
 from scene_utils.pretraining import LOCAL_WEIGHTS
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run

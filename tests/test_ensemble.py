@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import classify, data, ensembles, experiments, plots, results
-from scene_utils.lessons import course
+from scene_utils import averaging, classify, data, experiments, plots, results
+from scene_utils.lessons import course, sketches
 from scene_utils.results import Run
 
 CLASSES = ["buildings", "forests", "glacier", "mountains", "sea", "street"]
@@ -60,7 +60,7 @@ def test_the_best_member_is_chosen_on_the_hold_out(members):
 def test_shared_errors():
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     first, second = np.array([1, 1, 0, 0, 1, 1, 1, 1]), np.array([1, 2, 0, 0, 1, 1, 0, 0])
-    row = ensembles.shared_errors({"A": first, "B": second}, labels).iloc[0]
+    row = averaging.shared_errors({"A": first, "B": second}, labels).iloc[0]
     assert row.tolist() == ["A + B", 3, 2, 1.0]
 
 
@@ -105,7 +105,7 @@ def test_figures_draw_what_they_are_given():
     assert [label.get_text() for label in axis.get_yticklabels()] == ["A", "B"]
 
     trials = pd.DataFrame({"rate": [0.1, 0.1, 0.2], "size": [32, 64, 32], "accuracy": [0.2, 0.4, 0.9]})
-    axes = plots.levels(trials, ["rate", "size"]).axes
+    axes = sketches.hyperparameter_levels(trials, ["rate", "size"]).axes
     assert axes[0].lines[1].get_ydata().tolist() == pytest.approx([0.3, 0.9])
     assert axes[1].lines[1].get_ydata().tolist() == pytest.approx([0.55, 0.4])
 

@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn.metrics import recall_score
 from statsmodels.stats.contingency_tables import mcnemar
 
-from scene_utils import ensembles
+from scene_utils import averaging
 from scene_utils import evaluation as ev
 from scene_utils.support import intervals, report_facts
 from scene_utils.support.settings import SceneError, project_dir
@@ -210,35 +210,35 @@ def test_claims_survive_by_their_interval(reported, interval, expected):
 def test_average_is_that_of_probabilities_not_of_logits():
     one, two = torch.tensor([[0.0, 4.0]]), torch.tensor([[1.0, 0.0]])
     expected = (one.softmax(1) + two.softmax(1)) / 2
-    assert ensembles.average_probabilities([one, two]) == pytest.approx(expected.numpy(), abs=1e-6)
-    weighted = ensembles.average_probabilities([one, two], weights=[3, 1])
+    assert averaging.average_probabilities([one, two]) == pytest.approx(expected.numpy(), abs=1e-6)
+    weighted = averaging.average_probabilities([one, two], weights=[3, 1])
     assert weighted == pytest.approx((0.75 * one.softmax(1) + 0.25 * two.softmax(1)).numpy(), abs=1e-6)
 
 
 def test_hard_vote_takes_the_majority_and_the_mean_where_votes_are_even():
     a, b, c = np.eye(3)[[0, 0]] * 2, np.eye(3)[[1, 0]] * 2, np.eye(3)[[1, 2]] * 9
-    assert ensembles.hard_vote([a, b, c]).tolist() == [1, 0]
-    assert ensembles.hard_vote([a, c]).tolist() == [1, 2]
+    assert averaging.hard_vote([a, b, c]).tolist() == [1, 0]
+    assert averaging.hard_vote([a, c]).tolist() == [1, 2]
 
 
 def test_weights_prefer_the_better_member():
     (bad, labels), (good, _) = simulated(1, skill=0), simulated(2, skill=3)
-    weights = ensembles.choose_weights([bad, good], labels)
+    weights = averaging.choose_weights([bad, good], labels)
     assert sum(weights) == pytest.approx(1)
     assert weights[1] >= 0.9
-    assert ensembles.choose_weights([good, bad, bad], labels)[0] >= 0.8
+    assert averaging.choose_weights([good, bad, bad], labels)[0] >= 0.8
 
 
 def test_weights_do_not_prefer_the_surest_member():
     (one, labels), (two, _) = simulated(1, skill=2), simulated(2, skill=2)
     for members in ([one, two], [one / 2, two / 2], [one / 2, two]):  # of one skill, not as sure of their answers
-        assert 0.4 <= ensembles.choose_weights(members, labels)[0] <= 0.6
+        assert 0.4 <= averaging.choose_weights(members, labels)[0] <= 0.6
 
 
 def test_subsets_are_all_members_pairs_and_the_whole():
     members = {name: simulated(seed)[0] for seed, name in enumerate("abc")}
     labels = simulated()[1]
-    table = ensembles.subsets(members, labels)
+    table = averaging.subsets(members, labels)
     assert table["members"].tolist() == ["a", "b", "c", "a + b", "a + c", "b + c", "a + b + c"]
     assert table["correct"].iloc[0] == (members["a"].argmax(1) == labels).sum()
     assert table["accuracy"].iloc[-1] > table["accuracy"].iloc[:3].max()
@@ -247,7 +247,7 @@ def test_subsets_are_all_members_pairs_and_the_whole():
 def test_ensemble_analysis_counts_images():
     labels = np.zeros(5, dtype=int)
     members = [np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 0, 1]), np.array([0, 1, 1, 0, 1])]
-    analysis = ensembles.analyse_ensemble(members, np.array([0, 0, 1, 0, 1]), labels)
+    analysis = averaging.analyse_ensemble(members, np.array([0, 0, 1, 0, 1]), labels)
     assert (analysis.total, analysis.disagree, analysis.none_right, analysis.all_right) == (5, 3, 1, 1)
     assert (analysis.best, analysis.rescued, analysis.lost) == (0, 1, 1)
-    assert ensembles.analyse_ensemble(members, members[1], labels, best=1).rescued == 0
+    assert averaging.analyse_ensemble(members, members[1], labels, best=1).rescued == 0

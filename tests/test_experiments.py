@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from scene_utils import (
+    averaging,
     catalogue,
     data,
     durations,
-    ensembles,
     experiments,
     models,
     pretraining,
@@ -222,7 +222,7 @@ def test_weights_chosen_on_the_hold_out_average_mirrored_answers(monkeypatch):
     run = experiments.run(together)
     weights = run.recipe["weights"]
     mirrored = [member.arrays["holdout_logits_mirror"] for member in members]
-    assert tuple(weights) == ensembles.choose_weights(mirrored, run.arrays["holdout_labels"])
+    assert tuple(weights) == averaging.choose_weights(mirrored, run.arrays["holdout_labels"])
     parts = [torch.from_numpy(member.arrays["test_logits_mirror"]).float().softmax(1) for member in members]
     expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
     np.testing.assert_allclose(np.exp(run.logits), expected, atol=2e-3)

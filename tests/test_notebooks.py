@@ -9,7 +9,9 @@ import nbformat
 import pytest
 
 from scene_utils.report import publish, series
+from scene_utils.report.manifest import CONCLUSIONS
 from scene_utils.support import settings
+from scene_utils.text.shown import MIME
 from tests.interactive import WIDGET, noise
 
 PATHS = [series.notebooks_dir() / f"{name}.ipynb" for name in sorted(series.notebooks())]
@@ -97,12 +99,12 @@ def test_no_scripts_and_nothing_from_elsewhere(notebook):
     pages = [str(data.get("text/html", "")) + str(data.get("image/svg+xml", "")) for data in shown]
     foreign = re.compile(r"<script|<iframe|<link|src=[\"'](?!data:)|url\((?!#)|@import")
     assert not [page for page in pages if foreign.search(page)]
-    kinds = {kind for data in shown for kind in data}
+    kinds = {kind for data in shown for kind in data} - {MIME}
     assert not [kind for kind in kinds if kind.startswith(("application/javascript", "application/vnd."))]
 
 
 def test_ends_in_a_folded_cell_that_asserts(path, notebook):
-    if path.stem == series.REPORT:
+    if path.stem == CONCLUSIONS:
         return
     last = code_cells(notebook)[-1]
     assert "assert" in last.source and last.metadata.get("jupyter", {}).get("source_hidden") is True

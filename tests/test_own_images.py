@@ -11,16 +11,15 @@ import torch
 from PIL import Image
 
 from scene_utils import catalogue, data, evaluation, experiments, explain, plots, results
-from scene_utils.lessons import course, duplicates, labels
-from scene_utils.report import series, slides
+from scene_utils.lessons import course, duplicates, labels, sketches
+from scene_utils.report import series
 from scene_utils.support import audit as audits
 from scene_utils.support import intervals, settings
 from scene_utils.support.settings import escaped
 from scene_utils.text import sentences
 
 ODD = ["$1_to_$5", "<5cm"]
-NAMES = [*slides.SEVEN, *catalogue.MEMBERS, *slides.RATES, *slides.DEPTHS, *slides.SCHEDULES, *slides.BEYOND]
-NAMES += ["alexnet-two-fc"]
+RATES = [f"lenet-rate-{rate}" for rate in catalogue.LEARNING_RATES]
 INCHES = 18  # of a figure of bounded size
 
 
@@ -88,20 +87,6 @@ def drawn(figure):
     return figure
 
 
-@pytest.mark.filterwarnings("error::UserWarning")  # of Matplotlib: notebooks have no stderr
-@pytest.mark.parametrize(("right", "language"), [(1.0, "en"), (0.0, "ko")])
-def test_every_slide_on_two_grey_classes_with_and_without_a_mistake(own, right, language):
-    own(ODD, right, NAMES, train=12, val=6, grey=True)
-    report = slides.Report("sample", language=language)
-    assert not report.compared
-    for part in [*slides.SLIDES, *slides.SECTIONS]:
-        for shown in slides.slide(part, report) if isinstance(part, int) else slides.SECTIONS[part](report):
-            if isinstance(shown, plots.Figure):
-                drawn(shown)
-            else:
-                assert "0.9431" not in (shown.data if hasattr(shown, "data") else shown._repr_html_())
-
-
 @pytest.mark.parametrize("count", [2, 100])
 def test_what_pages_show_of_a_model_without_a_mistake(own, count):
     names = ODD if count == 2 else [f"class {number}" for number in range(count)]
@@ -126,9 +111,9 @@ def test_what_pages_show_of_a_model_without_a_mistake(own, count):
         course.per_class_figure(run),
         plots.class_counts({"train": train.counts(), "test set": dataset.test.counts()}, run.classes),
         plots.class_samples(one_each, run.classes),
-        plots.colour_means(np.full((count, 3), 0.5), np.full((count, 3), 0.1), run.classes),
+        sketches.colour_means(np.full((count, 3), 0.5), np.full((count, 3), 0.1), run.classes),
         plots.class_changes(evaluation.class_changes(run.logits, run.logits, run.labels, run.classes)),
-        plots.soft_labels(first, np.eye(count), run.classes),
+        sketches.soft_labels(first, np.eye(count), run.classes),
         plots.photo(image, shares, "a photo"),
         course.opinions(members, course.disputed(members)),
         course.looks({"plain": run}),
@@ -138,15 +123,14 @@ def test_what_pages_show_of_a_model_without_a_mistake(own, count):
 
 
 def test_comparisons_with_the_report_follow_the_images_not_the_names_of_their_classes(own):
-    own(results.facts()["dataset"]["classes"], 0.5, ("resnet18", "resnet18_mixup", *slides.RATES))
+    own(results.facts()["dataset"]["classes"], 0.5, ("resnet18", "resnet18_mixup", *RATES))
     run, mixup = (results.find(name, "sample") for name in ("resnet18", "resnet18_mixup"))
     assert course.reported(run) is None and "report" not in course.per_class(run).columns
     assert "report" not in course.verdict(run)
     assert course.goal(run) == course.claim(run, mixup) == course.limits(run) == ""
     assert course.against(run, 0.9431) == "" and course.reported_changes(run, mixup) is None
-    assert not slides.Report("sample").compared
     assert labels.contradicted(run)["verdict"].isna().all()
-    sweep = course.sweep([results.find(name, "sample") for name in slides.RATES])
+    sweep = course.sweep([results.find(name, "sample") for name in RATES])
     assert "report" not in sentences.divergence(sweep, None)
     theirs = dataclasses.replace(run, record=run.record | {"dataset": {"commit": data.COMMIT}})
     assert course.reported(theirs)["accuracy"] == results.facts()["results"]["resnet18"]["accuracy"]

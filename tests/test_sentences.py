@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import ensembles, evaluation
+from scene_utils import averaging, evaluation
 from scene_utils.support import intervals
 from scene_utils.support.settings import SceneError
 from scene_utils.text import sentences
@@ -82,7 +82,7 @@ def test_divergence(steps, english):
 def test_every_sentence_exists_in_korean():
     comparison = intervals.compare_counts(30, 5, 600)
     seeds = intervals.compare_seeds([0.8, 0.81], [0.9, 0.91])
-    analysis = ensembles.analyse_ensemble([[0, 1], [1, 1]], [0, 1], [0, 1])
+    analysis = averaging.analyse_ensemble([[0, 1], [1, 1]], [0, 1], [0, 1])
     table = evaluation.class_changes([0, 1, 1], [0, 0, 1], [0, 0, 1], ["sea", "street"])
     pairs = evaluation.confused_pairs([[3, 1], [2, 3]], ["sea", "street"])
     for language in sentences.LANGUAGES:

@@ -19,51 +19,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from scene_utils import results
-from scene_utils.report import pages, publish, series
+from scene_utils.report import assemble, pages, publish, series
+from scene_utils.report.manifest import CONCLUSIONS
 from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
-
-PROJECT = settings.project_dir()
-PARAMETERS = "profile = None\nseed = 0"
-PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-
-
-def code(source, *tags):
-    return new_code_cell(source, metadata={"tags": list(tags)} if tags else {})
-
-
-def notebook(path, *cells, parameters=PARAMETERS):
-    """Write a notebook: a title, the parameters, then cells (source, or a cell)."""
-    first = [new_markdown_cell(f"# {path.stem}"), code(parameters, "parameters")]
-    content = new_notebook(cells=first + [c if isinstance(c, dict) else code(c) for c in cells])
-    content.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(content, path)
-    return path
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A checkout with small notebooks, in a folder with a space and Hangul in its name."""
-    root = tmp_path / "한글 project"
-    package = root / "scene_utils"
-    package.mkdir(parents=True)
-    (root / "report").mkdir()
-    shutil.copy(PROJECT / "Snakefile", root)
-    for name in ("__init__", "__main__"):
-        shutil.copy(PROJECT / "scene_utils" / f"{name}.py", package)
-    shutil.copytree(PROJECT / "scene_utils" / "report", package / "report")
-    (package / "support").mkdir()
-    for name in ("__init__", "settings"):
-        shutil.copy(PROJECT / "scene_utils" / "support" / f"{name}.py", package / "support")
-    monkeypatch.setattr(settings, "project_dir", lambda: root)
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(root / "runs"))
-    monkeypatch.setenv("PYTHONPATH", str(root))
-    for name in ("02_lenet", "03_custom_lenet"):
-        notebook(root / "notebooks" / f"{name}.ipynb", "print(profile, seed)")
-    shown = f'from IPython.display import Image\nimport base64\nImage(base64.b64decode("{PNG}"))'
-    notebook(root / "notebooks" / "10_report.ipynb", new_markdown_cell("## 1. Data & <more>"), shown)
-    return root
+from tests.fakes import PARAMETERS, PNG, PROJECT, code, notebook, record
 
 
 def command(root, *arguments, **options):
@@ -97,16 +57,16 @@ def output_of(path):
 
 def test_order_and_dependencies(project):
     notebook(project / "notebooks" / "A1_beyond.ipynb")
-    assert series.notebooks() == ["02_lenet", "03_custom_lenet", "A1_beyond", "10_report"]
+    assert series.notebooks() == ["02_lenet", "03_custom_lenet", "10_conclusions", "A1_beyond"]
     assert series.depends("03_custom_lenet") == ["02_lenet"]
-    assert series.depends("10_report") == ["02_lenet", "03_custom_lenet", "A1_beyond"]
+    assert series.depends("10_conclusions") == ["02_lenet", "03_custom_lenet", "A1_beyond"]
 
 
 def test_what_jupyterlab_leaves_among_the_notebooks_is_no_part_of_the_series(project):
     before = series.notebooks()
     for name in ("Untitled", "Untitled1", "02_lenet-Copy1", "02_lenet (1)", "my notes"):
         shutil.copy(project / "notebooks/02_lenet.ipynb", project / f"notebooks/{name}.ipynb")
-    assert series.notebooks() == before and series.depends("10_report") == before[:-1]
+    assert series.notebooks() == before and series.depends("10_conclusions") == before[:-1]
     assert "Untitled" not in publish.lesson_table() and "Copy" not in publish.lesson_table()
     assert sorted(path.stem for path in publish.student().glob("*.ipynb")) == before
 
@@ -201,34 +161,42 @@ def executed(text):
     return sorted(re.findall(r"^(\w+): \d+ s$", text, flags=re.MULTILINE))
 
 
+LESSONS = ["02_lenet", "03_custom_lenet"]
+SHOWS = """from scene_utils.text import say
+from scene_utils.text.shown import shown
+shown(say("code"))"""
+
+
 def test_series_is_incremental_goes_on_after_a_failure_and_ends_with_the_page(project):
     code_, text = call(project, "report")
     assert code_ == 0, text
     page = project / "runs" / "sample" / "report.html"
     last = f"report: {page} (accuracies on the test set, choices on the hold-out)"
     assert text.splitlines()[-1] == last
-    assert executed(text) == ["02_lenet", "03_custom_lenet", "10_report"]
-    assert re.search(r"^1 of \d steps done, roughly \d+ (s|min) left$", text, flags=re.MULTILINE)
-    assert page.exists() and (project / "runs" / "sample" / "report.md").exists()
+    assert executed(text) == [*LESSONS, "10_conclusions"]
+    assert re.search(r"^1 of \d steps done$", text, flags=re.MULTILINE)
+    assert {path.name for path in page.parent.glob("report*")} == {"report.html", "report.ko.html", "report.md"}
 
     code_, text = call(project, "report")
     assert (code_, text.splitlines()[1:]) == (0, ["nothing has changed", last])
 
     changed = project / "notebooks" / "03_custom_lenet.ipynb"
-    notebook(changed, "raise RuntimeError('broken')")
+    notebook(changed, code(SHOWS, "slide-7"), "raise RuntimeError('broken')")
     notebook(project / "notebooks" / "04_alexnet.ipynb")
+    before = page.stat().st_mtime_ns
     code_, text = call(project, "report")
     failed = project / "runs" / "sample" / "notebooks" / "03_custom_lenet.failed.ipynb"
     assert code_ == 1
-    assert f"03_custom_lenet.ipynb failed: cell [3]: RuntimeError: broken; its traceback: {failed}" in text
-    assert text.splitlines()[-1].startswith("error: stopped at 03_custom_lenet; ")
+    assert f"03_custom_lenet.ipynb failed: cell [4]: RuntimeError: broken; its traceback: {failed}" in text
+    assert text.splitlines()[-1].startswith(f"error: stopped at 03_custom_lenet; {page} shows what there is; ")
     assert "Traceback" not in text and "RuntimeError" in json.dumps(nbformat.read(failed, as_version=4))
-    assert executed(text) == ["04_alexnet"]  # what does not build on it goes on
+    assert executed(text) == ["04_alexnet", "10_conclusions"]  # what does not build on it goes on
+    assert page.stat().st_mtime_ns > before and "state dicts can be exchanged" in page.read_text(encoding="utf-8")
 
     notebook(changed, "print('mended')")
     code_, text = call(project, "report")
     assert code_ == 0 and not failed.exists()
-    assert executed(text) == ["03_custom_lenet", "10_report"]
+    assert executed(text) == ["03_custom_lenet", "10_conclusions"]
     assert executed(call(project, "report")[1]) == []
 
     (project / "Snakefile").write_text("rule all:\n    input: undefined\n")
@@ -237,16 +205,53 @@ def test_series_is_incremental_goes_on_after_a_failure_and_ends_with_the_page(pr
     assert "undefined" in text and text.count("\n") == 2
 
 
-def test_retrain_executes_everything_and_a_newer_record_the_report(project, monkeypatch):
-    (project / "notebooks" / "03_custom_lenet.ipynb").unlink()
-    record = project / "runs" / "results" / "lenet.sample.s0.json"
-    record.parent.mkdir(parents=True)
-    record.write_text("{}")
+def test_a_changed_text_and_the_report_s_own_code_execute_nothing(project):
+    notebook(project / "notebooks" / "03_custom_lenet.ipynb", code(SHOWS, "slide-7"))
     assert call(project, "report")[0] == 0
-    record.write_text('{"newer": 1}')
-    assert executed(call(project, "report")[1]) == ["10_report"]
+    pages_ = [project / "runs" / "sample" / name for name in ("report.html", "report.ko.html")]
+    assert "state dict를 서로" in pages_[1].read_text(encoding="utf-8")
+    for language, old in (("en", "can be exchanged"), ("ko", "를 서로 바꾸어")):
+        texts = project / "scene_utils" / "text" / f"{language}.toml"
+        texts.write_text(texts.read_text(encoding="utf-8").replace(old, "!!"), encoding="utf-8")
+    code_, text = call(project, "report")
+    assert (code_, executed(text)) == (0, [])
+    assert all("!!" in page.read_text(encoding="utf-8") for page in pages_)
+    (project / "scene_utils" / "report" / "templates" / "report" / "style.css").write_text("main {}")
+    code_, text = call(project, "report")
+    assert (code_, executed(text)) == (0, []) and "main {}" in pages_[0].read_text(encoding="utf-8")
+
+
+def test_only_some_notebooks_without_training_and_still_a_report(project, monkeypatch):
+    notebook(project / "notebooks" / "02_lenet.ipynb", "import os\nprint(os.environ['SCENE_TRAIN'])")
+    monkeypatch.setenv("ONLY", "02_lenet")
+    code_, text = call(project, "report", "--no-training")
+    assert code_ == 0 and executed(text) == ["02_lenet", "10_conclusions"]
+    assert output_of(series.executed("sample", 0, "02_lenet")) == "0\n"
+    assert (project / "runs" / "sample" / "report.html").exists()
+    monkeypatch.setenv("ONLY", "02_lenet 05_vgg")
+    code_, text = call(project, "report")
+    assert code_ == 1 and text.startswith("error: ONLY: there is no notebook '05_vgg'; known: 02_lenet, ")
+
+
+def test_where_all_lessons_fail_the_report_is_made_of_what_is_committed(project):
+    shown = nbformat.v4.new_output("display_data", {"text/markdown": "as committed"})
+    for name in LESSONS:
+        failing = "raise ValueError('no dataset')"
+        notebook(project / f"notebooks/{name}.ipynb", failing, code("x", "slide-2", "slide-7", outputs=[shown]))
+    code_, text = call(project, "report")
+    assert code_ == 1 and executed(text) == ["10_conclusions"]
+    html = (project / "runs" / "sample" / "report.html").read_text(encoding="utf-8")
+    assert html.count("as committed") == 2 and html.count("data:image/png") == 1
+
+
+def test_retrain_executes_everything_and_a_newer_record_what_shows_it(project, monkeypatch):
+    assert call(project, "report")[0] == 0
+    record("custom_lenet")
+    assert executed(call(project, "report")[1]) == ["03_custom_lenet", "10_conclusions"]
+    record("lenet", seed=3)
+    assert executed(call(project, "report")[1]) == ["10_conclusions"]
     monkeypatch.setenv("RETRAIN", "1")
-    assert executed(call(project, "report")[1]) == ["02_lenet", "10_report"]
+    assert executed(call(project, "report")[1]) == [*LESSONS, "10_conclusions"]
 
 
 @pytest.mark.skipif(os.cpu_count() < 2, reason="one core")
@@ -291,11 +296,11 @@ def test_profiles_and_seeds_do_not_mix(project):
         assert output_of(output) == f"{profile} {seed}\n"
 
 
-def test_progress_shows_the_newest_epoch_and_the_time_left(capsys):
+def test_progress_shows_the_newest_epoch(capsys):
     progress = series._Progress(every=0)
     progress.write("LeNet: epoch 1/9, loss 1.2, hold-out 0.5, 3.0 s\nLeNet: epoch 2/9, loss 1.1, diverged, 3.5 s\n")
     progress.write("table of epoch 3/9\n")
-    assert capsys.readouterr().out == "    LeNet: epoch 2/9, loss 1.1, diverged, 3.5 s, about 24 s left\n"
+    assert capsys.readouterr().out == "    LeNet: epoch 2/9, loss 1.1, diverged, 3.5 s\n"
 
 
 def test_another_run_holds_the_folder(project):
@@ -329,14 +334,24 @@ def test_a_killed_run_leaves_nothing_in_the_way(project):
     assert not list((project / "runs").rglob("*.running.ipynb"))
 
 
+def test_an_interrupted_run_stops_without_a_report(project):
+    begun = project / "begun"
+    source = f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(100)"
+    notebook(project / "notebooks" / "02_lenet.ipynb", source)
+    process = command(project, "report", start_new_session=True)
+    wait_for(begun.exists)
+    os.killpg(process.pid, signal.SIGINT)
+    text = process.communicate(timeout=60)[0]
+    assert "interrupted; the same command goes on where this one stopped" in text
+    assert process.returncode == 1 and "10_conclusions" not in text
+    assert text.splitlines()[-1].startswith("error: stopped at 02_lenet; mend")
+
+
 # --- pages
 
 
-def executed_report(path, *cells):
-    content = new_notebook(cells=[new_markdown_cell("# A report")] + list(cells))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(content, path)
-    return path
+def report_of(*cells):
+    return new_notebook(cells=[new_markdown_cell("# A report"), *cells])
 
 
 def picture(alt=None):
@@ -364,8 +379,7 @@ def test_html_is_one_page_without_scripts_or_requests(tmp_path):
         picture("a curve"),
         nbformat.v4.new_output("stream", name="stderr", text="a warning"),
     ]
-    source = executed_report(
-        tmp_path / "a.ipynb", new_markdown_cell("## 1. First\n\nSee [x](https://x.org)."), cell
+    source = report_of(new_markdown_cell("## 1. First\n\nSee [x](https://x.org)."), cell
     )
     text = pages.html_report(source, tmp_path / "report.ko.html", "ko").read_text(encoding="utf-8")
     assert not re.search(r"<script|<iframe|<link|onclick|secret|a warning|scoped|mathjax|require", text)
@@ -378,7 +392,7 @@ def test_html_is_one_page_without_scripts_or_requests(tmp_path):
 
 
 def test_html_refuses_pictures_from_elsewhere(tmp_path):
-    source = executed_report(tmp_path / "a.ipynb", new_markdown_cell("![x](https://example.org/x.png)"))
+    source = report_of(new_markdown_cell("![x](https://example.org/x.png)"))
     with pytest.raises(SceneError, match="an image from elsewhere: https://example.org/x.png"):
         pages.html_report(source, tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()
@@ -389,14 +403,14 @@ def test_markdown_has_its_figures_beside_it(tmp_path):
     cell.outputs = [
         picture("a curve"),
         picture(),
-        html("<div><table border='1'><tr><td>7</td></tr></table></div>"),
+        html('<table border="1" class="wide">\n  <tr><td>7</td></tr></table>'),
     ]
-    source = executed_report(tmp_path / "a.ipynb", new_markdown_cell("## 4. LeNet: loss"), cell)
+    source = report_of(new_markdown_cell("## 4. LeNet: loss"), cell)
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "old.png").write_bytes(b"")
     text = pages.markdown_report(source, tmp_path / "report.md").read_text(encoding="utf-8")
     assert "![a curve](figures/4-lenet-loss-1.png)" in text and "secret" not in text
-    assert "<table>" in text and "<div>" not in text
+    assert "<table>\n<tr><td>7" in text
     names = sorted(path.name for path in (tmp_path / "figures").iterdir())
     assert names == ["4-lenet-loss-1.png", "4-lenet-loss-2.png"]
 
@@ -404,7 +418,7 @@ def test_markdown_has_its_figures_beside_it(tmp_path):
 @pytest.mark.skipif(pages.find_chromium() is None, reason="no Chromium here")
 def test_the_deck_has_one_wide_page_per_section(tmp_path):
     cells = [new_markdown_cell(f"## {n}. Slide\n\nText.") for n in (1, 2)]
-    page = pages.html_report(executed_report(tmp_path / "a.ipynb", *cells), tmp_path / "report.html")
+    page = pages.html_report(report_of(*cells), tmp_path / "report.html")
     deck = pages.pdf_deck(page, tmp_path / "report.pdf").read_bytes()
     assert deck.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", deck)) == 3  # title, two slides
     assert b"/MediaBox [0 0 960 540]" in deck
@@ -421,13 +435,11 @@ def published(project, monkeypatch):
         done.parent.mkdir(parents=True, exist_ok=True)
         source = str(project / "notebooks" / f"{name}.ipynb")
         content = papermill.execute_notebook(source, None, {"profile": "sample", "seed": 0}, prepare_only=True)
-        shown = picture() if name == series.REPORT else nbformat.v4.new_output("stream", text="sample 0\n")
-        content.cells[-1].outputs = [shown]
+        shown = picture() if name == CONCLUSIONS else nbformat.v4.new_output("stream", text="sample 0\n")
+        content.cells[-1].outputs, content.cells[-1].execution_count = [shown], 3
         content.cells[-1].metadata.papermill = {"duration": 1.0}
         series.write_notebook(content, done)
-    done = series.executed("sample", 0, series.REPORT)
-    pages.write(done, project / "runs" / "sample" / "report.html")
-    pages.write(done, project / "runs" / "sample" / "report.md")
+    assemble.write("sample", 0)
     monkeypatch.setattr(publish, "write_tables", lambda: None)
     monkeypatch.setattr(pages, "find_chromium", lambda: None)
     return project
@@ -450,8 +462,9 @@ def test_publish(published):
     }
     assert names == {
         "report.html",
+        "report.ko.html",
         "report.md",
-        "figures/1-data-more-1.png",
+        "figures/what-no-model-gets-1.png",
         "minutes.json",
         "results/other.short.s0.json",
         "results/lenet.sample.s0.json",
@@ -604,7 +617,7 @@ def test_report_without_a_writable_home_and_without_utf8(project, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     code_, text = call(project, "report")
-    assert code_ == 0 and executed(text) == ["02_lenet", "10_report"]
+    assert code_ == 0 and executed(text) == ["02_lenet", "10_conclusions"]
 
 
 def test_student_copies_have_no_solutions_and_no_outputs(published):
@@ -637,8 +650,8 @@ def test_help_is_instant_and_errors_are_one_line():
 def test_what_is_slow_to_import_waits_until_it_is_needed():
     """Each of these takes from a third of a second to more than one; every kernel and ``classify`` would pay it."""
     slow = "captum cleanlab jsonschema nbformat optuna papermill sklearn snakemake timm torch._dynamo torchvision"
-    heavy = {"lessons.course": slow, "classify": slow + " IPython matplotlib seaborn"}
-    heavy |= {"__main__": slow + " numpy torch"}
+    more = slow + " IPython matplotlib seaborn"
+    heavy = {"lessons.course": slow, "classify": more, "__main__": slow + " numpy torch"}
     for module, names in heavy.items():
         script = f"import sys, scene_utils.{module}; print(set({names.split()}) & set(sys.modules))"
         done = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True)

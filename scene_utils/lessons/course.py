@@ -11,12 +11,12 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import data, ensembles, evaluation, experiments, plots, pretraining, results
-from scene_utils.lessons import labels
-from scene_utils.recipe import Recipe, learning_rates, literal_rates
+from scene_utils import data, evaluation, experiments, plots, pretraining, results
+from scene_utils.lessons import labels, sketches
+from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import intervals, progress, settings
-from scene_utils.text import sentences
+from scene_utils.text import number, sentences
 
 
 def start(profile: str | None = None, seed: int = 0) -> str:
@@ -63,35 +63,35 @@ def per_class_figure(run: Run) -> Figure:
     return plots.per_class_bars(per_class(run), None if theirs is None else theirs["per_class"])
 
 
-def verdict(run: Run, language: str = "en") -> str:
+def verdict(run: Run) -> str:
     """Say how accurate a run is and, where the report has a figure, whether our interval contains it."""
-    lines = [sentences.accuracy(run.title, run.correct, run.total, language)]
+    lines = [sentences.accuracy(run.title, run.correct, run.total)]
     theirs = reported(run)
     if theirs is not None:
-        lines.append(against(run, theirs["accuracy"], language))
+        lines.append(against(run, theirs["accuracy"]))
     return " ".join(lines)
 
 
-def against(run: Run, reported: float, language: str = "en") -> str:
+def against(run: Run, reported: float) -> str:
     """Say whether a run's interval contains an accuracy that the report has; empty on other images than its."""
     if not experiments.report_images(run):
         return ""
-    return sentences.against_report(run.title, run.correct, run.total, reported, language)
+    return sentences.against_report(run.title, run.correct, run.total, reported)
 
 
-def difference(first: Run, second: Run, language: str = "en") -> str:
+def difference(first: Run, second: Run) -> str:
     """Say in images, then in points, what changes from ``first`` to ``second`` on the same images."""
     comparison = evaluation.compare(first.logits, second.logits, first.labels)
-    return sentences.difference(comparison, first.title, second.title, language)
+    return sentences.difference(comparison, first.title, second.title)
 
 
 def mistakes(run: Run, n: int = 12) -> Figure | Markdown:
-    """Show the test images on which the model errs most confidently: truth, answer, probability."""
+    """Show the test images on which the model errs most confidently: label, prediction, probability."""
     errors = evaluation.most_confident_errors(run.logits, run.labels, n)
     if errors.empty:
         return Markdown(f"*{run.title} makes no mistake on these {run.total:,} images.*")
     titles = [
-        f"{run.classes[row.label]},\nnot {run.classes[row.prediction]}\n({row.probability:.0%} sure)"
+        f"label: {run.classes[row.label]}\npredicted: {run.classes[row.prediction]}\n{row.probability:.0%}"
         for row in errors.itertuples()
     ]
     images = experiments.tested(run).images[errors["index"].tolist()]
@@ -110,33 +110,6 @@ def check(answer: object, right: object, hint: str = "") -> None:
     print("right" if good else f"not yet: {hint or 'look again'}")
 
 
-def schedule_formula(recipe: Recipe) -> Markdown:
-    """Write a multistep schedule as a formula: the factor of each stage, and the rate it multiplies in two readings."""
-    ends = [*recipe.milestones, None]
-    stages = []
-    for passed, (start, end) in enumerate(zip([None, *recipe.milestones], ends, strict=True)):
-        after, until = "" if start is None else f"{start} < ", rf" \le {end}"
-        when = f"t > {start}" if end is None else f"{after}t{until}"
-        stages.append(f"{recipe.gamma**passed:g} & {when}")
-    factor = r"f(t) = \begin{cases} " + r" \\ ".join(stages) + r" \end{cases}"
-    return Markdown(
-        f"$$\\eta_t = \\eta_0 \\cdot f(t) \\quad\\text{{(MultiStepLR)}} \\qquad\\text{{or}}\\qquad "
-        f"\\eta_t = \\eta_{{t-1}} \\cdot f(t) \\quad\\text{{(as written)}}$$\n\n"
-        f"$$\\eta_0 = {recipe.learning_rate:g}, \\qquad {factor}$$"
-    )
-
-
-def schedule_table(recipe: Recipe) -> pd.DataFrame:
-    """Return one row a stage: its epochs, its factor, and the rate at its end in both readings."""
-    rates, written = learning_rates(recipe), literal_rates(recipe)
-    stages = zip([0, *recipe.milestones], [*recipe.milestones, recipe.epochs], strict=True)
-    rows = [
-        (f"{start + 1} to {end}", recipe.gamma**passed, rates[end - 1], written[end - 1])
-        for passed, (start, end) in enumerate(stages)
-    ]
-    return pd.DataFrame(rows, columns=["epochs", "factor", "MultiStepLR", "as written"])
-
-
 def structure(name: str) -> pd.DataFrame:
     """Return the report's layer table of a network: columns #, type, input, specification."""
     return pd.read_csv(results.FACTS.with_name(f"{name}.csv"), keep_default_na=False)
@@ -153,13 +126,13 @@ def repeat(name: str, profile: str, seed: int = 0, weights: str | None = None) -
     return runs
 
 
-def seeds(first: list[Run], second: list[Run], language: str = "en") -> list[str]:
+def seeds(first: list[Run], second: list[Run]) -> list[str]:
     """Say how two recipes differ over several seeds; nothing where each has run with one only."""
     if min(len(first), len(second)) < 2:
         return []
     accuracies = [[run.accuracy for run in runs if run.status == "finished"] for runs in (first, second)]
     comparison = intervals.compare_seeds(*accuracies)
-    return [sentences.seeds(comparison, first[0].title, second[0].title, language)]
+    return [sentences.seeds(comparison, first[0].title, second[0].title)]
 
 
 def variants(runs: list[Run]) -> pd.DataFrame:
@@ -174,11 +147,11 @@ def occlusion(run: Run) -> Figure:
     positions = run.arrays["occlusion_images"].tolist()
     answers = run.logits[positions].argmax(1)
     titles = [
-        run.classes[truth] if truth == answer else f"{run.classes[truth]},\ntaken for {run.classes[answer]}"
+        f"label: {run.classes[truth]}\npredicted: {run.classes[answer]}"
         for truth, answer in zip(run.labels[positions], answers, strict=True)
     ]
     maps = {"occlusion": run.arrays["occlusion"]}
-    return plots.heatmaps(experiments.tested(run).images[positions], maps, titles)
+    return sketches.heatmaps(experiments.tested(run).images[positions], maps, titles)
 
 
 def first_maps(run: Run) -> Figure:
@@ -264,19 +237,19 @@ def reading(run: Run) -> list[str]:
         "lower": "the training images, changed at random and counted while the weights still move, are harder",
         "same": "not to be told apart, so nothing shows that it learns by heart",
     }[intervals.verdict(interval)]
-    low, high = (sentences.points(end, sign=False) for end in interval)
+    low, high = (number(end, "pp") for end in interval)
     lines = [
         f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images (first"
         f" epoch: {first['loss']:.3f}), {last['holdout_loss']:.3f} on the hold-out ({first['holdout_loss']:.3f}).",
         f"Its highest hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the last"
         f" epoch has {last['holdout_accuracy']:.1%}. The last is kept, so that no lucky epoch is picked.",
-        f"{run.title}'s accuracy on its training images less that on the hold-out is {sentences.points(difference)}"
+        f"{run.title}'s accuracy on its training images less that on the hold-out is {number(difference, '+pp')}"
         f" points in the end (95 % interval {low} to {high}): {meaning}.",
     ]
     return lines if len(table) > 1 else lines[-1:]
 
 
-def claim(first: Run, second: Run, language: str = "en") -> str:
+def claim(first: Run, second: Run) -> str:
     """Say whether a difference that the report states survives on our images; empty where it states none."""
     stated = {
         (each["from"], each["to"]): each["difference"] for each in results.facts()["reported_differences"]
@@ -285,7 +258,7 @@ def claim(first: Run, second: Run, language: str = "en") -> str:
     if theirs is None or reported(first) is None:
         return ""
     comparison = evaluation.compare(first.logits, second.logits, first.labels)
-    return sentences.claim(theirs, comparison, first.title, second.title, language)
+    return sentences.claim(theirs, comparison, first.title, second.title)
 
 
 # --- choices, changes and weights
@@ -330,11 +303,11 @@ def reported_changes(first: Run, second: Run) -> list[int] | None:
     return plots.report_changes(results.facts(), first.experiment, second.experiment)
 
 
-def calibration(first: Run, second: Run, language: str = "en") -> str:
+def calibration(first: Run, second: Run) -> str:
     """Say whether the second run's confidence lies nearer to its accuracy than the first's."""
     errors = tuple(evaluation.calibration_error(run.logits, run.labels) for run in (first, second))
     interval = evaluation.compare_calibration(first.logits, second.logits, first.labels)
-    return sentences.calibration(errors, interval, first.title, second.title, language)
+    return sentences.calibration(errors, interval, first.title, second.title)
 
 
 def caption(*runs: Run) -> Markdown:
@@ -402,7 +375,8 @@ def having(runs: Mapping[str, Run], array: str) -> dict[str, Run]:
 def walk(runs: Mapping[str, Run]) -> Figure | Markdown:
     """Show what nets say of mixtures of two test images (``explain.mixup_interpolation``), where they kept that."""
     kept = having(runs, "between")
-    return plots.between({name: run.arrays["between"] for name, run in kept.items()}) if kept else Markdown("")
+    probabilities = {name: run.arrays["between"] for name, run in kept.items()}
+    return sketches.mixup_interpolation(probabilities) if kept else Markdown("")
 
 
 def first_filters(runs: Mapping[str, Run], n: int = 12) -> Figure | Markdown:
@@ -430,54 +404,17 @@ def looks(runs: Mapping[str, Run], nth: int = 1) -> Figure | Markdown:
         return Markdown("")
     places = positions[shown].tolist()
     answers = {
-        name: [
-            f"{'right' if answer == label else f'taken for {classes[answer]}'}"
-            for answer, label in zip(run.logits[places].argmax(1), run.labels[places], strict=True)
-        ]
+        name: [f"predicted: {classes[answer]}" for answer in run.logits[places].argmax(1)]
         for name, run in kept.items()
     }
     titles = [classes[label] for label in first.labels[places]]
     maps = {name: run.arrays["cam"][shown] for name, run in kept.items()}
-    return plots.heatmaps(experiments.tested(first).images[places], maps, titles, answers)
-
-
-# --- ensembles
+    return sketches.heatmaps(experiments.tested(first).images[places], maps, titles, answers)
 
 
 def depth_name(run: Run) -> str:
     """Return a member's name without what all members share: ``ResNet50``."""
     return run.title.split(" + ")[0]
-
-
-def ways(members: Sequence[Run]) -> pd.DataFrame:
-    """Return every way of answering with these members: alone, in pairs, together, by vote, by chosen weights.
-
-    Columns way, correct, total, accuracy, low, high, on the test set; weights are chosen on the hold-out.
-    """
-    labels, logits = members[0].labels, {depth_name(run): run.logits for run in members}
-    table = ensembles.subsets(logits, labels).rename(columns={"members": "way"}).drop(columns="size")
-    table.loc[len(table) - 1, "way"] = "all, probabilities averaged"
-    weights = holdout_weights(members)
-    others = {
-        "all, majority of votes": ensembles.hard_vote(list(logits.values())),
-        f"all, weights {' : '.join(f'{w:g}' for w in weights)}": weighted(members, weights),
-    }
-    for way, answers in others.items():
-        correct = int((evaluation.predictions(answers) == labels).sum())
-        interval = intervals.wilson_interval(correct, len(labels))
-        table.loc[len(table)] = [way, correct, len(labels), correct / len(labels), *interval]
-    return table
-
-
-def holdout_weights(members: Sequence[Run]) -> tuple[float, ...]:
-    """Return one weight a member, those with which the average fits the hold-out best."""
-    logits = [run.arrays["holdout_logits"] for run in members]
-    return ensembles.choose_weights(logits, members[0].arrays["holdout_labels"])
-
-
-def weighted(members: Sequence[Run], weights: Sequence[float]) -> np.ndarray:
-    """Return the weighted mean of the members' probabilities on the test set."""
-    return ensembles.average_probabilities([run.logits for run in members], weights)
 
 
 def costs(runs: Sequence[Run]) -> pd.DataFrame:
@@ -493,7 +430,7 @@ def contradictions(run: Run, n: int = 18) -> Figure | Markdown:
     if table.empty:
         return Markdown(f"*{run.title} contradicts no label.*")
     titles = [
-        f"{row.label},\nnot {row.answer}\n({labels.VERDICTS.get(row.verdict, 'not judged')})"
+        f"label: {row.label}\npredicted: {row.answer}\n{labels.VERDICTS.get(row.verdict, 'not judged')}"
         for row in table.itertuples()
     ]
     images = experiments.tested(run).images[table["index"].tolist()]
@@ -506,90 +443,34 @@ def doubtful(profile: str, table: pd.DataFrame, n: int = 12) -> Figure | Markdow
         return Markdown("*No label is doubted.*")
     train, _ = labels.everything(profile)
     worst = table.head(n)
-    titles = [f"{row.label},\nrather {row.likely}" for row in worst.itertuples()]
+    titles = [f"label: {row.label}\npredicted: {row.likely}" for row in worst.itertuples()]
     return plots.image_grid(
         labels.pictures(train, worst["image"].tolist()), titles, columns=6, alt="The most doubtful training labels."
     )
 
 
-def ceiling(run: Run, language: str = "en") -> str:
+def ceiling(run: Run) -> str:
     """Say what share of a run's mistakes on the test set are labels that a person would contradict too."""
     table = labels.contradicted(run)
     verdicts = table["verdict"].dropna()
     agree = int(verdicts.isin(("answer", "neither")).sum())
     both = int((verdicts == "both").sum())
-    return sentences.ceiling(run.title, len(table), len(verdicts), agree, both, run.total, language)
+    return sentences.ceiling(run.title, len(table), len(verdicts), agree, both, run.total)
 
 
-def limits(run: Run, language: str = "en") -> str:
+def limits(run: Run) -> str:
     """Say what keeps a run below the report's figure; empty where it is not, or the images are others."""
     theirs = reported(run) if experiments.is_report_data(run) else None
     if theirs is None or run.accuracy >= theirs["accuracy"]:
         return ""
-    return sentences.limits(run, theirs["accuracy"], labels.contradicted(run)["verdict"], language)
+    return sentences.limits(run, theirs["accuracy"], labels.contradicted(run)["verdict"])
 
 
-def best_member(members: Sequence[Run]) -> int:
-    """Return the position of the member with the highest hold-out accuracy: nothing is chosen on the test set."""
-    return max(range(len(members)), key=lambda i: members[i].record["history"][-1]["holdout_accuracy"])
-
-
-def disputed(members: Sequence[Run]) -> int:
-    """Return the position of the test image on which the members, not of one mind, lie furthest apart."""
-    chances = np.stack([ensembles.average_probabilities([run.logits]) for run in members])
-    answers = chances.argmax(axis=2)
-    differ = (answers != answers[0]).any(axis=0)
-    return int((chances.std(axis=0).sum(axis=1) * (0.01 + differ)).argmax())
-
-
-def opinions(members: Sequence[Run], position: int) -> Figure:
-    """Draw what each member, and their mean, say about one test image."""
-    rows = {depth_name(run): ensembles.average_probabilities([run.logits[[position]]])[0] for run in members}
-    rows["mean"] = np.mean(list(rows.values()), axis=0)
-    truth = members[0].classes[members[0].labels[position]]
-    table = pd.DataFrame(rows, index=members[0].classes)
-    return plots.opinions(experiments.tested(members[0]).images[position], table, f"truth: {truth}")
-
-
-def votes(members: Sequence[Run], positions: Sequence[int], n: int = 6) -> Figure | Markdown:
-    """Show up to ``n`` of these test images, each with its truth and every member's answer."""
-    if not len(positions):
-        return Markdown("*no image*")
-    classes, shown = members[0].classes, [int(position) for position in positions[:n]]
-    titles = []
-    for position in shown:
-        answers = [classes[run.logits[position].argmax()] for run in members]
-        titles.append("\n".join([f"truth: {classes[members[0].labels[position]]}", *answers]))
-    return plots.image_grid(experiments.tested(members[0]).images[shown], titles, columns=6)
-
-
-def grown(members: Sequence[Run], language: str = "en") -> list[str]:
-    """Say how far each member that was grown from the first has come to disagree with it."""
-    first = members[0]
-    others = [run for run in members[1:] if "grown" in (run.weights or "")]
-    if not others:
-        return ["None of this page's members was grown: each started from weights of its own."]
-    answers = first.logits.argmax(1)
-    return [
-        sentences.grown(answers, run.logits.argmax(1), run.labels, depth_name(first), depth_name(run), language)
-        for run in others
-    ]
-
-
-def goal(run: Run, language: str = "en") -> str:
+def goal(run: Run) -> str:
     """Say whether the report's goal is reached, by the interval; empty for other classes than the report's."""
     wanted = results.facts()["target_accuracy"]
     if not experiments.report_images(run):
         return ""
-    return sentences.target(run.title, run.correct, run.total, wanted, language)
+    return sentences.target(run.title, run.correct, run.total, wanted)
 
 
-def reported_reading(run: Run) -> Markdown:
-    """Show the same model under the report's own conditions where that has run, else the command that runs it."""
-    name = f"{run.experiment}-reported"
-    other = results.find(name, "full", run.seed) or results.find(name, run.profile, run.seed)
-    if other is None:
-        command = f"python -m scene_utils train {name} --profile full"
-        return Markdown(f"Not run. One command runs it (on a GPU): `{command}`")
-    same = other.dataset["key"] == run.dataset["key"]
-    return bullets(verdict(other), goal(other), difference(run, other) if same else "")

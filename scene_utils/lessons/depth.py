@@ -9,10 +9,11 @@ import pandas as pd
 from statsmodels.stats.weightstats import DescrStatsW
 from torch import nn
 
-from scene_utils import evaluation, explain, models
+from scene_utils import evaluation, experiments, explain, models, plots
 from scene_utils.results import Run
 from scene_utils.support import intervals
-from scene_utils.text import sentences
+from scene_utils.text import say, sentences
+from scene_utils.text.shown import Paragraph, Table, shown
 
 
 def costs(depths: Sequence[int]) -> pd.DataFrame:
@@ -98,17 +99,17 @@ def mean(values: np.ndarray) -> tuple[float, float, float]:
     return float(statistics.mean), float(low), float(high)
 
 
-def findings(runs: Sequence[Run], language: str = "en") -> list[str]:
+def findings(runs: Sequence[Run]) -> list[str]:
     """Say whether deeper is worse after the shortest and the longest training, and whether patience helps."""
     runs = finished(runs)
     if len({layers(run) for run in runs}) < 2:
         return []
     first, *_, last = lengths(min(run.epochs for run in runs))
     short, long = slopes(runs, first), slopes(runs, last)
-    told = [sentences.depth(mean(values), n, language) for values, n in ((short, first), (long, last))]
+    told = [sentences.depth(mean(values), n) for values, n in ((short, first), (long, last))]
     if first == last:
         return told[:1]
-    return [*told, sentences.patience(mean(long - short), first, last, language)]
+    return [*told, sentences.patience(mean(long - short), first, last)]
 
 
 def last_doubling(runs: Sequence[Run]) -> dict[str, float]:
@@ -125,7 +126,20 @@ def pairs(plain: Sequence[Run], deep: Sequence[Run]) -> list[tuple[Run, Run]]:
     return [(a, b) for a in finished(plain) for b in finished(deep) if layers(a) == layers(b)]
 
 
-def difference(first: Run, second: Run, language: str = "en") -> str:
+def difference(first: Run, second: Run) -> str:
     """Say in images what changes from one net to the other, by their short names."""
     comparison = evaluation.compare(first.logits, second.logits, first.labels)
-    return sentences.difference(comparison, name(first), name(second), language)
+    return sentences.difference(comparison, name(first), name(second))
+
+
+def slide(runs: Sequence[Run], plain: Sequence[Run]) -> None:
+    """13: hold-out accuracy against depth, one line per number of epochs."""
+    compared = experiments.report_images(runs[0])
+    done = finished([*runs, *plain])
+    table = patience(done)
+    wide = table.pivot_table(index="net", columns="epochs", values="holdout_accuracy", sort=False).map("{:.4f}".format)
+    wide.columns = [say("epoch.number", number=epochs) for epochs in wide.columns]
+    wide = wide.reset_index(names="model")
+    wide["training seconds"] = [f"{run.seconds:,.0f}" for run in done]
+    told = Paragraph([say("page.depth" if compared else "depth.own")])
+    shown(told, plots.accuracy_vs_depth(table), Table(wide), Paragraph(findings(runs)), runs=done)

@@ -1,24 +1,47 @@
-"""Figures of the first lessons: one idea each."""
+"""Figures that one lesson shows: one idea each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
+from matplotlib.cm import ScalarMappable
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from scene_utils.plots import (
     BLUE,
-    CLASS_MARKERS,
+    GREEN,
     GREY,
+    HATCHES,
     INK,
+    LETTER,
     LINE_COLORS,
+    MARKERS,
     RED,
+    SHOWN,
+    SKY,
     Figure,
     class_colors,
+    counted,
+    dodged,
+    draw_lines,
+    error_bars,
+    finish_lines,
+    image_and_rows,
+    legend_below,
+    line_style,
+    listed,
+    name_rows,
+    percent,
+    picture,
+    picture_axes,
+    row_axes,
+    row_points,
+    show,
     subplots,
+    whole_numbers,
 )  # fmt: skip
 
 
@@ -35,14 +58,10 @@ def _minus(number: float, form: str = ".1f") -> str:
 
 def channels(image: ArrayLike) -> Figure:
     """One image (3, H, W), uint8, and its three channels in grey."""
-    values = np.asarray(image)
-    figure, axes = subplots(1, 4, (8.4, 2.4))
-    axes[0].imshow(np.moveaxis(values, 0, -1))
-    for axis, channel in zip(axes[1:], values, strict=True):
-        axis.imshow(channel, cmap="gray", vmin=0, vmax=255)
-    for axis, title in zip(axes, ("the image", "channel 0: red", "channel 1: green", "channel 2: blue"), strict=True):
-        axis.set_title(title)
-        axis.axis("off")
+    figure, axes = picture_axes(1, 4, 2.1, 2.4)
+    show(axes[0, 0], picture(image), "the image", size=10)
+    for number, (axis, name) in enumerate(zip(axes[0, 1:], ("red", "green", "blue"), strict=True)):
+        show(axis, np.asarray(image)[number], f"channel {number}: {name}", size=10, vmin=0, vmax=255)
     figure.alt = "An image and its red, green and blue channel in grey."
     return figure
 
@@ -52,7 +71,7 @@ def scatter(points: ArrayLike, labels: ArrayLike, classes: Sequence[str], xlabel
     points, labels = _numbers(points), np.asarray(labels)
     figure, axis = subplots(size=(6.4, 4.2))
     for label, (name, color) in enumerate(zip(classes, class_colors(len(classes)), strict=True)):
-        marker = CLASS_MARKERS[label % len(CLASS_MARKERS)]
+        marker = MARKERS[label % len(MARKERS)]
         axis.scatter(*points[labels == label].T, s=26, c=color, marker=marker, alpha=0.75, linewidths=0, label=name)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(loc="outside right upper")
@@ -104,7 +123,7 @@ def slope(weights: ArrayLike, losses: ArrayLike, at: float, loss: float, gradien
     axis.plot(at + reach, loss + gradient * reach, "--", color=RED, label=f"tangent, slope {_minus(gradient, '.3f')}")
     axis.plot(at, loss, "o", color=RED, label="now")
     axis.set(xlabel=name, ylabel="loss")
-    figure.legend(loc="outside lower center", ncols=3)
+    legend_below(figure, axis)
     figure.alt = f"The loss against one weight; its slope now is {gradient:.3f}."
     return figure
 
@@ -117,7 +136,7 @@ def by_rate(rates: Sequence[float], losses: ArrayLike, before: float, xlabel: st
     axis.set(xlabel=xlabel, ylabel="loss")
     axis.set_xticks(rates, [f"{rate:g}" for rate in rates])
     axis.minorticks_off()
-    figure.legend(loc="outside lower center", ncols=2)
+    legend_below(figure, axis)
     figure.alt = f"Loss against {xlabel}: " + ", ".join(
         f"{r:g} gives {v:.2f}" for r, v in zip(rates, _numbers(losses), strict=True)
     )
@@ -132,16 +151,12 @@ def step_lines(
 ) -> Figure:
     """One line per name, its values at 1, 2, 3 and so on; a level across where one is given."""
     figure, axis = subplots(size=(6.4, 3.6))
-    styles = ("-", "--", "-.", ":")
-    for position, (name, values) in enumerate(series.items()):
-        style = {"color": LINE_COLORS[position], "linestyle": styles[position % 4]}
-        axis.plot(range(1, len(values) + 1), _numbers(values), label=name, **style)
+    draw_lines(axis, {name: counted(_numbers(values)) for name, values in series.items()}, marker="")
     if level is not None:
         axis.axhline(level[1], color=INK, linestyle=(0, (1, 2)), linewidth=1.2, label=level[0])
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    figure.legend(loc="outside lower center", ncols=2 if len(series) > 2 else 3)
-    figure.alt = f"{ylabel} per {xlabel}; last values: " + ", ".join(f"{n} {v[-1]:.2f}" for n, v in series.items())
+    whole_numbers(axis.xaxis)
+    finish_lines(figure, axis, xlabel, ylabel)
+    figure.alt = f"{ylabel} per {xlabel}; last values: " + listed({n: float(v[-1]) for n, v in series.items()}, ".2f")
     return figure
 
 
@@ -194,15 +209,15 @@ def train_validation(history: Sequence[Sequence[float]]) -> Figure:
     """
     values = _numbers(history)
     figure, axes = subplots(1, 2, (8.6, 3.4))
-    epochs = np.arange(1, len(values) + 1)
     for axis, column, name in zip(axes, (0, 1), ("loss", "accuracy"), strict=True):
-        axis.plot(epochs, values[:, column], "--", color=BLUE, label="training")
-        axis.plot(epochs, values[:, column + 2], "-", color=RED, label="validation")
+        axis.plot(*counted(values[:, column]), "--", color=BLUE, label="training")
+        axis.plot(*counted(values[:, column + 2]), "-", color=RED, label="validation")
         axis.set(xlabel="epoch", ylabel=name)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        whole_numbers(axis.xaxis)
     axes[0].set_ylim(bottom=0)
-    axes[1].set(ylim=(0, 1.03), yticks=np.linspace(0, 1, 6), yticklabels=[f"{p}%" for p in range(0, 101, 20)])
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    axes[1].set_ylim(0, 1.03)
+    percent(axes[1].yaxis)
+    legend_below(figure, axes[0])
     last = values[-1]
     figure.alt = (
         f"Loss and accuracy per epoch. At the end: training loss {last[0]:.2f}, accuracy {last[1]:.0%}; "
@@ -212,34 +227,32 @@ def train_validation(history: Sequence[Sequence[float]]) -> Figure:
 
 
 def paths(walks: Mapping[str, ArrayLike], height) -> Figure:
-    """Paths (N, 2) of gradient descent over the level lines of a function of two weights."""
-    figure, axes = subplots(1, len(walks), (8.6, 3.2), sharey=True)
-    across, up = np.meshgrid(np.linspace(-6.5, 2, 120), np.linspace(-1.9, 1.9, 90))
-    for axis, (name, walk) in zip(axes, walks.items(), strict=True):
+    """Paths (N, 2) of gradient descent over the level lines of a function of two weights, its lowest point at 0, 0."""
+    figure, axes = subplots(1, len(walks), (8.6, 3.2), sharey=True, squeeze=False)
+    points = np.concatenate([*map(_numbers, walks.values()), [[2, 1.8], [-6.4, -1.8]]])
+    (left, low), (right, high) = points.min(axis=0) - 0.1, points.max(axis=0) + 0.1
+    across, up = np.meshgrid(np.linspace(left, right, 120), np.linspace(low, high, 90))
+    for axis, (name, walk) in zip(axes[0], walks.items(), strict=True):
         axis.contour(across, up, height(across, up), levels=12, colors="#BBBBBB", linewidths=0.8)
         axis.plot(*_numbers(walk).T, "o-", color=BLUE, markersize=3, linewidth=1)
         axis.plot(0, 0, "*", color=RED, markersize=13)
-        axis.set(title=name, xlabel="first weight", xlim=(-6.5, 2), ylim=(-1.9, 1.9))
+        axis.set(title=name, xlabel="first weight", xlim=(left, right), ylim=(low, high))
         axis.grid(False)
-    axes[0].set_ylabel("second weight")
+    axes[0, 0].set_ylabel("second weight")
     figure.alt = "Paths of gradient descent to the lowest point of a long valley: " + ", ".join(walks)
     return figure
 
 
 def runs(values: Mapping[str, Sequence[float]], xlabel: str, guess: float | None = None) -> Figure:
     """One row per name, one point per run, a bar at their mean; the level of guessing where it is given."""
-    figure, axis = subplots(size=(7.4, 1.2 + 0.5 * len(values)))
-    for position, results in enumerate(values.values()):
-        results = _numbers(results)
-        offsets = np.linspace(-0.14, 0.14, len(results)) if len(results) > 1 else [0]
-        axis.plot(results, position + np.asarray(offsets), "o", color=BLUE, alpha=0.8)
-        axis.plot([results.mean()] * 2, [position - 0.28, position + 0.28], color=RED, linewidth=2)
+    figure, axis = row_axes(list(values), xlabel, per_row=0.5, width=7.4, fractions=True)
+    for row, results in enumerate(values.values()):
+        axis.plot(_numbers(results), row + dodged(len(results), 0.4), "o", color=BLUE, alpha=0.8)
+        axis.plot([np.mean(results)] * 2, [row - 0.28, row + 0.28], color=RED, linewidth=2)
     if guess is not None:
         axis.axvline(guess, color=INK, linestyle=":")
-        axis.text(guess, 1.01, " guessing", transform=axis.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
-    axis.set(yticks=range(len(values)), yticklabels=list(values), ylim=(len(values) - 0.5, -0.5), xlabel=xlabel)
-    axis.set(xlim=(0, 1), xticks=np.linspace(0, 1, 6), xticklabels=[f"{p}%" for p in range(0, 101, 20)])
-    axis.grid(axis="y", visible=False)
+        axis.text(guess, 1.01, "guessing", transform=axis.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
+    axis.set_xlim(0, 1)
     figure.alt = f"{xlabel}: " + "; ".join(f"{n} {np.mean(v):.0%} on average" for n, v in values.items())
     return figure
 
@@ -247,43 +260,45 @@ def runs(values: Mapping[str, Sequence[float]], xlabel: str, guess: float | None
 # --- 00c: convolution
 
 
-def filters_on_channels(image: ArrayLike, filters: ArrayLike, maps: ArrayLike, names: Sequence[str]) -> Figure:
-    """One row per filter: the image, the filter's part for each channel with its numbers, and the map.
+def around_zero(values: ArrayLike) -> dict:
+    """How to show values in grey, with zero as the grey in the middle."""
+    largest = max(float(np.abs(values).max()), 1e-12)
+    return {"cmap": "gray", "vmin": -largest, "vmax": largest}
+
+
+def convolutions(image: ArrayLike, filters: ArrayLike, maps: ArrayLike, names: Sequence[str]) -> Figure:
+    """One row a filter: the image, the filter's part for each channel with its numbers, and the map.
 
     Args:
         image: uint8 (3, H, W).
-        filters: (K, 3, h, w).
-        maps: (K, H', W'); grey is zero.
+        filters: (K, 3, h, w), or (K, h, w) for filters of the grey image.
+        maps: the response of each filter to the image, (K, H', W'); grey is zero, in a filter as in a map.
+        names: a title for each map.
     """
     filters, maps = _numbers(filters), _numbers(maps)
-    ratios = {"width_ratios": [1.3, 1, 1, 1, 1.3]}
-    figure, axes = subplots(len(filters), 5, (9, 2.2 * len(filters)), squeeze=False, gridspec_kw=ratios)
-    for row, weights, answer, name in zip(axes, filters, maps, names, strict=True):
-        row[0].imshow(np.moveaxis(np.asarray(image), 0, -1))
-        row[0].set_title("the image")
-        largest = np.abs(weights).max()
-        for axis, channel, color in zip(row[1:4], weights, ("red", "green", "blue"), strict=True):
-            axis.imshow(channel, cmap="gray", vmin=-largest, vmax=largest)
-            axis.set_title(f"on {color}")
-            for (y, x), value in np.ndenumerate(channel):
+    parts = filters if filters.ndim == 4 else filters[:, None]
+    titles = [f"on {color}" for color in ("red", "green", "blue")] if filters.ndim == 4 else ["the filter"]
+    width = 9 / (2.6 + parts.shape[1]) if parts.shape[1] > 1 else 2.5
+    ratios = {"width_ratios": [1.3, *([1] * parts.shape[1]), 1.3]} if parts.shape[1] > 1 else None
+    figure, axes = picture_axes(len(parts), 2 + parts.shape[1], width * 1.12, width * 1.36, gridspec_kw=ratios)
+    for row, kernels, response, name in zip(axes, parts, maps, names, strict=True):
+        show(row[0], picture(image), "the image", size=10)
+        for axis, kernel, title in zip(row[1:-1], kernels, titles, strict=True):
+            show(axis, kernel, title, size=10, **around_zero(kernels))
+            axis.spines[:].set(visible=True, color=GREY)
+            for (y, x), value in np.ndenumerate(kernel):
                 ink = "white" if value < 0 else INK
-                axis.text(x, y, _minus(value, "g"), ha="center", va="center", color=ink, fontsize=9)
-        reach = np.abs(answer).max()
-        row[4].imshow(answer, cmap="gray", vmin=-reach, vmax=reach)
-        row[4].set_title(name)
-        for axis in row:
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
-            axis.grid(False)
-    figure.alt = "An image, filters on its three channels, and the maps that they make: " + "; ".join(names)
+                axis.text(x, y, _minus(value, "g"), ha="center", va="center", color=ink, fontsize=10)
+        show(row[-1], response, name, size=10, **around_zero(response))
+    figure.alt = "An image, filters, and the maps that they make of it: " + "; ".join(names)
     return figure
 
 
 def positions(cases: Sequence[tuple[int, int]], side: int = 7, kernel: int = 3) -> Figure:
     """Where a filter stops: for each (stride, padding) the pixels, the padding, and the middle of every position."""
-    figure, axes = subplots(1, len(cases), (2.4 * len(cases), 2.9))
+    figure, axes = subplots(1, len(cases), (2.4 * len(cases), 2.9), squeeze=False)
     widest = max(padding for _, padding in cases)
-    for axis, (stride, padding) in zip(axes, cases, strict=True):
+    for axis, (stride, padding) in zip(axes[0], cases, strict=True):
         count = (side + 2 * padding - kernel) // stride + 1
         for y in range(-padding, side + padding):
             for x in range(-padding, side + padding):
@@ -304,33 +319,228 @@ def positions(cases: Sequence[tuple[int, int]], side: int = 7, kernel: int = 3) 
 
 
 def before_after(before: ArrayLike, after: ArrayLike, names: Sequence[str]) -> Figure:
-    """Distributions of the values (N, K) of K maps before and after a layer, on the same axis."""
+    """Distributions of the values (N, K) of K maps before and after a layer, on the same axis from -4 to 4."""
     figure, axes = subplots(1, 2, (8.6, 2.9), sharey=True)
+    edges = np.linspace(-4, 4, 65)
     for axis, values, title in zip(axes, (_numbers(before), _numbers(after)), ("before", "after"), strict=True):
-        for position, name in enumerate(names):
-            density, edges = np.histogram(values[:, position], bins=np.linspace(-4, 4, 65), density=True)
-            style = {"color": LINE_COLORS[position], "linestyle": ("-", "--", "-.", ":")[position % 4]}
-            axis.plot((edges[1:] + edges[:-1]) / 2, density, label=name, **style)
-        axis.set(title=title, xlabel="value in the map", xlim=(-3, 3))
+        densities = [np.histogram(column, bins=edges, density=True)[0] for column in values.T]
+        middles = (edges[1:] + edges[:-1]) / 2
+        draw_lines(axis, {name: (middles, each) for name, each in zip(names, densities, strict=True)}, marker="")
+        axis.set(title=title, xlabel="value in the map")
     axes[0].set_ylabel("density")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(names))
+    legend_below(figure, axes[0])
     figure.alt = "Distribution of the values of some maps, before and after: afterwards all have mean 0 and spread 1."
     return figure
 
 
 def receptive_fields(image: ArrayLike, gradients: Mapping[str, ArrayLike]) -> Figure:
     """Where one output looks: the image with a frame around all pixels that have a gradient, one panel per network."""
-    figure, axes = subplots(1, len(gradients), (2.6 * len(gradients), 2.9))
+    figure, axes = picture_axes(1, len(gradients), 2.6, 2.9)
     sides = []
-    for axis, (name, gradient) in zip(axes, gradients.items(), strict=True):
+    for axis, (name, gradient) in zip(axes[0], gradients.items(), strict=True):
         rows, columns = np.nonzero(np.abs(_numbers(gradient)).sum(0))
-        axis.imshow(np.moveaxis(np.asarray(image), 0, -1))
         height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
         corner = (columns.min() - 0.5, rows.min() - 0.5)
         axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=RED, linewidth=2))
-        axis.set_title(f"{name}:\n{height} × {width}")
-        axis.axis("off")
+        show(axis, picture(image), f"{name}:\n{height} × {width}", size=10)
         sides.append(f"{name} {height} x {width}")
     figure.alt = "Receptive field of one position in the middle: " + ", ".join(sides)
+    return figure
+
+
+# --- 01: data
+
+
+def class_means(means: ArrayLike, classes: Sequence[str]) -> Figure:
+    """The mean image (C, 3, H, W) in 0..1 of each class, and below what differs from the mean of all, enlarged.
+
+    Differences have one scale for all classes: grey is zero, and all but the largest 2 % lie within it.
+    """
+    means = np.asarray(means, dtype=float)[:SHOWN]
+    differences = means - means.mean(axis=0)
+    factor = 0.5 / max(np.quantile(np.abs(differences), 0.98), 1e-12)
+    rows = {"mean": means, f"difference\nx {factor:.1f}": 0.5 + factor * differences}
+    figure, axes = picture_axes(2, len(means), 1.15, 1.25, list(rows))
+    for row, (line, pictures) in enumerate(zip(axes, rows.values(), strict=True)):
+        for axis, each, name in zip(line, pictures, classes, strict=False):
+            show(axis, picture(each), "" if row else name)
+    figure.alt = f"The mean image of each class, and how it differs from the mean of all: {', '.join(classes[:SHOWN])}."
+    return figure
+
+
+def colour_means(mean: ArrayLike, deviation: ArrayLike, classes: Sequence[str]) -> Figure:
+    """Mean and standard deviation of red, green and blue, each (C, 3) in 0..1, by class."""
+    mean, deviation = np.asarray(mean, float), np.asarray(deviation, float)
+    label = "mean of an image, and its standard deviation over the images"
+    figure, axis = row_axes(classes, label, per_row=0.5, width=6.4)
+    channels = (("red", RED, "s"), ("green", GREEN, "^"), ("blue", BLUE, "o"))
+    for channel, ((name, color, marker), shift) in enumerate(zip(channels, dodged(3, 0.6), strict=True)):
+        rows, bars = np.arange(len(classes)) + shift, np.stack([deviation[:, channel]] * 2)
+        style = {"fmt": marker, "color": color, "markeredgecolor": color, "capsize": 2}
+        row_points(axis, rows, mean[:, channel], bars, label=name, **style)
+    legend_below(figure, axis)
+    figure.alt = "Mean colour of each class (red, green, blue): " + "; ".join(
+        f"{name} " + ", ".join(f"{value:.2f}" for value in row) for name, row in zip(classes, mean, strict=True)
+    )
+    return figure
+
+
+def image_pairs(first: ArrayLike, second: ArrayLike, titles: Sequence[str], columns: int = 5) -> Figure:
+    """Pairs of images (N, 3, H, W), uint8, side by side, each pair with its title."""
+    figure, axes = picture_axes(max(1, -(-len(titles) // columns)), columns, 1.75, 1.3)
+    for axis, left, right, title in zip(axes.flat, first, second, titles, strict=False):
+        left, right = picture(left), picture(right)
+        gap = np.full((len(left), 4, 3), 255, dtype=np.uint8)
+        show(axis, np.concatenate([left, gap, right], axis=1), title)
+    figure.alt = f"{len(titles)} pairs of images: {'; '.join(titles)}".replace("\n", ", ")
+    return figure
+
+
+# --- 03 to 09
+
+
+def interaction(table: pd.DataFrame, xlabel: str = "", ylabel: str = "accuracy on the test set") -> Figure:
+    """One line a net over two or more variants, each point with its interval.
+
+    Args:
+        table: columns net, variant, accuracy, low, high; nets and variants are drawn in their order.
+    """
+    variants, nets = (list(dict.fromkeys(table[name])) for name in ("variant", "net"))
+    figure, axis = subplots(size=(5.6, 3.8))
+    for position, (net, shift) in enumerate(zip(nets, dodged(len(nets), 0.04 * len(nets)), strict=True)):
+        rows = table[table["net"] == net]
+        places = [variants.index(variant) + shift for variant in rows["variant"]]
+        errors = error_bars(rows["accuracy"], rows["low"], rows["high"])
+        axis.errorbar(places, rows["accuracy"], yerr=errors, capsize=4, label=net, **line_style(position))
+    axis.set_xticks(range(len(variants)), variants)
+    axis.set_xlim(-0.4, len(variants) - 0.6)
+    axis.grid(axis="x", visible=False)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    percent(axis.yaxis)
+    legend_below(figure, axis)
+    values = {f"{row.net}, {row.variant}": row.accuracy for row in table.itertuples()}
+    figure.alt = f"{ylabel}: " + listed(values)
+    return figure
+
+
+def soft_labels(images: ArrayLike, targets: ArrayLike, classes: Sequence[str], titles: Sequence[str] = ()) -> Figure:
+    """Images (N, 3, H, W), uint8 or float in 0..1, and below each its target (N, C): how much of which class.
+
+    Up to eight images, and the classes of which they have most.
+    """
+    images, targets = images[:8], np.asarray(targets, dtype=float)[:8]
+    if len(classes) > SHOWN:
+        kept = np.sort(targets.max(axis=0).argsort(kind="stable")[::-1][:8])
+        targets, classes = targets[:, kept], [classes[position] for position in kept]
+    count = len(images)
+    size, heights = (1.35 * count + 0.9, 1.6 + 0.19 * len(classes)), [1.4, 0.19 * len(classes)]
+    figure, axes = subplots(2, count, size, height_ratios=heights, squeeze=False)
+    for column, (above, below) in enumerate(axes.T):
+        show(above, picture(images[column]), titles[column] if len(titles) else "")
+        shares = targets[column]
+        drawn = below.barh(range(len(classes)), shares, color=class_colors(len(classes)), edgecolor=INK, linewidth=0.5)
+        below.bar_label(drawn, [f"{share:.0%}" if share > 0.005 else "" for share in shares], fontsize=8, padding=2)
+        name_rows(below, classes if column == 0 else [""] * len(classes), "")
+        below.set(xlim=(0, 1.6), xticks=[])
+        below.tick_params(axis="y", length=0)
+        below.spines["bottom"].set_visible(False)
+    figure.alt = "Images and their targets: " + "; ".join(
+        ", ".join(f"{name} {share:.0%}" for name, share in zip(classes, row, strict=True) if share > 0.005)
+        for row in targets
+    )
+    return figure
+
+
+def mixup_interpolation(probabilities: Mapping[str, ArrayLike]) -> Figure:
+    """What nets predict for mixtures of two images: the first one's class, and classes of neither.
+
+    Args:
+        probabilities: (S, 3) a net: probabilities of the first, the second and all other classes, for fractions
+            of the first image from 0 to 1.
+    """
+    figure, axes = subplots(1, 2, (9, 3.6))
+    axes[0].plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as mixed")
+    for axis, column in zip(axes, (0, 2), strict=True):
+        values = {name: np.asarray(each)[:, column] for name, each in probabilities.items()}
+        draw_lines(axis, {name: (np.linspace(0, 1, len(each)), each) for name, each in values.items()}, clip_on=False)
+    for axis, title in zip(axes, ("class of the first image", "class of neither image"), strict=True):
+        axis.set(xlabel="fraction of the first image", ylabel="probability", title=title, ylim=(0, 1))
+        percent(axis.xaxis)
+        percent(axis.yaxis)
+    legend_below(figure, axes[0])
+    halves = {name: np.asarray(each)[len(each) // 2, 2] for name, each in probabilities.items()}
+    figure.alt = "Probabilities along mixtures of two images. Halfway, for classes of neither: " + listed(halves)
+    return figure
+
+
+def heatmaps(
+    images: ArrayLike,
+    maps: Mapping[str, ArrayLike],
+    titles: Sequence[str] = (),
+    answers: Mapping[str, Sequence[str]] | None = None,
+) -> Figure:
+    """Images above, and below one row a method or model with its heat maps (N, H, W), with a colour bar.
+
+    Each map is scaled to its own largest value; what is negative counts as zero.
+
+    Args:
+        answers: what to write below each map of a row.
+    """
+    count, answers = len(images), answers or {}
+    longest = max((len(each) for row in [titles, *answers.values()] for each in row), default=0)
+    width = max(1.3, 0.1 + LETTER * 8 / 72 * longest)
+    figure, axes = picture_axes(1 + len(maps), count, width, 1.45, ["image", *maps])
+    for column, axis in enumerate(axes[0]):
+        show(axis, picture(images[column]), titles[column] if len(titles) else "")
+    for row, (name, heats) in zip(axes[1:], maps.items(), strict=True):
+        below = answers.get(name, [""] * count)
+        for axis, heat, words in zip(row, np.clip(np.asarray(heats, dtype=float), 0, None), below, strict=True):
+            show(axis, heat / max(heat.max(), 1e-12), below=words, cmap="inferno", vmin=0, vmax=1)
+    if maps:
+        bar = figure.colorbar(ScalarMappable(cmap="inferno"), ax=axes[1:], ticks=[0, 1], aspect=14 * len(maps))
+        bar.ax.set_yticklabels(["none", "strongest"])
+    figure.alt = f"Heat maps of {', '.join(maps)} below {count} images.".replace("\n", " ")
+    return figure
+
+
+def member_probabilities(image: ArrayLike, table: pd.DataFrame, title: str = "") -> Figure:
+    """One image (3, H, W) beside the probabilities of several models: rows are classes, a column a model.
+
+    Of many classes the most probable ones are shown; the last column is black.
+    """
+    if len(table) > SHOWN:
+        table = table.loc[table.max(axis=1).sort_values(ascending=False).index[:SHOWN]]
+    count = table.shape[1]
+    size = (8, max(2.8, 0.6 + (0.16 + 0.11 * count) * len(table)))
+    figure, axis = image_and_rows(image, list(table.index), title, size, 2.4)
+    for position, (name, shift) in enumerate(zip(table, dodged(count, 0.8), strict=True)):
+        last = position == count - 1
+        look = {"color": INK if last else LINE_COLORS[position % 6], "hatch": "" if last else HATCHES[position % 6]}
+        axis.barh(np.arange(len(table)) + shift, table[name], 0.8 / count, edgecolor="white", label=name, **look)
+    axis.set_xlim(0, 1)
+    legend_below(figure, axis)
+    best = [f"{name} {table[name].idxmax()} {table[name].max():.0%}" for name in table]
+    figure.alt = f"{title}. Most probable class: {'; '.join(best)}."
+    return figure
+
+
+def hyperparameter_levels(trials: pd.DataFrame, names: Sequence[str], label: str = "hold-out accuracy") -> Figure:
+    """Accuracy of every trial against each hyperparameter's levels, with the mean of each level as a line.
+
+    Args:
+        trials: one column a hyperparameter, and accuracy.
+    """
+    figure, axes = subplots(1, len(names), (2 * len(names) + 0.6, 3), sharey=True, squeeze=False)
+    means = {name: trials.groupby(name)["accuracy"].mean() for name in names}
+    for axis, (name, mean) in zip(axes[0], means.items(), strict=True):
+        places = trials[name].map(list(mean.index).index)
+        axis.plot(places, trials["accuracy"], "o", color=SKY, markeredgecolor=INK, markeredgewidth=0.4, alpha=0.8)
+        axis.plot(range(len(mean)), mean, "_-", color=RED, markersize=12)
+        axis.set_xticks(range(len(mean)), [f"{value:g}" for value in mean.index])
+        axis.set(xlim=(-0.5, len(mean) - 0.5), xlabel=name.replace("_", " "))
+    axes[0, 0].set_ylabel(label)
+    percent(axes[0, 0].yaxis)
+    figure.alt = f"{label} of {len(trials)} trials against " + "; ".join(
+        f"{name}, means " + ", ".join(f"{v:g}: {m:.1%}" for v, m in mean.items()) for name, mean in means.items()
+    )
     return figure

@@ -70,6 +70,9 @@ def trial(
         here = matching(same, place)
         if len(here):
             return float(here["accuracy"].iloc[0])
+        if not len(same):
+            command = f"ONLY=09_questions make report PROFILE={profile} SEED={seed}"
+            settings.check_may_train(f"a trial of tuning.{profile}.s{seed}", command)
         accuracy, seconds = same[["accuracy", "seconds"]].iloc[0] if len(same) else train(recipe, profile)
         row = place | values | {"training_seed": recipe.seed, "accuracy": accuracy, "seconds": seconds}
         table.add(row, replacing=place)

@@ -1,4 +1,4 @@
-"""The executed report as pages: one HTML page, a Markdown page with figures, a deck as PDF."""
+"""The assembled report as pages: one HTML page, a Markdown page with figures, a deck as PDF."""
 
 from __future__ import annotations
 
@@ -12,28 +12,20 @@ import tempfile
 from pathlib import Path
 
 from bs4 import BeautifulSoup
+from nbformat import NotebookNode
 
-from scene_utils.report.series import read_notebook
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
+from scene_utils.text import render, say
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-CONTENTS = {"en": "Contents", "ko": "차례"}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 MAC_CHROMIUM = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 SUFFIX = {"image/png": ".png", "image/svg+xml": ".svg", "image/jpeg": ".jpg"}
 
 
-def write(executed: Path, output: Path) -> Path:
-    """Write the page that the suffix of ``output`` asks for, in the language of its name (``.ko.html``)."""
-    if output.suffix == ".md":
-        return markdown_report(executed, output)
-    language = Path(output.stem).suffix.lstrip(".")
-    return html_report(executed, output, language or "en")
-
-
-def html_report(executed: Path, output: Path, language: str = "en") -> Path:
-    """Write an executed notebook as one self-contained page: no code, no script, no request.
+def html_report(notebook: NotebookNode, output: Path, language: str = "en") -> Path:
+    """Write a notebook's outputs and Markdown as one self-contained page: no code, no script, no request.
 
     Raises:
         SceneError: for an image that is not in the notebook itself.
@@ -50,7 +42,7 @@ def html_report(executed: Path, output: Path, language: str = "en") -> Path:
         language_code=language,
     )
     style = (TEMPLATES / "report" / "style.css").read_text(encoding="utf-8")
-    body, _ = exporter.from_notebook_node(read_notebook(executed), resources={"report_style": style})
+    body, _ = exporter.from_notebook_node(notebook, resources={"report_style": style})
     page = BeautifulSoup(body, "html.parser")
     _clean(page)
     _structure(page, language)
@@ -98,8 +90,9 @@ def _structure(page: BeautifulSoup, language: str) -> None:
     if title is None:
         raise SceneError("the report has no title; start it with a heading of level 1")
     page.title.string = title.get_text()
-    page_contents = page.new_tag("nav", attrs={"aria-label": CONTENTS[language]})
-    page_contents.append(BeautifulSoup(f"<h2>{CONTENTS[language]}</h2><ol></ol>", "html.parser"))
+    name = render(say("contents"), language)
+    page_contents = page.new_tag("nav", attrs={"aria-label": name})
+    page_contents.append(BeautifulSoup(f"<h2>{name}</h2><ol></ol>", "html.parser"))
     for heading in headings:
         item, link = page.new_tag("li"), page.new_tag("a", href=f"#{heading['id']}")
         link.string = heading.get_text()
@@ -112,35 +105,30 @@ def _structure(page: BeautifulSoup, language: str) -> None:
             image["alt"] = image.find_previous(["h1", "h2", "h3"]).get_text()
 
 
-def markdown_report(executed: Path, output: Path) -> Path:
-    """Write an executed notebook as Markdown, its pictures in the folder ``figures`` beside it.
+def markdown_report(notebook: NotebookNode, output: Path) -> Path:
+    """Write a notebook, which is changed, as Markdown, its pictures in the folder ``figures`` beside it.
 
     Pictures are named by the heading above them. Those that no page shows any more are removed.
     """
     import nbformat
     from nbconvert import MarkdownExporter
 
-    notebook = read_notebook(executed)
     figures: dict[str, bytes] = {}
     heading = "report"
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            heading = _last_heading(cell.source) or heading
+        heading = _last_heading(cell.source) or heading
         for shown in cell.get("outputs", []):
             data = shown.get("data", {})
             heading = _last_heading(data.get("text/markdown", "")) or heading
-            kind = next((k for k in SUFFIX if k in data), None)
-            if kind:
+            if kind := next((k for k in SUFFIX if k in data), None):
                 slug = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")[:60]
-                number = sum(name.startswith(f"{slug}-") for name in figures) + 1
-                name = f"{slug}-{number}{SUFFIX[kind]}"
-                content = data[kind]
-                figures[name] = content.encode() if kind == "image/svg+xml" else base64.b64decode(content)
-                alt = shown.metadata.get(kind, {}).get("alt") or cell.metadata.get("alt") or heading
+                name = f"{slug}-{sum(name.startswith(f'{slug}-') for name in figures) + 1}{SUFFIX[kind]}"
+                figures[name] = data[kind].encode() if kind == "image/svg+xml" else base64.b64decode(data[kind])
+                alt = shown.metadata.get(kind, {}).get("alt") or heading
                 shown.data = nbformat.from_dict({"text/markdown": f"![{alt}](figures/{name})"})
-            elif "text/html" in data:
-                data["text/html"] = _plain_table(data["text/html"])
-        cell.outputs = [o for o in cell.get("outputs", []) if o.get("name") != "stderr"]
+            elif "text/html" in data:  # a table as a repository page shows it: without attributes of pandas
+                plain = re.sub(r' (border|class|style)="[^"]*"', "", data["text/html"])
+                data["text/html"] = re.sub(r"\n\s*", "\n", plain)
     text, _ = MarkdownExporter(exclude_input=True).from_notebook_node(notebook)
     for name, content in figures.items():
         settings.atomic_write(output.parent / "figures" / name, content)
@@ -154,19 +142,6 @@ def markdown_report(executed: Path, output: Path) -> Path:
 def _last_heading(markdown: str) -> str:
     found = re.findall(r"^#{1,3} +(.+?) *$", markdown, flags=re.MULTILINE)
     return found[-1] if found else ""
-
-
-def _plain_table(html: str) -> str:
-    """A table as a repository page shows it: no styles, no wrapping, no attributes of pandas."""
-    page = BeautifulSoup(html, "html.parser")
-    for style in page.find_all(["style", "script"]):
-        style.decompose()
-    for element in page.find_all(True):
-        for name in ("border", "class", "style"):
-            del element[name]
-    for wrapper in page.find_all("div"):
-        wrapper.unwrap()
-    return re.sub(r"\n\s*", "\n", str(page)).strip()
 
 
 def find_chromium() -> str | None:

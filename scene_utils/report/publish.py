@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 
+from scene_utils import catalogue
 from scene_utils.report import pages, series
 from scene_utils.support import intervals, ledger, report_facts, settings
 from scene_utils.support.settings import SceneError
@@ -100,6 +101,7 @@ def _executed(name: str, profile: str, seed: int):
     notebook = series.read_notebook(series.notebooks_dir() / f"{name}.ipynb")
     if [cell.source for cell in run] != [cell.source for cell in notebook.cells]:
         raise SceneError(f"{name} has changed since it was executed; {remedy}")
+    notebook.metadata["scene"] = {"profile": profile, "seed": seed}  # whose outputs these are
     return with_outputs(notebook, run)
 
 
@@ -156,7 +158,7 @@ def with_table(text: str, table: str) -> str:
 
 def results_table() -> str:
     """The report's models, its accuracy beside ours, then what goes beyond it, in Markdown, from published records."""
-    from scene_utils import catalogue, experiments, results
+    from scene_utils import experiments, results
     
     records = results.records(published=True)
     runs = [r for r in records if r.seed == 0 and r.status == "finished" and experiments.is_report_data(r)]

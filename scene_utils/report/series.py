@@ -18,24 +18,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from scene_utils.report import manifest
+from scene_utils.report.manifest import CONCLUSIONS
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
-
-REPORT = "10_report"
-
-# A notebook is executed again when one that it builds on was. The report builds on all of them.
-DEPENDS = {
-    "03_custom_lenet": ["02_lenet"],
-    "06_resnet18_mixup": ["05_resnet_depth"],
-    "07_resnet18_transfer": ["05_resnet_depth"],
-    "08_ensemble": ["06_resnet18_mixup", "07_resnet18_transfer"],
-    "09_questions": ["04_alexnet", "08_ensemble"],
-    "A1_beyond": ["08_ensemble"],
-}
 
 CELL_TIMEOUT = {"sample": 3600, "short": 12 * 3600, "full": 24 * 3600}  # seconds for one cell
 
@@ -49,9 +40,9 @@ def notebooks_dir() -> Path:
 
 
 def notebooks() -> list[str]:
-    """Names of the series' notebooks in reading order; the report comes last.
+    """Names of the series' notebooks in reading order.
 
-    ``ONLY="01_data 02_lenet"`` in the environment leaves these and the report.
+    ``ONLY="01_data 02_lenet"`` in the environment leaves these and the conclusions.
 
     Raises:
         SceneError: where ``ONLY`` names what is no notebook.
@@ -61,14 +52,13 @@ def notebooks() -> list[str]:
     for name in only:
         if name not in names:
             raise SceneError(f"ONLY: there is no notebook {name!r}; known: {', '.join(names)}")
-    names = [name for name in names if not only or name in [*only, REPORT]]
-    return sorted(names, key=lambda name: name == REPORT)
+    return [name for name in names if not only or name in [*only, CONCLUSIONS]]
 
 
 def depends(name: str) -> list[str]:
-    """Names of the notebooks that ``name`` builds on."""
+    """Names of the notebooks that ``name`` builds on: it is executed again when one of them was."""
     names = notebooks()
-    wanted = set(names) - {REPORT} if name == REPORT else DEPENDS.get(name, [])
+    wanted = set(names) - {name} if name == CONCLUSIONS else manifest.builds_on(name)
     return [other for other in names if other in wanted]
 
 
@@ -121,12 +111,11 @@ def parameters(notebook: Path) -> dict[str, str]:
     Raises:
         SceneError: where there is no cell tagged ``parameters``.
     """
-    from papermill import inspect_notebook
-
-    content = read_notebook(notebook)
-    if not any(tagged(cell, "parameters") for cell in content.cells):
+    source = "\n".join(cell.source for cell in read_notebook(notebook).cells if tagged(cell, "parameters"))
+    if not source:
         raise SceneError(f"{notebook.name} has no cell tagged 'parameters'; tag the cell that sets them")
-    return {name: found["default"] for name, found in inspect_notebook(_braces(notebook)).items()}
+    assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+    return {node.targets[0].id: ast.unparse(node.value) for node in assigned}
 
 
 def _braces(path: Path) -> str:
@@ -228,12 +217,10 @@ class _Progress:
         self.every, self.last = every, time.monotonic()
 
     def write(self, text: str) -> None:
-        lines = re.findall(r"^(.* epoch (\d+)/(\d+), .* ([\d.]+) s)$", text, flags=re.MULTILINE)
+        lines = re.findall(r"^.* epoch \d+/\d+, .*$", text, flags=re.MULTILINE)
         if lines and time.monotonic() - self.last >= self.every:
             self.last = time.monotonic()
-            line, epoch, epochs, seconds = lines[-1]
-            left = (int(epochs) - int(epoch)) * float(seconds)
-            print(f"    {line}, about {duration(left)} left", flush=True)
+            print(f"    {lines[-1]}", flush=True)
 
     def flush(self) -> None:
         pass
@@ -275,7 +262,8 @@ def run(profile: str | None = None, seed: int = 0, options: Sequence[str] = ()) 
     """
     settings.check_environment()
     profile = settings.profile(profile)
-    data_state()  # images of one's own that are no dataset are named before anything starts
+    notebooks()  # names that are none, and images that are no dataset, are named before anything starts
+    data_state()
     if "slurm" in options:
         check_slurm(options)
     place = folder(profile, seed)
@@ -284,7 +272,7 @@ def run(profile: str | None = None, seed: int = 0, options: Sequence[str] = ()) 
         own = f", own images in {settings.data_dir()}" if settings.data_dir() else ""
         print(f"profile {profile}, seed {seed}{own}: looking for what is out of date", flush=True)
         _snakemake(profile, seed, options)
-    return place / ("report.html" if REPORT in notebooks() else "notebooks")
+    return place / "report.html"
 
 
 def _use_writable_caches() -> None:
@@ -346,16 +334,18 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
     if since := settings.retrain_since():
         os.environ["RETRAIN"] = since  # one date for all kernels: none trains again what another has just trained
         arguments += ["--forceall"]
-    estimate = [sys.executable, "-m", "scene_utils", "estimate", "--profile", profile, "--seed", str(seed)]
+    command, edition = [sys.executable, "-m", "scene_utils"], ["--profile", profile, "--seed", str(seed)]
     # in a process of its own, for its memory; what other machines or a choice of notebooks take, it does not know
-    log = _Log([] if profile == "sample" or options or os.environ.get("ONLY") else estimate)
+    log = _Log([] if profile == "sample" or options or os.environ.get("ONLY") else [*command, "estimate", *edition])
     logging.getLogger("snakemake").addHandler(log)
     try:
         with contextlib.chdir(project):
             cli.main([str(argument) for argument in arguments])
     except SystemExit as end:
+        if end.code and log.failed and not log.stopped:  # the report says what is missing, and why
+            subprocess.run([*command, "assemble", *edition, "--conclude"], check=False)
         if end.code:
-            raise SceneError(log.reason()) from None
+            raise SceneError(log.reason(folder(profile, seed) / "report.html")) from None
     finally:
         logging.getLogger("snakemake").removeHandler(log)
 
@@ -369,19 +359,14 @@ class _Log(logging.Handler):
 
     def __init__(self, before: Sequence[str] = ()):
         super().__init__()
-        self.before = before
-        self.began, self.failed, self.errors = time.monotonic(), [], []
+        self.before, self.failed, self.errors, self.stopped = before, [], [], False
 
     def emit(self, record: logging.LogRecord) -> None:
         match getattr(record, "event", None):
-            case "run_info":
-                print(f"{record.stats['total']} steps to do", flush=True)
-                if self.before and record.stats.get("execute"):
-                    subprocess.run(self.before, check=False)  # what stops it stops the first notebook, too
-                    self.began = time.monotonic()
-            case "progress" if record.done < record.total:
-                left = (time.monotonic() - self.began) / record.done * (record.total - record.done)
-                print(f"{record.done} of {record.total} steps done, roughly {duration(left)} left", flush=True)
+            case "run_info" if self.before and record.stats.get("execute"):
+                subprocess.run(self.before, check=False)  # what stops it stops the first notebook, too
+            case "progress":
+                print(f"{record.done} of {record.total} steps done", flush=True)
             case "job_error":
                 self.failed += [name := Path(record.output[0]).stem]
                 if record.log:  # a cluster's job tells nobody but its log
@@ -390,13 +375,16 @@ class _Log(logging.Handler):
                 self.errors += record.getMessage().split()
             case None if record.getMessage().startswith("Nothing to be done"):
                 print("nothing has changed", flush=True)
+            case None if "on user request" in record.getMessage():
+                self.stopped = True
 
-    def reason(self) -> str:
+    def reason(self, report: Path) -> str:
         """One line for why Snakemake has stopped."""
-        if self.failed:
-            names = ", ".join(dict.fromkeys(self.failed))
-            return f"stopped at {names}; mend what is named above, then call again to go on"
-        return f"the graph of the series cannot be executed: {' '.join(self.errors) or 'interrupted'}"
+        if not self.failed:
+            return f"the graph of the series cannot be executed: {' '.join(self.errors) or 'interrupted'}"
+        names = ", ".join(dict.fromkeys(self.failed))
+        shows = f"{report} shows what there is; " if report.exists() else ""
+        return f"stopped at {names}; {shows}mend what is named above, then call again to go on"
 
 
 def sources(name: str) -> list[Path]:
@@ -407,8 +395,13 @@ def sources(name: str) -> list[Path]:
         module = ahead.pop()
         if module not in found:
             found.add(module)
-            ahead |= modules(module.read_text(encoding="utf-8"))
+            ahead |= _imported_by(module, module.stat().st_mtime_ns)
     return sorted([*found, *package.glob("facts/*.json")])
+
+
+@cache
+def _imported_by(module: Path, changed: int) -> frozenset[Path]:
+    return frozenset(modules(module.read_text(encoding="utf-8")))
 
 
 def code_of(notebook: Path) -> list[str]:
@@ -429,24 +422,19 @@ def modules(source: str) -> set[Path]:
     return {file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()}
 
 
-def page_sources() -> list[Path]:
-    """Files that the report's pages depend on, beside the executed notebook."""
-    package = settings.project_dir() / "scene_utils" / "report"
-    return sorted([package / "pages.py", *(package / "templates").rglob("*.*")])
+def report_sources(profile: str) -> list[Path]:
+    """Files that the report's pages depend on, beside the executed notebooks."""
+    package = settings.project_dir() / "scene_utils"
+    own = [path for folder in ("report", "text") for path in (package / folder).rglob("*.*") if path.suffix != ".pyc"]
+    committed = [notebooks_dir() / f"{name}.ipynb" for name in {slide.notebook for slide in manifest.slides()}]
+    return sorted([*own, *filter(Path.exists, committed), *record_files(CONCLUSIONS, profile, 0)])
 
 
-def record_files(profile: str) -> list[Path]:
-    """Records of a profile, published ones included."""
+def record_files(name: str, profile: str, seed: int) -> list[Path]:
+    """Records and tables that a notebook shows, published ones included."""
     places = (settings.runs_dir() / "results", settings.published_dir())
-    return [path for place in places for path in sorted(place.glob(f"*.{profile}.s*.json"))]
-
-
-def report_languages() -> list[str]:
-    """Suffixes of the report's languages: none for English, ``.ko`` where it has a parameter ``language``."""
-    cells = json.loads((notebooks_dir() / f"{REPORT}.ipynb").read_text(encoding="utf-8"))["cells"]
-    chosen = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-    source = "\n".join("".join(cell["source"]) for cell in chosen)
-    return ["", ".ko"] if re.search(r"^language\b", source, flags=re.MULTILINE) else [""]
+    patterns = manifest.shown_files(name, profile, seed)
+    return sorted({path for place in places for pattern in patterns for path in place.glob(pattern)})
 
 
 def threads(cores: int, gpu: bool) -> int:
@@ -473,17 +461,22 @@ def data_state() -> str:
 
 
 def execute_job(name: str, output: Path, profile: str, seed: int) -> None:
-    """Execute one notebook of the graph, and say how long that took.
-
-    Args:
-        name: a notebook's name, with ``.<language>`` where it is executed in another language than English.
-    """
-    stem, _, language = name.partition(".")
-    values = {"profile": profile, "seed": seed} | ({"language": language} if language else {})
+    """Execute one notebook of the graph, and say how long that took."""
     print(f"{name} ...", flush=True)
     start = time.monotonic()
-    execute(notebooks_dir() / f"{stem}.ipynb", output, values)
+    execute(notebooks_dir() / f"{name}.ipynb", output, {"profile": profile, "seed": seed})
     print(f"{name}: {duration(time.monotonic() - start)}", flush=True)
+
+
+def conclude(profile: str, seed: int) -> None:
+    """Execute the conclusions, which wait for all lessons, though one has failed; not where they have failed, too."""
+    source, output = notebooks_dir() / f"{CONCLUSIONS}.ipynb", executed(profile, seed, CONCLUSIONS)
+    failed = output.with_suffix(".failed.ipynb")
+    if source.exists() and not (failed.exists() and failed.stat().st_mtime > source.stat().st_mtime):
+        try:
+            execute_job(CONCLUSIONS, output, profile, seed)
+        except SceneError as error:  # the report is made from what there is
+            print(error, flush=True)
 
 
 def took(path: Path) -> float | None:

@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "SCENE_WEIGHTS_DIR": "folder of local files with pretrained weights",
     "SCENE_WEIGHTS": "source of pretrained weights: imagenet, imagenet-v2 (torchvision's), local",
     "SCENE_DEVICE": "device to train on: auto, cpu, cuda, mps",
+    "SCENE_TRAIN": "0 trains no experiment: a run that is missing is named instead (default: 1)",
     "SCENE_THREADS": "threads to train with on a processor (default: by what is free, chosen for each epoch)",
 }
 
@@ -51,6 +52,7 @@ def check_environment() -> None:
     device_choice()
     weights_choice()
     threads()
+    may_train()
     check_checkout()
 
 
@@ -109,6 +111,20 @@ def threads() -> int | None:
     if value is not None and not (value.isdecimal() and int(value)):
         raise SceneError(f"SCENE_THREADS {value!r} is no whole number from 1 up; set 1, 2 …, or unset it")
     return int(value) if value else None
+
+
+def may_train() -> bool:
+    """Return whether a missing run is trained: not with ``SCENE_TRAIN=0``; raise ``SceneError`` for another value."""
+    value = os.environ.get("SCENE_TRAIN") or "1"
+    if value not in ("0", "1"):
+        raise SceneError(f"SCENE_TRAIN {value!r} is unknown; known: 0, 1")
+    return value == "1"
+
+
+def check_may_train(run: str, command: str) -> None:
+    """Raise ``SceneError``, naming a missing run and the command that trains it, where nothing is to be trained."""
+    if not may_train():
+        raise SceneError(f"{run} is missing, and SCENE_TRAIN=0 trains nothing; call: {command}")
 
 
 STARTED = datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,195 @@
+"""The ensemble's page: its members one by one and together, and the report's conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from matplotlib.figure import Figure
+
+from scene_utils import averaging, catalogue, evaluation, experiments, plots, results
+from scene_utils.lessons import sketches
+from scene_utils.lessons.course import bullets, depth_name, difference, goal, verdict
+from scene_utils.lessons.slides import holdout_accuracy, reached
+from scene_utils.recipe import Recipe, learning_rates, literal_rates
+from scene_utils.results import Run
+from scene_utils.support import intervals
+from scene_utils.text import say, sentences
+from scene_utils.text.shown import Paragraph, Table, shown
+
+CONDITIONS = ("epochs", "learning_rate", "optimizer", "schedule", "milestones", "gamma", "mixup", "batch_size")
+CONDITIONS += ("momentum", "weight_decay", "augmentation", "input_size", "label_smoothing")
+
+
+def schedule_formula(recipe: Recipe) -> Markdown:
+    """Write a multistep schedule as a formula: the factor of each stage, and the rate it multiplies in two readings."""
+    ends = [*recipe.milestones, None]
+    stages = []
+    for passed, (start, end) in enumerate(zip([None, *recipe.milestones], ends, strict=True)):
+        after, until = "" if start is None else f"{start} < ", rf" \le {end}"
+        when = f"t > {start}" if end is None else f"{after}t{until}"
+        stages.append(f"{recipe.gamma**passed:g} & {when}")
+    factor = r"f(t) = \begin{cases} " + r" \\ ".join(stages) + r" \end{cases}"
+    return Markdown(
+        f"$$\\eta_t = \\eta_0 \\cdot f(t) \\quad\\text{{(MultiStepLR)}} \\qquad\\text{{or}}\\qquad "
+        f"\\eta_t = \\eta_{{t-1}} \\cdot f(t) \\quad\\text{{(as written)}}$$\n\n"
+        f"$$\\eta_0 = {recipe.learning_rate:g}, \\qquad {factor}$$"
+    )
+
+
+def schedule_table(recipe: Recipe) -> pd.DataFrame:
+    """Return one row a stage: its epochs, its factor, and the rate at its end in both readings."""
+    rates, written = learning_rates(recipe), literal_rates(recipe)
+    stages = zip([0, *recipe.milestones], [*recipe.milestones, recipe.epochs], strict=True)
+    rows = [
+        (f"{start + 1} to {end}", recipe.gamma**passed, rates[end - 1], written[end - 1])
+        for passed, (start, end) in enumerate(stages)
+    ]
+    return pd.DataFrame(rows, columns=["epochs", "factor", "MultiStepLR", "as written"])
+
+
+def ways(members: Sequence[Run]) -> pd.DataFrame:
+    """Return every way of answering with these members: alone, in pairs, together, by vote, by chosen weights.
+
+    Columns way, correct, total, accuracy, low, high, on the test set; weights are chosen on the hold-out.
+    """
+    labels, logits = members[0].labels, {depth_name(run): run.logits for run in members}
+    table = averaging.subsets(logits, labels).rename(columns={"members": "way"}).drop(columns="size")
+    table.loc[len(table) - 1, "way"] = "all, probabilities averaged"
+    weights = holdout_weights(members)
+    others = {
+        "all, majority of votes": averaging.hard_vote(list(logits.values())),
+        f"all, weights {' : '.join(f'{w:g}' for w in weights)}": weighted(members, weights),
+    }
+    for way, answers in others.items():
+        correct = int((evaluation.predictions(answers) == labels).sum())
+        interval = intervals.wilson_interval(correct, len(labels))
+        table.loc[len(table)] = [way, correct, len(labels), correct / len(labels), *interval]
+    return table
+
+
+def holdout_weights(members: Sequence[Run]) -> tuple[float, ...]:
+    """Return one weight a member, those with which the average fits the hold-out best."""
+    logits = [run.arrays["holdout_logits"] for run in members]
+    return averaging.choose_weights(logits, members[0].arrays["holdout_labels"])
+
+
+def weighted(members: Sequence[Run], weights: Sequence[float]) -> np.ndarray:
+    """Return the weighted mean of the members' probabilities on the test set."""
+    return averaging.average_probabilities([run.logits for run in members], weights)
+
+
+def best_member(members: Sequence[Run]) -> int:
+    """Return the position of the member with the highest hold-out accuracy: nothing is chosen on the test set."""
+    return max(range(len(members)), key=lambda i: members[i].record["history"][-1]["holdout_accuracy"])
+
+
+def disputed(members: Sequence[Run]) -> int:
+    """Return the position of the test image on which the members, not of one mind, lie furthest apart."""
+    chances = np.stack([averaging.average_probabilities([run.logits]) for run in members])
+    answers = chances.argmax(axis=2)
+    differ = (answers != answers[0]).any(axis=0)
+    return int((chances.std(axis=0).sum(axis=1) * (0.01 + differ)).argmax())
+
+
+def opinions(members: Sequence[Run], position: int) -> Figure:
+    """Draw what each member, and their mean, say about one test image."""
+    rows = {depth_name(run): averaging.average_probabilities([run.logits[[position]]])[0] for run in members}
+    rows["mean"] = np.mean(list(rows.values()), axis=0)
+    truth = members[0].classes[members[0].labels[position]]
+    table = pd.DataFrame(rows, index=members[0].classes)
+    return sketches.member_probabilities(experiments.tested(members[0]).images[position], table, f"label: {truth}")
+
+
+def votes(members: Sequence[Run], positions: Sequence[int], n: int = 6) -> Figure | Markdown:
+    """Show up to ``n`` of these test images, each with its truth and every member's answer."""
+    if not len(positions):
+        return Markdown("*no image*")
+    classes, shown = members[0].classes, [int(position) for position in positions[:n]]
+    titles = []
+    for position in shown:
+        answers = [classes[run.logits[position].argmax()] for run in members]
+        titles.append("\n".join([f"label: {classes[members[0].labels[position]]}", *answers]))
+    return plots.image_grid(experiments.tested(members[0]).images[shown], titles, columns=6)
+
+
+def grown(members: Sequence[Run]) -> list[str]:
+    """Say how far each member that was grown from the first has come to disagree with it."""
+    first = members[0]
+    others = [run for run in members[1:] if "grown" in (run.weights or "")]
+    if not others:
+        return ["None of this page's members was grown: each started from weights of its own."]
+    answers = first.logits.argmax(1)
+    return [
+        sentences.grown(answers, run.logits.argmax(1), run.labels, depth_name(first), depth_name(run))
+        for run in others
+    ]
+
+
+def reported_reading(run: Run) -> Markdown:
+    """Show the same model under the report's own conditions where that has run, else the command that runs it."""
+    name = f"{run.experiment}-reported"
+    other = results.find(name, "full", run.seed) or results.find(name, run.profile, run.seed)
+    if other is None:
+        command = f"python -m scene_utils train {name} --profile full"
+        return Markdown(f"Not run. One command runs it (on a GPU): `{command}`")
+    same = other.dataset["key"] == run.dataset["key"]
+    return bullets(verdict(other), goal(other), difference(run, other) if same else "")
+
+
+def final_model(members: Sequence[Run], together: Run) -> None:
+    """17: the members of the ensemble, each alone and together."""
+    best = max(range(len(members)), key=lambda i: holdout_accuracy(members[i]))
+    logits = [run.logits for run in members]
+    analysis = averaging.analyse_ensemble(logits, together.logits, together.labels, best)
+    told = sentences.ensemble(analysis, [run.title for run in members])
+    table = reached([*members, together], ("parameters", "training seconds", "weights"))
+    shown(say("final"), table, told, runs=[*members, together])
+
+
+def conditions(members: Sequence[Run], compared: bool) -> None:
+    """18: the conditions of the final model, and the schedule in both readings."""
+    theirs = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full")
+    shown(say("conditions"), conditions_table([Recipe(**run.recipe) for run in members], compared), runs=members)
+    if compared:
+        stages = schedule_table(theirs)
+        stages["epochs"] = stages["epochs"].str.replace(" to ", " … ")
+        stages[stages.columns[1:]] = stages[stages.columns[1:]].map("{:.3g}".format)
+        rates = {"MultiStepLR": learning_rates(theirs), "as written": literal_rates(theirs)}
+        shown(say("formula"), Table(stages, "text"), plots.schedule(rates))
+
+
+def conditions_table(ours: Sequence[Recipe], compared: bool) -> Table:
+    """One row per condition: the report's reading (what it leaves open is assumed), and our members'."""
+    theirs = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full")
+    rows = []
+    for name in CONDITIONS:
+        reported, own = listed(getattr(theirs, name)), [listed(getattr(recipe, name)) for recipe in ours]
+        if name in catalogue.ASSUMED or name in ("input_size", "label_smoothing"):
+            reported = say("assumed", value=reported)
+        if name in ("milestones", "gamma"):
+            own = [value if recipe.schedule == "multistep" else "–" for recipe, value in zip(ours, own, strict=True)]
+        rows.append((name.replace("_", " "), reported, " / ".join(dict.fromkeys(own))))
+    table = pd.DataFrame(rows, columns=["condition", "report", "ours"])
+    return Table(table if compared else table.drop(columns="report"), "text")
+
+
+def listed(value: object) -> str:
+    """Write a recipe's value as text."""
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def final_curve(members: Sequence[Run], together: Run) -> None:
+    """19: hold-out accuracy of the members and of the ensemble, epoch by epoch."""
+    lines = {depth_name(run): run.history["holdout_accuracy"].tolist() for run in members}
+    lines[together.title] = together.history["holdout_accuracy"].tolist()
+    goal = results.facts()["target_accuracy"]
+    level = (f"{goal:.0%}", goal) if experiments.report_images(together) else None
+    best = max(members, key=holdout_accuracy)
+    logits = [run.arrays["holdout_logits"] for run in (best, together)]
+    comparison = evaluation.compare(*logits, best.arrays["holdout_labels"])
+    told = [say("holdout"), sentences.difference(comparison, best.title, together.title)]
+    figure = plots.lines(lines, percent=True, level=level)
+    shown(figure, Paragraph(told, "wide"), runs=[*members, together])

@@ -1,0 +1,188 @@
+"""The slides of the report that several lessons share, or that take more than a line: each displays its parts in order.
+
+A cell that calls one of them is tagged ``slide-<number>``; the report assembles what those cells show.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from torch import nn
+
+from scene_utils import data, evaluation, plots, results
+from scene_utils.data import Dataset, Split
+from scene_utils.lessons import course
+from scene_utils.results import Run
+from scene_utils.support import layers
+from scene_utils.support.intervals import Interval, wilson_interval
+from scene_utils.text import Text, join, number, say, sentences
+from scene_utils.text.shown import Paragraph, Table, shown
+
+# --- parts that slides share
+
+
+def share(value: float | None) -> str:
+    """An accuracy as the report prints it: four decimals."""
+    return "" if value is None or np.isnan(value) else f"{value:.4f}"
+
+
+def between(interval: Interval, spec: str = ".4f") -> str:
+    """An interval: its two ends."""
+    return f"{number(interval[0], spec)}\u00a0…\u00a0{number(interval[1], spec)}"
+
+
+def of(correct: int, total: int) -> str:
+    """How many of how many, on one line."""
+    return f"{correct:,}\u00a0/\u00a0{total:,}"
+
+
+def origin(run: Run) -> str:
+    """The weights that a run started from in a word or two; its provenance has them in full."""
+    parts = re.sub(r"\.safetensors| \(sha256 \w+\)", "", run.pretrained_source or "–").split(", ")
+    return ", ".join(dict.fromkeys("grown" if " grown from " in part else part for part in parts))
+
+
+def reached(runs: Sequence[Run], more: Sequence[str] = ()) -> Table:
+    """Model, accuracy on the test set with its interval, and of each run what more is asked for."""
+    columns = {
+        "model": [run.title for run in runs],
+        "accuracy": [share(run.accuracy) for run in runs],
+        "95 % interval": [between(wilson_interval(run.correct, run.total)) for run in runs],
+        "parameters": [f"{run.parameters:,}" for run in runs],
+        "training seconds": [f"{run.seconds:,.0f}" for run in runs],
+        "weights": [origin(run) for run in runs],
+    }
+    frame = pd.DataFrame({name: columns[name] for name in [*list(columns)[:3], *more]})
+    return Table(frame, "wide" if "weights" in more else "")
+
+
+def diverged(run: Run) -> Text:
+    """What is to be said of a run without a model."""
+    return say("diverged", name=run.title, step=run.diverged_step)
+
+
+def per_class(run: Run) -> Table:
+    """Class, correct images, accuracy with its interval and, where it belongs there, the report's."""
+    found, theirs = evaluation.per_class(run.labels, run.logits, run.classes), course.reported(run)
+    table = pd.DataFrame({"class": found["class"]})
+    if theirs is not None:
+        table["report"] = [share(recall) for recall in theirs["per_class"]]
+    table["ours"] = [share(recall) for recall in found["recall"]]
+    table["95 % interval"] = [between(ends) for ends in zip(found["low"], found["high"], strict=True)]
+    table["images right"] = [of(row.correct, row.total) for row in found.itertuples()]
+    return Table(table)
+
+
+def step(first: Run, second: Run) -> Text:
+    """What the second model fixes and breaks of the first, and what becomes of the report's claim."""
+    return join([course.difference(first, second), course.claim(first, second)])
+
+
+# --- slides of several lessons
+
+
+def confusion(run: Run, base: Run | None = None) -> None:
+    """A model's confusion matrix, its recalls, and what has changed since another model."""
+    if run.status == "diverged":
+        return shown(diverged(run), runs=[run])
+    told = [course.verdict(run), sentences.confused(evaluation.confused_pairs(run.confusion, run.classes))]
+    told += [step(base, run)] if base is not None and base.status == "finished" else []
+    told += [course.limits(run)]
+    matrix = plots.confusion_matrix(run.confusion, run.classes)
+    shown(matrix, per_class(run), Paragraph(told, "blocks"), runs=[run, *filter(None, [base])])
+
+
+def curve(run: Run) -> None:
+    """A model's curves of loss and accuracy."""
+    if run.status == "diverged":
+        return shown(diverged(run), runs=[run])
+    history = run.history
+    best = history["holdout_accuracy"].idxmax()
+    told = say(
+        "curve",
+        name=run.title,
+        first=history["loss"].iloc[0],
+        last=history["loss"].iloc[-1],
+        epochs=run.epochs,
+        accuracy=history["holdout_accuracy"].iloc[-1],
+        best=history["holdout_accuracy"][best],
+        at=int(history["epoch"][best]),
+    )
+    shown(plots.curves(history), Paragraph([told], "wide"), runs=[run])
+
+
+def structure(model: nn.Module, remark: str = "") -> None:
+    """The layer table of a model."""
+    shown(Paragraph([say("structure"), remark]), Table(layers.layer_table(model), "text"))
+
+
+def code(model: type) -> None:
+    """The source of a model's class."""
+    shown(Paragraph([say("code"), f"```python\n{inspect.getsource(model)}```"], "blocks"))
+
+
+# --- slides of one lesson
+
+
+def images(train: Split, holdout: Split, dataset: Dataset, profile: str) -> None:
+    """1: the report's two lines and ours; how many images of each class are in each set; some of them."""
+    facts, compared = results.facts()["dataset"], dataset.commit == data.COMMIT
+    folder = facts["repository"].rsplit("/", 1)[1]
+    theirs = f"```\n!git clone {facts['repository']}\n%cd {folder}\n```"
+    ours = f'```python\ntrain, holdout, dataset = experiments.sets("{profile}")\n```'
+    told = [say("data.report"), theirs] * compared + [say("data.ours"), ours]
+    counts = pd.DataFrame({"class": list(train.classes)})
+    if compared:
+        counts["report: train"], counts["report: val"] = facts["train_counts"], facts["val_counts"]
+    counts["train"], counts["hold-out"], counts["test"] = train.counts(), holdout.counts(), dataset.test.counts()
+    counts = counts.map(lambda value: value if isinstance(value, str) else f"{value:,}")
+    removed = say("data.removed", removed=len(dataset.train) - len(train) - len(holdout))
+    labels = train.labels.numpy()
+    some = [train.images[np.flatnonzero(labels == label)[:6]] for label in range(len(train.classes))]
+    shown(Paragraph(told, "blocks"), Table(counts), removed, plots.class_samples(some, train.classes))
+
+
+def dimensions(model: nn.Module) -> None:
+    """2: output dimensions, computed and measured."""
+    told = Paragraph([say("dimensions"), say("dimensions.reading")])
+    shown(told, Table(layers.output_steps(model), "text"))
+
+
+def cliff(runs: Sequence[Run], reported: float | None) -> None:
+    """3: the learning rates from which the loss becomes NaN; ``reported``: the report's, None on other images."""
+    sweep = course.sweep(runs)
+    ended = sweep["diverged_step"].notna()
+    epochs = max(run.epochs for run in runs)
+    told = [say("sweep", runs=len(sweep), epochs=epochs, diverged=int(ended.sum()))]
+    told += [sentences.divergence(sweep, reported)]
+    table = pd.DataFrame(
+        {
+            "learning rate": sweep["learning_rate"].map("{:g}".format),
+            "final loss": sweep["loss"].map("{:.3f}".format).where(~ended, ""),
+            "diverged at step": sweep["diverged_step"].map("{:.0f}".format).where(ended, ""),
+        }
+    )
+    shown(plots.learning_rate_sweep(sweep, reported), Table(table), Paragraph(told), runs=runs)
+
+
+def mixup_trade(plain: Run, mixed: Run) -> None:
+    """15, second part: images that Mixup gains and loses for each class."""
+    changes = evaluation.class_changes(plain.logits, mixed.logits, plain.labels, plain.classes)
+    figure = plots.class_changes(changes, course.reported_changes(plain, mixed))
+    shown(figure, sentences.changes(changes), runs=[plain, mixed])
+
+
+def holdout_accuracy(run: Run) -> float:
+    """Accuracy of the finished model on the hold-out."""
+    return float((run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]).mean())
+
+
+def told_apart(best: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """Which of the other runs are less accurate than ``best``, and which show no significant difference from it."""
+    others = [run for run in runs if run.name != best.name]
+    same = [r for r in others if evaluation.compare(best.logits, r.logits, best.labels).verdict != "lower"]
+    return [run for run in others if run not in same], same

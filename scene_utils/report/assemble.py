@@ -1,0 +1,244 @@
+"""The report out of the notebooks' cells: what each slide shows, in either language, and what it still waits for.
+
+A cell's output is taken from the current execution, else from the committed notebook, where the records that it
+shows are still those at hand. Texts are filled in anew, so a changed wording needs no execution.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from scene_utils import results
+from scene_utils.report import manifest, pages, series
+from scene_utils.report.manifest import Slide
+from scene_utils.results import Run
+from scene_utils.support import settings, svg
+from scene_utils.support.settings import SceneError
+from scene_utils.text import LANGUAGES, Text, label, render, say
+from scene_utils.text.shown import MIME, Paragraph, Table, from_json, in_language
+
+UNCOMPARED = "nbval-ignore-output"  # tag of a cell whose output depends on the data or the profile
+
+
+def write(profile: str, seed: int) -> Path:
+    """Write ``report.html``, ``report.ko.html`` and ``report.md`` of a profile and seed; return the first."""
+    place = series.folder(profile, seed)
+    for language in LANGUAGES:
+        suffix = "" if language == "en" else f".{language}"
+        pages.html_report(assemble(profile, seed, language), place / f"report{suffix}.html", language)
+    pages.markdown_report(assemble(profile, seed), place / "report.md")
+    return place / "report.html"
+
+
+def assemble(profile: str, seed: int = 0, language: str = "en") -> nbformat.NotebookNode:
+    """Return the report as a notebook: for each slide its heading, outputs, missing runs and small print."""
+    edition = Edition(profile, seed)
+    return new_notebook(cells=[cell for slide in manifest.slides() for cell in page(slide, edition, language)])
+
+
+def page(slide: Slide, edition: Edition, language: str) -> list[nbformat.NotebookNode]:
+    """The cells of one slide; none for a section that has nothing to show."""
+    heading = new_markdown_cell(f"{'#' if slide.id == 'opening' else '##'} {title(slide, language)}")
+    if slide.id == "missing":
+        return [heading, *missing_slides(edition, language)]
+    shown = [edition.outputs(slide, number, language) for number in range(len(edition.cells(slide)))]
+    if shown and not slide.needs and not any(outputs is None or outputs for outputs in shown):
+        return []
+    cells = [new_code_cell("", outputs=outputs) for outputs in shown if outputs]
+    notes = waiting(slide, edition, executed=bool(shown) and None not in shown)
+    notes += small_print(slide, edition) if cells else []
+    return [heading, *cells, *(new_markdown_cell(note.markdown(language)) for note in notes)]
+
+
+def title(slide: Slide, language: str) -> str:
+    """A slide's heading: its number, where it has one, and its title."""
+    text = render(say(slide.title_key), language)
+    return f"{slide.id}. {text}" if slide.numbered else text
+
+
+class Edition:
+    """What there is of a profile and seed: the records on the images at hand, executed and committed notebooks."""
+
+    def __init__(self, profile: str, seed: int):
+        self.profile, self.seed = settings.profile(profile), settings.seed(seed)
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """Runs of these images by name."""
+        key = None
+        if settings.data_dir():
+            from scene_utils import data  # takes seconds to import
+
+            key = data.load(self.profile).key
+        of_these = (run for run in results.records() if key in (None, run.dataset["key"]))
+        return {run.name: run for run in of_these if key or run.dataset["commit"]}
+
+    def run(self, experiment: str) -> Run | None:
+        """The run of an experiment, finished or diverged; None where there is none."""
+        return self.runs.get(results.run_name(experiment, self.profile, self.seed))
+
+    def missing(self, slide: Slide) -> list[str]:
+        """Experiments of a slide that have not run, and tables that are not there."""
+        tables = [t for t in slide.tables if not results.places(f"{t}.{self.profile}.s{self.seed}.csv")]
+        return [name for name in slide.needs if self.run(name) is None] + tables
+
+    def origins(self, notebook: str) -> Iterator[tuple[Path, bool]]:
+        """Where a notebook's outputs may be, the best first, and whether that is the committed notebook."""
+        executed = series.executed(self.profile, self.seed, notebook)
+        yield executed, False
+        yield executed.with_suffix(".failed.ipynb"), False
+        yield series.notebooks_dir() / f"{notebook}.ipynb", True
+
+    def cells(self, slide: Slide) -> list[nbformat.NotebookNode]:
+        """The cells that make up a slide, as they are committed."""
+        return _tagged(series.notebooks_dir() / f"{slide.notebook}.ipynb", slide.tag)
+
+    def outputs(self, slide: Slide, number: int, language: str) -> list[nbformat.NotebookNode] | None:
+        """What a slide's cell shows, in a language, from the best place that is current; None where none is."""
+        wanted = self.cells(slide)[number]
+        for path, committed in self.origins(slide.notebook):
+            cells = _tagged(path, slide.tag)
+            if number < len(cells) and cells[number].source == wanted.source and self.current(cells[number]):
+                if not committed or UNCOMPARED not in wanted.metadata.get("tags", []) or self.published(path):
+                    try:
+                        return [translated(output, language) for output in cells[number].outputs if visible(output)]
+                    except SceneError:  # its texts are of another time
+                        continue
+        return None
+
+    def current(self, cell: nbformat.NotebookNode) -> bool:
+        """Whether a cell has been executed, and shows records that are still those at hand."""
+        if cell.execution_count is None or any(output.output_type == "error" for output in cell.outputs):
+            return False
+        shown = {run: key for o in cell.outputs for run, key in o.get("metadata", {}).get("runs", {}).items()}
+        return all(_is_known(*run.rsplit(".", 2), key) for run, key in shown.items())
+
+    def published(self, path: Path) -> bool:
+        """Whether a committed notebook's outputs are those of this profile, seed and images."""
+        known = _read(path).metadata.get("scene", {})
+        return known == {"profile": self.profile, "seed": self.seed} and not settings.data_dir()
+
+
+@cache
+def _is_known(experiment: str, profile: str, seed: str, key: str) -> bool:
+    return results.find(experiment, profile, int(seed.removeprefix("s")), key) is not None
+
+
+def _tagged(path: Path, tag: str) -> list[nbformat.NotebookNode]:
+    """The code cells of a notebook with a tag; none of a notebook that is not there."""
+    return [cell for cell in _read(path).cells if cell.cell_type == "code" and series.tagged(cell, tag)]
+
+
+def _read(path: Path) -> nbformat.NotebookNode:
+    return _parse(path, path.stat().st_mtime_ns) if path.exists() else new_notebook()
+
+
+@cache
+def _parse(path: Path, changed: int) -> nbformat.NotebookNode:
+    return series.read_notebook(path)
+
+
+def visible(output: nbformat.NotebookNode) -> bool:
+    """Whether a reader sees an output: what goes to stderr is a machine's."""
+    return output.get("name") != "stderr"
+
+
+def translated(output: nbformat.NotebookNode, language: str) -> nbformat.NotebookNode:
+    """An output in a language, its texts filled in anew; what carries no data of its own stays as it is.
+
+    Raises:
+        SceneError: where its texts do not fit to the templates.
+    """
+    content = output.get("data", {}).get(MIME, {})
+    kind = next((kind for kind in pages.SUFFIX if kind in output.get("data", {})), None)
+    if kind is None:
+        return new_output("display_data", in_language(content, language)) if content else nbformat.from_dict(output)
+    image, about = output.data[kind], output.metadata.get(kind, {})
+    if kind == "image/svg+xml" and language != "en":
+        image = svg.translated(image, lambda word: label(word, language))
+    alt = from_json(content["figure"]["alt"]) if content else about.get("alt", "")
+    alt = render(alt, language) if isinstance(alt, Text) else label(alt, language)
+    return new_output("display_data", {kind: image}, metadata={kind: about | {"alt": alt}})
+
+
+# --- what is missing, and the small print
+
+
+def command(names: Sequence[str], edition: Edition) -> str:
+    """The command that trains experiments, as a Markdown block."""
+    seed = ["--seed", str(edition.seed)] if edition.seed else []
+    words = ["python", "-m", "scene_utils", "train", *names, "--profile", edition.profile, *seed]
+    return f"```\n{shlex.join(words)}\n```"
+
+
+def waiting(slide: Slide, edition: Edition, executed: bool) -> list[Paragraph]:
+    """What a slide waits for, and the command that makes it; nothing where it is whole."""
+    missing = [name for name in edition.missing(slide) if name in slide.needs]
+    if missing:
+        note = say("not_run" if len(missing) == len(slide.needs) else "part_not_run")
+        return [Paragraph([note, command(slide.train or missing, edition)], "blocks")]
+    if executed:
+        return []
+    seed = f" SEED={edition.seed}" if edition.seed else ""
+    again = f"```\nONLY={slide.notebook} make report PROFILE={edition.profile}{seed}\n```"
+    return [Paragraph([say("not_executed"), again], "blocks")]
+
+
+def missing_slides(edition: Edition, language: str) -> list[nbformat.NotebookNode]:
+    """The slides that wait for a run, each with the experiments to come."""
+    numbered = [slide for slide in manifest.slides() if slide.numbered]
+    found = {slide: edition.missing(slide) for slide in numbered}
+    rows = [(slide.id, say(slide.title_key), ", ".join(names)) for slide, names in found.items() if names]
+    if not rows:
+        return [new_markdown_cell(render(say("missing.none"), language))]
+    told = say("missing.slides", count=len(rows), all=len(numbered), profile=edition.profile)
+    table = Table(pd.DataFrame(rows, columns=["#", "slide", "experiments to come"]), "text")
+    output = new_output("display_data", {"text/html": table.html(language)})
+    return [new_markdown_cell(render(told, language)), new_code_cell("", outputs=[output])]
+
+
+def small_print(slide: Slide, edition: Edition) -> list[Paragraph]:
+    """Which runs a slide's numbers come from."""
+    runs = [run for name in (*slide.beside, *slide.needs) if (run := edition.run(name)) is not None]
+    return [provenance(runs)] if runs else []
+
+
+def provenance(runs: Sequence[Run]) -> Paragraph:
+    """The small print of runs: one line for those that differ in nothing but their names and seconds."""
+    groups: dict[tuple, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(tuple(_origin(run).items()), []).append(run)
+    lines = []
+    for parts, members in groups.items():
+        names = ", ".join(run.experiment for run in members)
+        seconds = [run.seconds for run in members]
+        if len(members) > 4:
+            names = say("many", first=members[0].experiment, last=members[-1].experiment, count=len(members))
+            seconds = [sum(seconds)]
+        times = ", ".join(f"{value:,.0f}" for value in seconds)
+        lines.append(say("provenance", names=names, seconds=times, **dict(parts)))
+    return Paragraph(lines, "small")
+
+
+def _origin(run: Run) -> dict[str, object]:
+    """What the small print says of a run beside its name and seconds."""
+    return {
+        "profile": run.profile,
+        "seed": run.seed,
+        "epochs": run.epochs,
+        "again": say("again", count=int(run.refit["images"])) if "refit" in run.record else "",
+        "weights": run.pretrained_source or say("scratch"),
+        "device": run.device,
+        "precision": run.precision,
+        "date": run.date[:10],
+        "torch": run.versions["torch"],
+        "engine": run.versions["engine"],
+        "images": (run.dataset["commit"] or run.dataset["key"])[:7],
+    }

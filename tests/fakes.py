@@ -1,0 +1,83 @@
+"""Small notebooks, records and a small checkout, for the tests of the graph and of the report."""
+
+import shutil
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from scene_utils import results
+from scene_utils.support import settings
+from scene_utils.text.shown import MIME, to_json
+
+PROJECT = settings.project_dir()
+PARAMETERS = "profile = None\nseed = 0"
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def code(source, *tags, outputs=None):
+    """A code cell; with outputs it has been executed."""
+    cell = new_code_cell(source, outputs=outputs or [], metadata={"tags": list(tags)} if tags else {})
+    cell.execution_count = None if outputs is None else 1
+    return cell
+
+
+def notebook(path, *cells, parameters=PARAMETERS, metadata=None):
+    """Write a notebook: a title, the parameters, then cells (source, or a cell)."""
+    first = [new_markdown_cell(f"# {path.stem}"), code(parameters, "parameters")]
+    content = new_notebook(cells=first + [c if isinstance(c, dict) else code(c) for c in cells])
+    content.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    content.metadata |= metadata or {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(content, path)
+    return path
+
+
+def shown(part, **runs):
+    """The output of ``text.shown.shown(part, runs=…)``: runs by experiment, given their keys, of sample and seed 0."""
+    names = {results.run_name(name, "sample", 0): key for name, key in runs.items()}
+    return nbformat.v4.new_output("display_data", part._repr_mimebundle_(), metadata={"runs": names} if runs else {})
+
+
+def figure(svg, alt, **runs):
+    """The output of a figure with an alternative text."""
+    output = nbformat.v4.new_output("display_data", {"image/svg+xml": svg, MIME: {"figure": {"alt": to_json(alt)}}})
+    output.metadata["runs"] = {results.run_name(name, "sample", 0): key for name, key in runs.items()}
+    return output
+
+
+def record(experiment, key="k", profile="sample", seed=0, **changes):
+    """Write a finished run of two images."""
+    arrays = {f"{name}_logits": np.eye(2, dtype=np.float16) for name in ("test", "holdout")}
+    arrays |= {f"{name}_labels": np.arange(2) for name in ("test", "holdout")}
+    fields = {"experiment": experiment, "title": experiment, "profile": profile, "seed": seed, "model": "lenet"}
+    fields |= {"status": "finished", "diverged_step": None, "evaluated_on": "test", "accuracy": 1.0, "correct": 2}
+    fields |= {"total": 2, "per_class": [1.0, 1.0], "confusion_matrix": [[1, 0], [0, 1]], "classes": ["a", "b"]}
+    fields |= {"epochs": 2, "seconds": 10.0, "parameters": 7, "device": "cpu", "precision": "float32", "recipe": {}}
+    fields |= {"weights": None, "weights_choice": None, "members": [], "history": [], "date": "2026-01-02", "key": key}
+    fields |= {"versions": {"torch": "2", "engine": 1}, "dataset": {
+        "source": "https://example.org", "commit": "063473edcb", "key": "063473edcb", "counts": {}}}  # fmt: skip
+    return results.write(fields | changes, arrays)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A checkout with small notebooks, in a folder with a space and Hangul in its name."""
+    root = tmp_path / "한글 project"
+    package = root / "scene_utils"
+    package.mkdir(parents=True)
+    (root / "report").mkdir()
+    shutil.copy(PROJECT / "Snakefile", root)
+    for name in ("__init__.py", "__main__.py", "results.py"):
+        shutil.copy(PROJECT / "scene_utils" / name, package / name)
+    for name in ("report", "support", "text", "facts"):
+        shutil.copytree(PROJECT / "scene_utils" / name, package / name)
+    monkeypatch.setattr(settings, "project_dir", lambda: root)
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(root / "runs"))
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    for name in ("02_lenet", "03_custom_lenet"):
+        notebook(root / "notebooks" / f"{name}.ipynb", "print(profile, seed)")
+    image = f'from IPython.display import Image\nimport base64\nImage(base64.b64decode("{PNG}"))'
+    notebook(root / "notebooks" / "10_conclusions.ipynb", code(image, "slide-wall"))
+    return root
