@@ -72,16 +72,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fetch() -> None:
     """Clone the dataset into the cache folder."""
-    from scene_utils import data
+    from scene_utils.support import fetching
 
-    print(data.fetch())
+    print(fetching.fetch())
 
 
 def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> None:
     """Train experiments, or go on with interrupted runs."""
-    from scene_utils import experiments
+    from scene_utils import catalogue, experiments
 
-    for experiment in [experiments.get(name) for name in names]:  # an unknown name is refused before any training
+    for experiment in [catalogue.get(name) for name in names]:  # an unknown name is refused before any training
         run = experiments.run(experiment, profile, seed, retrain)
         right = f"{run.correct:,} of {run.total:,} images of the {run.judged_on} right"
         right += "" if run.dataset["commit"] else f" ({run.dataset['source']})"
@@ -106,7 +106,7 @@ def _classify(photos: list[Path], profile: str | None) -> None:
 
     began = time.monotonic()
     model, bad = classify.load(profile), []
-    print(classify.told(model.run), flush=True)
+    print(classify.description(model.run), flush=True)
     for photo in photos:
         try:
             answer = model.predict([photo]).iloc[0].sort_values(ascending=False)
@@ -114,7 +114,7 @@ def _classify(photos: list[Path], profile: str | None) -> None:
         except SceneError as error:
             bad.append(photo.name)
             print(error, flush=True)
-    took = f"in {time.monotonic() - began:.1f} s; the model has {classify.judged(model.run)}"
+    took = f"in {time.monotonic() - began:.1f} s; the model has {classify.holdout_words(model.run)}"
     print(f"{len(photos) - len(bad)} of {len(photos)} photos answered {took}")
     if bad:
         raise SceneError(f"{len(bad)} of {len(photos)} photos could not be read: {', '.join(bad)}")
@@ -122,10 +122,10 @@ def _classify(photos: list[Path], profile: str | None) -> None:
 
 def _estimate(profile: str | None, seed: int) -> None:
     """Say about how long the trainings that the series still needs take on this machine."""
-    from scene_utils import experiments
+    from scene_utils import durations, experiments
 
     count, seconds = experiments.time_needed(profile, seed)
-    print(f"trainings to do: {count}, {experiments.time_here(seconds)}" if count else "trainings to do: none")
+    print(f"trainings to do: {count}, {durations.time_here(seconds)}" if count else "trainings to do: none")
 
 
 def _report(profile: str | None, seed: int, no_training: bool, options: list[str]) -> None:

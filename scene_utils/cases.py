@@ -15,18 +15,15 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-from filelock import FileLock
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from scene_utils.support import settings
+from scene_utils.support.intervals import LEVEL
 from scene_utils.support.settings import SceneError
 
 DESIGNS = Path(__file__).resolve().parent / "designs"
 CHOSEN = DESIGNS / "chosen.toml"
 INHERITED = ("model", "options", "pretrained", "mirror")
-LEVEL = 0.95
 EXTENSIONS = 2  # values by which a grid is extended at most
 
 
@@ -101,7 +98,7 @@ def note_choice(arm: Arm, accuracies: Mapping[float, float]) -> bool:
     tried, best = sorted(accuracies), best_value(accuracies)
     done = best not in (tried[0], tried[-1]) or len(tried) >= len(design_grid(arm)) + EXTENSIONS
     told = {"field": next(iter(arm.grid)), "tried": tried if done else sorted([*tried, next_value(tried, best)])}
-    with FileLock(settings.runs_dir() / "chosen.lock"):
+    with settings.locked(settings.runs_dir() / "chosen.lock", "another process writes down a choice; waiting for it"):
         every = chosen() | {arm.name: told | ({"value": best} if done else {})}
         lines = [f'["{name}"]\n' + "".join(f"{key} = {json.dumps(value)}\n" for key, value in each.items())
                  for name, each in sorted(every.items())]  # fmt: skip
@@ -146,71 +143,6 @@ def arms(case: str | None = None) -> list[Arm]:
     return [arm(name, each) for each in ([case] if case else names()) for name in design(each).get("arms", {})]
 
 
-# --- the estimator
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A contrast of accuracies with both sources of chance, the images and the seeds.
-
-    Attributes:
-        difference: the contrast, averaged over the images.
-        low, high: its 95 % interval.
-        p_value: of the two-sided t-test against zero.
-        standard_error, degrees: of the t distribution (Satterthwaite).
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    standard_error: float
-    degrees: float
-
-
-def estimate(correct: Mapping[str, np.ndarray], contrast: Mapping[str, float]) -> Estimate:
-    """Estimate a contrast of arms whose images are crossed with seeds nested in the arm.
-
-    With D_i the contrast of the fractions of seeds that are correct on image i, the variance of its mean is
-    var(D) / N + sum of c² s² / n - sum of c² MS / (N n): s² is the variance of an arm's accuracy between its n seeds,
-    MS the mean square of the interaction of seed and image, which the first two parts both contain. The sum is not
-    taken to be below either of them. Degrees of freedom by Satterthwaite (1946).
-
-    Args:
-        correct: for each arm booleans (seeds, images), the same images in all.
-        contrast: coefficient of each arm; they add up to zero.
-
-    Raises:
-        SceneError: for an arm with fewer than two seeds, or other images than the first.
-    """
-    count = {matrix.shape[1] for matrix in correct.values()}
-    if len(count) > 1 or min(len(correct[name]) for name in contrast) < 2:
-        raise SceneError("a contrast needs two seeds or more of each arm, on the same images; run the missing seeds")
-    images = count.pop()
-    mean_difference = sum(c * correct[name].mean(0) for name, c in contrast.items())
-    image_part = mean_difference.var(ddof=1) / images
-    seed_parts, interaction = [], 0.0
-    for name, c in contrast.items():
-        right = np.asarray(correct[name], float)
-        seeds_ = len(right)
-        accuracy = right.mean(1)
-        residual = right - right.mean(0) - accuracy[:, None] + right.mean()
-        mean_square = (residual**2).sum() / ((seeds_ - 1) * (images - 1))
-        seed_parts.append((c**2 * accuracy.var(ddof=1) / seeds_, seeds_ - 1))
-        interaction += c**2 * mean_square / (images * seeds_)
-    seed_part = sum(part for part, _ in seed_parts)
-    variance = max(image_part + seed_part - interaction, image_part, seed_part)
-    below = image_part**2 / (images - 1) + sum(part**2 / degrees for part, degrees in seed_parts)
-    degrees = variance**2 / below if below else float("inf")
-    return _estimate(float(mean_difference.mean()), float(variance) ** 0.5, float(degrees))
-
-
-def _estimate(difference: float, error: float, degrees: float) -> Estimate:
-    reach = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error
-    p_value = float(2 * stats.t.sf(abs(difference) / error, degrees)) if error else float(difference == 0)
-    return Estimate(difference, difference - reach, difference + reach, p_value, error, degrees)
-
-
 def detectable(case: str, images: int, power: float = 0.8) -> float:
     """Return the smallest difference that a case finds with ``power``, under what its design assumes.
 
@@ -225,11 +157,6 @@ def detectable(case: str, images: int, power: float = 0.8) -> float:
     variance = image_part + sum(part for part, _ in seed_parts)
     degrees = variance**2 / (image_part**2 / images + sum(part**2 / n for part, n in seed_parts))
     return float((stats.t.ppf((1 + LEVEL) / 2, degrees) + stats.t.ppf(power, degrees)) * variance**0.5)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values (Holm, 1979; statsmodels), in the order given."""
-    return multipletests(p_values, method="holm")[1].tolist()
 
 
 def verdict(direction: str, difference: float, adjusted_p: float, sealed_difference: float) -> str:

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from scene_utils import data, evaluation, experiments, results, training
+from scene_utils import averaging, data, experiments, results, trained, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import fetching, images, progress, settings
 from scene_utils.support.settings import SceneError
 
 Photo = str | Path | BinaryIO | np.ndarray
@@ -46,7 +46,7 @@ def best_run(profile: str | None = None) -> Run | None:
     """
     profiles = BEST_FIRST if profile is None else (settings.profile(profile),)
     usable = [run for name in profiles for run in results.records(name) if is_usable(run)]
-    own = data.own_key() if settings.data_dir() else None
+    own = fetching.own_key() if settings.data_dir() else None
     for runs in ([r for r in usable if r.dataset["key"] == own], [r for r in usable if r.dataset["commit"]]):
         for name in profiles:
             if found := [run for run in runs if run.profile == name]:
@@ -57,12 +57,12 @@ def best_run(profile: str | None = None) -> Run | None:
 def is_usable(run: Run) -> bool:
     """Whether a run can answer, and has been judged on a test set."""
     judged = run.status == "finished" and run.evaluated_on == "test"
-    return judged and all(has_weights(member) for member in experiments.members(run))
+    return judged and all(has_weights(member) for member in trained.members(run))
 
 
 def has_weights(run: Run | None) -> bool:
     """Whether the trained weights of a run are in the runs folder, or shipped."""
-    return run is not None and experiments.model_path(run.name, run.key) is not None
+    return run is not None and trained.model_path(run.name, run.key) is not None
 
 
 def read_photo(photo: str | Path | BinaryIO) -> np.ndarray:
@@ -76,9 +76,9 @@ def read_photo(photo: str | Path | BinaryIO) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return data.decode(photo)
+            return images.decode(photo)
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        reason = data.unreadable(photo, error)
+        reason = images.unreadable(photo, error)
         if "JPEG" not in reason:
             reason += "; check the path" if getattr(error, "strerror", None) else "; save the photo again, as JPEG"
         raise SceneError(f"photo {file_name(photo)} cannot be read: {reason}") from error
@@ -94,7 +94,7 @@ class Model:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.nets = [(experiments.load_model(run), Recipe(**run.recipe)) for run in experiments.members(run)]
+        self.nets = [(trained.load_model(run), Recipe(**run.recipe)) for run in trained.members(run)]
 
     def predict(self, photos: Photo | Sequence[Photo]) -> pd.DataFrame:
         """Return the probability of each class, a column a class, for each photo, a row a photo, named by its file.
@@ -107,12 +107,12 @@ class Model:
         """
         photos = photos if isinstance(photos, list | tuple) else [photos]
         pixels = [photo if isinstance(photo, np.ndarray) else read_photo(photo) for photo in photos]
-        images = torch.from_numpy(np.array(pixels, dtype=np.uint8).reshape(-1, 3, data.SIDE, data.SIDE))
-        split = data.Split(images, torch.zeros(len(images), dtype=torch.int64), tuple(self.run.classes), ())
+        batch = torch.from_numpy(np.array(pixels, dtype=np.uint8).reshape(-1, 3, images.SIDE, images.SIDE))
+        split = data.Split(batch, torch.zeros(len(batch), dtype=torch.int64), tuple(self.run.classes), ())
         weights = self.run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored answers
         answers = [training.predict(net, split, recipe, mirror=weights is not None) for net, recipe in self.nets]
         names = [file_name(photo) for photo in photos]
-        return pd.DataFrame(evaluation.average_probabilities(answers, weights), index=names, columns=self.run.classes)
+        return pd.DataFrame(averaging.average_probabilities(answers, weights), index=names, columns=self.run.classes)
 
 
 def load(profile: str | None = None) -> Model:
@@ -143,15 +143,15 @@ def classify(photo: Photo, run: Run) -> pd.Series:
 # --- in a notebook
 
 
-def told(run: Run) -> str:
+def description(run: Run) -> str:
     """Say in one line which model answers."""
-    line = f"answered by {run.title}: profile {run.profile}, {judged(run)}, trained on {run.dataset['source']}"
-    if settings.data_dir() and run.dataset["key"] != data.own_key():
+    line = f"answered by {run.title}: profile {run.profile}, {holdout_words(run)}, trained on {run.dataset['source']}"
+    if settings.data_dir() and run.dataset["key"] != fetching.own_key():
         line += f"; no model has been trained on SCENE_DATA_DIR ({settings.data_dir()}) yet"
     return line
 
 
-def judged(run: Run) -> str:
+def holdout_words(run: Run) -> str:
     """Say how accurate a run is on the set that models are chosen by."""
     return f"{holdout_accuracy(run):.1%} of the hold-out right"
 
@@ -166,7 +166,7 @@ def own_photo(photo: str | Path | None = None):
     if run is None:
         print(NOTHING)
         return None
-    print(told(run))
+    print(description(run))
     if photo is not None:
         return show(photo, run)
     if progress.watched():

@@ -1,4 +1,4 @@
-"""From logits to accuracies, intervals, paired tests, calibration and ensembles.
+"""From logits to accuracies, intervals, paired tests and calibration.
 
 Everywhere: logits are (N, C), predictions and labels (N,) integers, as NumPy arrays or tensors; results are
 NumPy arrays, tables are pandas data frames. Intervals are pairs (low, high) at 95 %.
@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import log_softmax, softmax
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+from scipy.special import softmax
 
+from scene_utils.support.intervals import LEVEL, Comparison, Interval, compare_counts, wilson_interval
 from scene_utils.support.settings import SceneError
 
-LEVEL = 0.95
-RESAMPLES = 20_000
 BINS = 15
-SHARPNESS = np.geomspace(0.5, 2, 9)  # factors of logits that are tried
-
-Interval = tuple[float, float]
 
 
 # --- one model
@@ -37,25 +29,9 @@ def predictions(logits: ArrayLike) -> np.ndarray:
     return values.argmax(axis=1) if values.ndim == 2 else values
 
 
-def wilson(correct: int, total: int) -> Interval:
-    """Wilson's score interval for ``correct`` of ``total`` (Wilson, 1927; statsmodels)."""
-    if not 0 <= correct <= total or total == 0:
-        raise SceneError(f"no interval for {correct} correct of {total}; evaluate at least one image")
-    low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")
-    return min(float(low), correct / total), max(float(high), correct / total)  # at 0 and 1 rounding may leave it out
-
-
-def gap(correct: int, total: int, other_correct: int, other_total: int) -> Interval:
-    """Newcombe's interval for the first accuracy minus the second, on different images (statsmodels)."""
-    low, high = confint_proportions_2indep(
-        correct, total, other_correct, other_total, method="newcomb", compare="diff", alpha=1 - LEVEL
-    )
-    return float(low), float(high)
-
-
-def contains(interval: Interval, value: float) -> bool:
-    """Whether ``value`` lies in the interval, ends included."""
-    return bool(interval[0] <= value <= interval[1])
+def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:
+    """Fraction of correct predictions; takes logits (N, C) or predictions (N,)."""
+    return float((predictions(logits) == np.asarray(labels)).mean())
 
 
 def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | int) -> np.ndarray:
@@ -86,7 +62,7 @@ def per_class(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | 
     table = pd.DataFrame({"class": list(classes), "correct": correct, "total": total})
     counts = list(zip(correct.tolist(), total.tolist(), strict=True))
     table["recall"] = [c / t if t else np.nan for c, t in counts]
-    table[["low", "high"]] = [wilson(c, t) if t else (np.nan, np.nan) for c, t in counts]
+    table[["low", "high"]] = [wilson_interval(c, t) if t else (np.nan, np.nan) for c, t in counts]
     return table
 
 
@@ -101,9 +77,7 @@ def confused_pairs(matrix: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
         for i, j in itertools.combinations(range(len(classes)), 2)
     ]
     columns = ["first", "second", "images", "first_as_second", "second_as_first"]
-    return pd.DataFrame(rows, columns=columns).sort_values(
-        "images", ascending=False, kind="stable", ignore_index=True
-    )
+    return pd.DataFrame(rows, columns=columns).sort_values("images", ascending=False, kind="stable", ignore_index=True)
 
 
 def confused_by(matrices: Mapping[str, ArrayLike], classes: Sequence[str], n: int = 6) -> pd.DataFrame:
@@ -174,9 +148,7 @@ def compare_calibration(
         first, second: logits (N, C) of the two models on the same images.
     """
     labels = np.asarray(labels)
-    drawn = np.random.default_rng(seed).multinomial(
-        len(labels), np.full(len(labels), 1 / len(labels)), size=2000
-    )
+    drawn = np.random.default_rng(seed).multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=2000)
     errors = []
     for logits in (first, second):
         probabilities = softmax(np.asarray(logits, dtype=float), axis=1)
@@ -196,49 +168,8 @@ def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
 # --- two models on the same images
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Two models on the same images: what the second fixes and breaks of the first.
-
-    Attributes:
-        fixes: images wrong in the first model and right in the second.
-        breaks: images right in the first model and wrong in the second.
-        total: number of images.
-        difference: accuracy of the second minus that of the first.
-        low, high: its paired bootstrap interval.
-        p_value: McNemar's exact test.
-    """
-
-    fixes: int
-    breaks: int
-    total: int
-    difference: float
-    low: float
-    high: float
-    p_value: float
-
-    @property
-    def interval(self) -> Interval:
-        """The interval of the difference."""
-        return self.low, self.high
-
-    @property
-    def verdict(self) -> str:
-        """``higher``, ``lower`` or ``same``: the interval decides."""
-        return verdict(self.interval)
-
-
-def verdict(interval: Interval) -> str:
-    """``higher`` for an interval above zero, ``lower`` for one below, else ``same``: not to be told apart."""
-    low, high = interval
-    return "higher" if low > 0 else "lower" if high < 0 else "same"
-
-
 def compare(first: ArrayLike, second: ArrayLike, labels: ArrayLike, seed: int = 0) -> Comparison:
-    """Compare the second model with the first on the same images.
-
-    The paired bootstrap draws images with replacement; as only fixes and breaks move the difference, drawing
-    their numbers from a multinomial distribution is the same and takes milliseconds.
+    """Compare the second model with the first on the same images (``intervals.compare_counts``).
 
     Args:
         first, second: logits (N, C) or predictions (N,).
@@ -256,18 +187,7 @@ def compare(first: ArrayLike, second: ArrayLike, labels: ArrayLike, seed: int = 
     return compare_counts(int((~before & after).sum()), int((before & ~after).sum()), len(labels), seed)
 
 
-def compare_counts(fixes: int, breaks: int, total: int, seed: int = 0) -> Comparison:
-    """The comparison that follows from the two counts alone (see ``compare``)."""
-    shares = np.array([fixes, breaks, total - fixes - breaks]) / total
-    drawn = np.random.default_rng(seed).multinomial(total, shares, size=RESAMPLES)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / total, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    p_value = mcnemar([[0, breaks], [fixes, 0]], exact=True).pvalue if fixes + breaks else 1.0
-    return Comparison(fixes, breaks, total, (fixes - breaks) / total, float(low), float(high), float(p_value))
-
-
-def class_changes(
-    first: ArrayLike, second: ArrayLike, labels: ArrayLike, classes: Sequence[str]
-) -> pd.DataFrame:
+def class_changes(first: ArrayLike, second: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
     """Images of each class that the second model gains and loses: columns class, gained, lost, net."""
     first, second, labels = predictions(first), predictions(second), np.asarray(labels)
     before, after = first == labels, second == labels
@@ -275,200 +195,3 @@ def class_changes(
     gained = np.bincount(labels[~before & after], minlength=number)
     lost = np.bincount(labels[before & ~after], minlength=number)
     return pd.DataFrame({"class": list(classes), "gained": gained, "lost": lost, "net": gained - lost})
-
-
-# --- several seeds
-
-
-@dataclass(frozen=True)
-class SeedComparison:
-    """Accuracies of two recipes over seeds: means, standard deviations, Welch interval of the gain."""
-
-    first_mean: float
-    first_spread: float
-    second_mean: float
-    second_spread: float
-    seeds: int
-    low: float
-    high: float
-
-    @property
-    def difference(self) -> float:
-        """Mean of the second recipe minus that of the first."""
-        return self.second_mean - self.first_mean
-
-    @property
-    def verdict(self) -> str:
-        """``higher``, ``lower`` or ``same``: the interval decides."""
-        return verdict((self.low, self.high))
-
-
-def compare_seeds(first: Sequence[float], second: Sequence[float]) -> SeedComparison:
-    """Compare two recipes by their accuracies over seeds (Welch's t interval; statsmodels).
-
-    Raises:
-        SceneError: with fewer than two seeds a recipe.
-    """
-    if min(len(first), len(second)) < 2:
-        raise SceneError(f"{len(first)} and {len(second)} seeds tell no spread; run at least two a recipe")
-    a, b = DescrStatsW(np.asarray(first, float)), DescrStatsW(np.asarray(second, float))
-    if np.ptp(first) == np.ptp(second) == 0:
-        low = high = float(b.mean - a.mean)
-    else:
-        low, high = CompareMeans(b, a).tconfint_diff(alpha=1 - LEVEL, usevar="unequal")
-    seeds = min(len(first), len(second))
-    means = (float(a.mean), float(np.std(first, ddof=1)), float(b.mean), float(np.std(second, ddof=1)))
-    return SeedComparison(*means, seeds, float(low), float(high))
-
-
-# --- the report, of which only rounded figures are known
-
-
-def report_counts(facts: Mapping, model: str) -> list[int]:
-    """Correct test images per class that the report's rounded recalls of ``model`` imply."""
-    recalls = facts["results"][model]["per_class"]
-    return [round(recall * n) for recall, n in zip(recalls, facts["dataset"]["val_counts"], strict=True)]
-
-
-def report_total(facts: Mapping, model: str) -> int:
-    """Correct test images that the report's rounded accuracy of ``model`` implies."""
-    return round(facts["results"][model]["accuracy"] * sum(facts["dataset"]["val_counts"]))
-
-
-def facts_agree(facts: Mapping) -> dict[str, bool]:
-    """For each model of the report, whether its recalls and its overall accuracy imply the same count."""
-    return {
-        model: sum(report_counts(facts, model)) == report_total(facts, model) for model in facts["results"]
-    }
-
-
-def claim_verdict(reported: float, interval: Interval) -> str:
-    """Whether our interval bears out the report's difference: ``confirmed``, ``contradicted``, ``open``."""
-    ours = verdict(interval)
-    if ours == "same":
-        return "open"
-    return "confirmed" if (ours == "higher") == (reported > 0) else "contradicted"
-
-
-# --- ensembles
-
-
-def average_probabilities(logits: Sequence[ArrayLike], weights: Sequence[float] | None = None) -> np.ndarray:
-    """Mean of the members' probabilities, (N, C) float64; its logarithm serves as the ensemble's logits.
-
-    Args:
-        logits: one (N, C) array a member.
-        weights: one weight a member, in any scale; equal ones where there are none.
-    """
-    return np.average(
-        [softmax(np.asarray(member, dtype=float), axis=1) for member in logits], axis=0, weights=weights
-    )
-
-
-def hard_vote(logits: Sequence[ArrayLike]) -> np.ndarray:
-    """Classes (N,) with the most votes; among classes with as many votes the mean probability decides."""
-    average = average_probabilities(logits)
-    votes = sum(np.eye(average.shape[1])[predictions(member)] for member in logits)
-    return (votes + average / 2).argmax(axis=1)
-
-
-def choose_weights(logits: Sequence[ArrayLike], labels: ArrayLike, steps: int = 10) -> tuple[float, ...]:
-    """Weights, adding up to 1, whose weighted average has the lowest log loss; for the hold-out.
-
-    All multiples of ``1 / steps`` are tried; among equals the first, and it is the log loss rather than
-    the accuracy because a few hundred hold-out images hardly tell accuracies apart. Each average is sharpened or
-    flattened as suits it best (temperature scaling, Guo et al., 2017), or the surest member would beat a better mean.
-    """
-    labels = np.asarray(labels)
-    members = np.stack([softmax(np.asarray(member, dtype=float), axis=1) for member in logits])
-    grid = [w for w in itertools.product(range(steps + 1), repeat=len(members)) if sum(w) == steps]
-    losses = []
-    for weights in np.array(grid) / steps:
-        average = np.log(np.maximum(np.tensordot(weights, members, 1), 1e-12))
-        scaled = (log_softmax(average * sharpness, axis=1) for sharpness in SHARPNESS)
-        losses.append(min(-told[np.arange(len(labels)), labels].mean() for told in scaled))
-    return tuple(weight / steps for weight in grid[int(np.argmin(losses))])
-
-
-def subsets(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:
-    """Accuracy of each member, each pair and so on to all of them, probabilities averaged.
-
-    Columns members, size, correct, total, accuracy, low, high.
-    """
-    labels, rows = np.asarray(labels), []
-    for size in range(1, len(logits) + 1):
-        for names in itertools.combinations(logits, size):
-            average = average_probabilities([logits[name] for name in names])
-            correct, total = int((predictions(average) == labels).sum()), len(labels)
-            rows.append((" + ".join(names), size, correct, total, correct / total, *wilson(correct, total)))
-    return pd.DataFrame(rows, columns=["members", "size", "correct", "total", "accuracy", "low", "high"])
-
-
-@dataclass(frozen=True)
-class EnsembleAnalysis:
-    """What voting does, in images.
-
-    Attributes:
-        total: number of images.
-        disagree: images on which the members differ.
-        rescued: images that the ensemble has right and the best single member wrong.
-        lost: images that the ensemble has wrong and the best single member right.
-        none_right, all_right: images that no member, and that all members have right.
-        best: position of the best single member.
-    """
-
-    total: int
-    disagree: int
-    rescued: int
-    lost: int
-    none_right: int
-    all_right: int
-    best: int
-
-
-def analyse_ensemble(
-    members: Sequence[ArrayLike], combined: ArrayLike, labels: ArrayLike, best: int | None = None
-) -> EnsembleAnalysis:
-    """Count where the members disagree, and what the ensemble rescues and loses against one member.
-
-    Args:
-        members: logits or predictions of each member.
-        combined: the ensemble's probabilities (N, C) or predictions (N,).
-        best: position of the member to compare with (chosen on the hold-out); else the best here.
-    """
-    labels, voted = np.asarray(labels), predictions(combined)
-    predicted = np.stack([predictions(member) for member in members])
-    right = predicted == labels
-    best = int(right.sum(axis=1).argmax()) if best is None else best
-    return EnsembleAnalysis(
-        total=len(labels),
-        disagree=int((predicted != predicted[0]).any(axis=0).sum()),
-        rescued=int((~right[best] & (voted == labels)).sum()),
-        lost=int((right[best] & (voted != labels)).sum()),
-        none_right=int((~right.any(axis=0)).sum()),
-        all_right=int(right.all(axis=0).sum()),
-        best=best,
-    )
-
-
-def disagreement(logits: Mapping[str, ArrayLike]) -> pd.DataFrame:
-    """Images on which each two members predict different classes: a table with members on both sides."""
-    predicted = {name: predictions(values) for name, values in logits.items()}
-    counts = [[int((a != b).sum()) for b in predicted.values()] for a in predicted.values()]
-    return pd.DataFrame(counts, index=list(logits), columns=list(logits))
-
-
-def shared_errors(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:
-    """Images on which two members differ, on which both are wrong, and how many these would be by chance.
-
-    Columns members, disagree, both_wrong, if_independent: errors that fall independently meet on the product
-    of the two error rates.
-    """
-    labels = np.asarray(labels)
-    wrong = {name: predictions(values) != labels for name, values in logits.items()}
-    rows = []
-    for a, b in itertools.combinations(logits, 2):
-        differ = int((predictions(logits[a]) != predictions(logits[b])).sum())
-        expected = wrong[a].mean() * wrong[b].mean() * len(labels)
-        rows.append((f"{a} + {b}", differ, int((wrong[a] & wrong[b]).sum()), round(float(expected), 1)))
-    return pd.DataFrame(rows, columns=["members", "disagree", "both_wrong", "if_independent"])

@@ -1,6 +1,6 @@
 """What a network looks at, and how its signals travel.
 
-The functions of (model, dataset, recipe) are ``extras`` of an experiment: they run once, when it is trained,
+The functions of (model, dataset, recipe) are ``artifacts`` of an experiment: they run once, when it is trained,
 and what they return is kept beside the record, so that a page can show it where the weights are not at hand.
 """
 
@@ -14,15 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from scene_utils.batches import mixed, normalised, to_device
+from scene_utils.batches import mixup, normalize, to_device
 from scene_utils.data import Dataset, Split
-from scene_utils.models import first_filters, trace
+from scene_utils.models import first_filters
 from scene_utils.recipe import Recipe
+from scene_utils.support.layers import trace
 
 CLASSES = 12  # whose images are explained
 MAPS = 16  # activation maps that are kept of one image
-STEPS = 11  # mixtures from one image to another
-PATCH = 16  # side in pixels of the grey square that is moved over an image
+STEPS, PATCH = 11, 16  # mixtures from one image to another; side in pixels of the grey square over an image
 
 
 def shown_images(dataset: Dataset, each: int = 1) -> list[int]:
@@ -36,8 +36,8 @@ def shown_images(dataset: Dataset, each: int = 1) -> list[int]:
 
 
 def to_batch(split: Split, positions: list[int], size: int = 64) -> Tensor:
-    """Return images as a network takes them: float32 (n, 3, size, size), normalised, on the CPU."""
-    return normalised(to_device(split.images[positions], "cpu"), size)
+    """Return images as a network takes them: float32 (n, 3, size, size), normalized, on the CPU."""
+    return normalize(to_device(split.images[positions], "cpu"), size)
 
 
 def kernels(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
@@ -159,7 +159,7 @@ def class_activation(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict
 
 
 @torch.no_grad()
-def between(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
+def mixup_interpolation(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.ndarray]:
     """Return what a model says of mixtures of two test images, from one to the other.
 
     Mixup's authors (Zhang et al., 2018) want it to walk evenly between the two classes.
@@ -174,8 +174,8 @@ def between(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[str, np.
     target = F.one_hot(dataset.test.labels[positions], len(dataset.test.classes)).float().to(device)
     differ = (target != target.roll(1, 0)).any(1)
     rows = []
-    for share in torch.linspace(0, 1, STEPS).tolist():
-        probabilities = model(mixed(batch, target, share)[0]).float().softmax(1)
+    for lam in torch.linspace(0, 1, STEPS).tolist():
+        probabilities = model(mixup(batch, target, lam)[0]).float().softmax(1)
         first, second = ((probabilities * each).sum(1) for each in (target, target.roll(1, 0)))
         rows.append(torch.stack([first, second, 1 - first - second])[:, differ].mean(1))
     return {"between": torch.stack(rows).cpu().numpy()}
@@ -199,10 +199,10 @@ def layer_costs(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)
 
 
 def gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> list[float]:
-    """Return the length of the loss's gradient at the output of each block of a ResNet, first block first.
+    """Return the norm of the loss's gradient at the output of each block of a ResNet, first block first.
 
     Args:
-        images: float32 (N, 3, H, W), normalised; ``labels`` int64 (N,).
+        images: float32 (N, 3, H, W), normalized; ``labels`` int64 (N,).
     """
     outputs: list[Tensor] = []
 

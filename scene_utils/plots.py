@@ -34,7 +34,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
-from scene_utils.evaluation import report_counts, report_total, wilson
+from scene_utils.support.intervals import wilson_interval
+from scene_utils.support.report_facts import counts as report_counts
+from scene_utils.support.report_facts import total as report_total
 from scene_utils.support.settings import atomic_write, say_once
 from scene_utils.support.svg import PIXELATED, shortened, texts, translated  # noqa: F401  (the report's)
 
@@ -687,10 +689,10 @@ def ladder_table(ours: Mapping[str, tuple[int, int]], facts: Mapping, titles: Ma
     for model in facts["results"]:
         count = report_total(facts, model)
         row = {"model": model, "title": titles.get(model, model), "report": count / total, "report_correct": count}
-        row["report_low"], row["report_high"] = wilson(count, total)
+        row["report_low"], row["report_high"] = wilson_interval(count, total)
         if model in ours:
             correct, images = ours[model]
-            low, high = wilson(correct, images)
+            low, high = wilson_interval(correct, images)
             row |= {"ours": correct / images, "correct": correct, "low": low, "high": high}
         rows.append(row)
     columns = ["model", "title", "report", "report_correct", "report_low", "report_high"]

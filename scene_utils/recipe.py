@@ -79,9 +79,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
-                raise SceneError(
-                    f"recipe: {name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}"
-                )
+                raise SceneError(f"recipe: {name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             optional = name == "images" and value is None
@@ -108,9 +106,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, 0.999), fused=True)
     nesterov = recipe.momentum > 0
-    return torch.optim.SGD(
-        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, fused=True
-    )
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov, fused=True)
 
 
 def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> lr_scheduler.LRScheduler:

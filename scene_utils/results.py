@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,73 +16,14 @@ import fastjsonschema  # jsonschema takes a second to import
 import numpy as np
 import pandas as pd
 
-from scene_utils.support import settings
+from scene_utils.support import ledger, settings
+from scene_utils.support.intervals import wilson_interval
 from scene_utils.support.settings import SceneError
 
 RUN_NAME = re.compile(r"[\w.+-]+\.(sample|short|full)\.s\d+")  # copies and other files are left alone
 FACTS = Path(__file__).resolve().parent / "facts" / "report.json"
 
-_NUMBER = {"type": "number"}
-_COUNT = {"type": "integer", "minimum": 0}
-_TEXT = {"type": "string"}
-_COUNTS = {"type": "array", "items": _COUNT}
-_UNKNOWN = {"type": "null"}  # a diverged run has no accuracy
-
-SCHEMA = {
-    "$schema": "http://json-schema.org/draft-07/schema#",
-    "title": "Record of one run",
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "experiment": _TEXT,
-        "title": _TEXT,
-        "profile": {"enum": list(settings.PROFILES)},
-        "seed": _COUNT,
-        "model": _TEXT,
-        "status": {"enum": ["finished", "diverged"]},
-        "diverged_step": {"anyOf": [_COUNT, _UNKNOWN]},
-        "evaluated_on": {"enum": ["test", "hold-out"]},
-        "accuracy": {"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, _UNKNOWN]},
-        "correct": {"anyOf": [_COUNT, _UNKNOWN]},
-        "total": _COUNT,
-        "per_class": {"anyOf": [{"type": "array", "items": {"type": ["number", "null"]}}, _UNKNOWN]},
-        "confusion_matrix": {"anyOf": [{"type": "array", "items": _COUNTS}, _UNKNOWN]},
-        "classes": {"type": "array", "items": _TEXT, "minItems": 2},
-        "epochs": _COUNT,
-        "seconds": {"type": "number", "minimum": 0},
-        "inference_ms": {"type": "number", "minimum": 0},
-        "parameters": _COUNT,
-        "device": _TEXT,
-        "precision": _TEXT,
-        "recipe": {"type": "object"},
-        "weights": {"type": ["string", "null"]},
-        "weights_choice": {"type": ["string", "null"]},
-        "members": {"type": "array", "items": _TEXT},
-        "teacher": _TEXT,
-        "refit": {"type": "object", "additionalProperties": _NUMBER},
-        "processor": _TEXT,
-        "design": _TEXT,
-        "inputs": {"type": "object", "additionalProperties": _TEXT},
-        "on_training_set": {"type": "object", "additionalProperties": _NUMBER},
-        "dataset": {
-            "type": "object",
-            "required": ["source", "commit", "key", "counts"],
-            "properties": {
-                "source": _TEXT,
-                "commit": {"type": ["string", "null"]},
-                "key": _TEXT,
-                "counts": {"type": "object", "additionalProperties": _COUNT},
-            },
-        },
-        "versions": {"type": "object", "additionalProperties": {"type": ["string", "integer"]}},
-        "history": {"type": "array", "items": {"type": "object", "additionalProperties": _NUMBER}},
-        "date": _TEXT,
-        "key": _TEXT,
-        "arrays": _TEXT,
-    },
-}
-OPTIONAL = ("arrays", "inference_ms", "teacher", "refit", "processor", "design", "inputs", "on_training_set")
-SCHEMA["required"] = [name for name in SCHEMA["properties"] if name not in OPTIONAL]
+SCHEMA = json.loads(FACTS.with_name("record.schema.json").read_text(encoding="utf-8"))
 check = fastjsonschema.compile(SCHEMA)
 
 
@@ -90,7 +32,7 @@ class Run:
     """A finished (or diverged) run: its record, and the arrays beside it.
 
     Attributes:
-        record: the fields of ``SCHEMA``.
+        record: the fields of ``facts/record.schema.json``.
         arrays: float16 logits ``test_logits``, ``holdout_logits`` (N, classes), int64 ``test_labels``,
             ``holdout_labels`` (N,), and what else the experiment keeps.
     """
@@ -120,9 +62,19 @@ class Run:
         return "test set" if self.record["evaluated_on"] == "test" else self.record["evaluated_on"]
 
     @property
-    def borrowed(self) -> str:
-        """The weights that it, or the members of an ensemble, started from, each told once; empty for none."""
+    def pretrained_source(self) -> str:
+        """The weights that it, or the members of an ensemble, started from, each once; empty for none."""
         return ", ".join(dict.fromkeys(re.split("[;,] ", self.record["weights"] or "")))
+
+    @property
+    def low(self) -> float:
+        """Lower end of the 95 % interval of its accuracy (Wilson)."""
+        return wilson_interval(self.record["correct"], self.record["total"])[0]
+
+    @property
+    def high(self) -> float:
+        """Upper end of that interval."""
+        return wilson_interval(self.record["correct"], self.record["total"])[1]
 
     @property
     def history(self) -> pd.DataFrame:
@@ -177,14 +129,9 @@ def run_key(**parts) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def results_dir() -> Path:
-    """Folder of records that are not published."""
-    return settings.runs_dir() / "results"
-
-
 def places(name: str) -> list[Path]:
     """Return where a file of this name is: in the runs folder, then among what is published."""
-    return [path for folder in (results_dir(), settings.published_dir()) if (path := folder / name).exists()]
+    return [path for folder in (settings.results_dir(), settings.published_dir()) if (path := folder / name).exists()]
 
 
 def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = None) -> Run:
@@ -194,7 +141,7 @@ def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = Non
         SceneError: where the disk refuses.
         fastjsonschema.JsonSchemaValueException: for a record that is not one.
     """
-    folder = folder or results_dir()
+    folder = folder or settings.results_dir()
     stem = run_name(record["experiment"], record["profile"], record["seed"])
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
@@ -202,7 +149,7 @@ def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = Non
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     record = json.loads(text)  # as it will be read again: lists, not tuples
     check(record)
-    note_readings(record, arrays)  # first: a reading that is lost is still a reading
+    ledger.note_readings(record, arrays)  # first: a reading that is lost is still a reading
     settings.atomic_write(folder / f"{stem}.npz", buffer.getvalue())
     settings.atomic_write(folder / f"{stem}.json", text)
     return Run(record, arrays)
@@ -228,44 +175,7 @@ def read(path: Path) -> Run:
     return Run(record, arrays)
 
 
-# Logs that only grow, in the runs folder and, joined, among what is published: what was started, whatever became of
-# it, and every reading of the test set (the ledger).
-LOGS = {
-    "started.csv": ["date", "experiment", "profile", "seed", "key"],
-    "readings.csv": ["date", "experiment", "profile", "seed", "set", "reading", "correct", "total", "key", "why"],
-}
-
-
-def note(log: str, *values: object) -> None:
-    """Append a line to one of ``LOGS`` in the runs folder."""
-    path = results_dir() / log
-    path.parent.mkdir(parents=True, exist_ok=True)
-    head = "" if path.exists() else ",".join(LOGS[log]) + "\n"
-    with open(path, "a", encoding="utf-8") as file:  # one short write: lines of two processes do not mix
-        file.write(f"{head}{','.join(map(str, values))}\n")
-
-
-def note_readings(record: dict, arrays: dict[str, np.ndarray]) -> None:
-    """Enter a run's readings of the public test set, as it is and averaged with the mirror image, into the ledger."""
-    if record["evaluated_on"] != "test" or record["dataset"]["commit"] is None or record["profile"] == "sample":
-        return
-    labels = arrays.get("test_labels")
-    for name, reading in (("test_logits", "plain"), ("test_logits_mirror", "mirrored")):
-        if name in arrays:
-            correct = int((arrays[name].argmax(1) == labels).sum())
-            run = [record[field] for field in ("date", "experiment", "profile", "seed")]
-            note("readings.csv", *run, "val", reading, correct, len(labels), record["key"], "a run has finished")
-
-
-def logged(folder: Path, log: str) -> list[str]:
-    """Return the lines of a folder's log, without its head."""
-    path = folder / log
-    return path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
-
-
-def find(
-    experiment: str, profile: str | None = None, seed: int | None = 0, key: str | None = None
-) -> Run | None:
+def find(experiment: str, profile: str | None = None, seed: int | None = 0, key: str | None = None) -> Run | None:
     """Return the run from the runs folder, else the published one; None where there is none (with this key)."""
     for path in places(f"{run_name(experiment, settings.profile(profile), settings.seed(seed))}.json"):
         try:
@@ -286,7 +196,7 @@ def records(profile: str | None = None, published: bool = False) -> list[Run]:
     Raises:
         SceneError: for a published record that cannot be used.
     """
-    folders = [settings.published_dir()] if published else [settings.published_dir(), results_dir()]
+    folders = [settings.published_dir()] if published else [settings.published_dir(), settings.results_dir()]
     found: dict[str, Run] = {}
     for folder in folders:
         for path in sorted(p for p in folder.glob("*.json") if RUN_NAME.fullmatch(p.stem)):
@@ -304,20 +214,16 @@ def records(profile: str | None = None, published: bool = False) -> list[Run]:
 
 def summary(runs: list[Run] | None = None) -> pd.DataFrame:
     """Return one row per run: the columns of ``report/results/summary.csv``."""
-    columns = [
-        "experiment",
-        "profile",
-        "seed",
-        "status",
-        "evaluated_on",
-        "accuracy",
-        "correct",
-        "total",
-        "epochs",
-    ]
-    columns += ["seconds", "parameters", "device", "precision", "weights", "date", "key"]
-    runs = records(published=True) if runs is None else runs
-    return pd.DataFrame([{c: getattr(run, c) for c in columns} for run in runs], columns=columns)
+    columns = "experiment profile seed status evaluated_on accuracy correct total epochs".split()
+    columns += "seconds parameters device precision weights date key".split()
+    return run_table(records(published=True) if runs is None else runs, *columns)
+
+
+def run_table(runs: Sequence[Run], *columns: str, **renamed: str) -> pd.DataFrame:
+    """Return one row per run: its properties and fields of these names; ``label="field"`` shows one under a label."""
+    names = {name: name for name in columns} | renamed
+    return pd.DataFrame([{label: getattr(run, name, None) for label, name in names.items()} for run in runs],
+                        columns=list(names))  # fmt: skip
 
 
 @lru_cache(maxsize=1)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import dataclasses
 import re
-import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,21 +13,22 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from scene_utils.batches import normalised, steps_per_epoch, to_device, train_batches
+from scene_utils.batches import normalize, steps_per_epoch, to_device, train_batches
 from scene_utils.data import Split
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
-from scene_utils.support import progress, settings
-from scene_utils.support.convolution import with_products
+from scene_utils.support import checkpoints, progress
+from scene_utils.support.convolution import use_fast_conv_
 from scene_utils.support.devices import (
     accelerator,
+    autocast,
     device_name,
     free_threads,
+    grad_scaler,
     keep_freed_memory,
-    precision_name,
+    precision_of,
     processor_use,
     work_seconds,
 )  # fmt: skip
@@ -66,14 +64,79 @@ class History:
         return sum(row["seconds"] for row in self.epochs)
 
 
-def loss_function(logits: Tensor, targets: Tensor, recipe: Recipe, teacher: Tensor | None = None) -> Tensor:
-    """Sum over the batch of the cross-entropy against soft targets and, in part, a teacher's (Hinton et al., 2015)."""
+def loss_function(logits: Tensor, targets: Tensor, recipe: Recipe, soft_targets: Tensor | None = None) -> Tensor:
+    """Sum over the batch of the cross-entropy against targets and, in part, a teacher's (Hinton et al., 2015).
+
+    Args:
+        targets: float (N, classes), which Mixup may have mixed.
+        soft_targets: the teacher's probabilities (N, classes) at the recipe's temperature.
+    """
     loss = F.cross_entropy(logits, targets, reduction="sum", label_smoothing=recipe.label_smoothing)
-    if teacher is None:
+    if soft_targets is None:
         return loss
-    heat = recipe.temperature
-    taught = F.cross_entropy(logits / heat, teacher, reduction="sum") * heat**2
-    return (1 - recipe.distillation) * loss + recipe.distillation * taught
+    temperature = recipe.temperature
+    distilled = F.cross_entropy(logits / temperature, soft_targets, reduction="sum") * temperature**2
+    return (1 - recipe.distillation) * loss + recipe.distillation * distilled
+
+
+class Engine:
+    """A model in training: with its optimizer, schedule, averaged weights and scaler, on its device.
+
+    Attributes:
+        model: what is trained, in place; ``wrapped`` is the same for several processes.
+        ema: the averaged weights, where the recipe has them.
+        precision: ``float32``, ``bfloat16`` or ``float16``.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
+        """Take ``steps`` batches an epoch."""
+        self.recipe, self.steps = recipe, steps
+        self.acc = accelerator()
+        self.device = self.acc.device
+        self.precision = precision_of(recipe.precision, self.device)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        use_fast_conv_(model)  # the same results, faster on a CPU
+        freeze(model, recipe)
+        average = get_ema_multi_avg_fn(recipe.ema)
+        self.ema = AveragedModel(model, multi_avg_fn=average, use_buffers=True) if recipe.ema else None
+        self.wrapped = self.acc.prepare(model)
+        self.optimizer = make_optimizer(model, recipe)
+        self.scheduler = make_scheduler(self.optimizer, recipe, steps)
+        self.scaler = grad_scaler(self.device, self.precision)
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model that is evaluated: the averaged one, where there is one."""
+        return self.model if self.ema is None else self.ema.module
+
+    def parts(self) -> dict:
+        """What a checkpoint holds of it."""
+        scaler = self.scaler if self.scaler.is_enabled() else None  # only float16 needs one
+        return {"model": self.model, "optimizer": self.optimizer, "scheduler": self.scheduler, "ema": self.ema,
+                "scaler": scaler}  # fmt: skip
+
+    def step(self, images: Tensor, targets: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+        """Learn from one batch; return the sum of its losses and the number of correct predictions.
+
+        Args:
+            targets: float (B, classes), beside them the teacher's probabilities where the recipe distils.
+        """
+        mine = slice(self.acc.process_index, None, self.acc.num_processes)
+        with autocast(self.device, self.precision):
+            logits = self.wrapped(images[mine])
+        target, *soft_targets = targets[mine].split(classes, dim=1)
+        loss = loss_function(logits.float(), target, self.recipe, *soft_targets)
+        # gradients are averaged over the processes: with this factor they are those of the whole batch
+        self.scaler.scale(loss * self.acc.num_processes / len(images)).backward()
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.scaler.get_scale() >= scale:  # else the gradients overflowed, and the step was left out
+            self.scheduler.step()
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)
+        return loss.detach(), (logits.argmax(1) == target.argmax(1)).sum()
 
 
 def fit(
@@ -98,119 +161,108 @@ def fit(
     """
     check_sets(train, holdout, recipe, teacher_logits)
     keep_freed_memory()
-    acc = accelerator(recipe.precision)
-    history = History(device=device_name(acc.device), precision=precision_name(acc))
-    model.to(acc.device, memory_format=torch.channels_last)
-    with_products(model)  # the same results, faster on a CPU
-    freeze(model, recipe)
-    ema = (
-        AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-        if recipe.ema
-        else None
-    )
-    wrapped, optimizer = acc.prepare(model, make_optimizer(model, recipe))
-    steps = steps_per_epoch(len(train), recipe)
-    scheduler = make_scheduler(optimizer.optimizer, recipe, steps)
-    parts = {"model": model, "optimizer": optimizer, "scheduler": scheduler, "ema": ema, "scaler": acc.scaler}
-    load_checkpoint(checkpoint, parts, history, recipe, acc.device)
-
-    pixels = to_device(train.images, acc.device)
-    targets = F.one_hot(train.labels, len(train.classes)).float().to(acc.device)
-    if recipe.distillation:  # beside the labels, so that Mixup mixes both alike
-        taught = (teacher_logits.float() / recipe.temperature).softmax(1).to(acc.device)
-        targets = torch.cat([targets, taught], 1)
-    seen = min(len(train), recipe.images or len(train))
-    start = len(history.epochs)
-    on_cpu, limit = acc.device.type == "cpu", torch.get_num_threads()
-    if on_cpu and not history.threads:
-        history.threads = free_threads(None, limit)
+    engine = Engine(model, recipe, steps_per_epoch(len(train), recipe))
+    history = History(device=device_name(engine.device), precision=engine.precision)
+    load_checkpoint(checkpoint, engine.parts(), history, recipe, engine.device)
+    pixels, targets = to_device(train.images, engine.device), targets_of(train, recipe, teacher_logits, engine.device)
+    start, limit = len(history.epochs), torch.get_num_threads()
     try:
         with progress.part():
             progress.begin(name, start / recipe.epochs)
             for epoch in range(start + 1, recipe.epochs + 1):
-                if history.status != "running":
-                    break
-                began, worked, use = time.perf_counter(), work_seconds(acc.device), processor_use()
-                if on_cpu:
-                    torch.set_num_threads(history.threads)
-                torch.manual_seed(
-                    int(np.random.default_rng((recipe.seed, epoch, 2)).integers(2**31))
-                )  # for dropout
-                train_mode(wrapped, model, recipe)
-                rate = scheduler.get_last_lr()[0]
-                losses, correct = [], torch.zeros((), device=acc.device)
-                for step, (_, images, target) in enumerate(train_batches(pixels, targets, recipe, epoch), 1):
-                    mine = slice(acc.process_index, None, acc.num_processes)
-                    logits = wrapped(images[mine])
-                    truth, *taught = target[mine].split(len(train.classes), dim=1)
-                    loss = loss_function(logits.float(), truth, recipe, *taught)
-                    # gradients are averaged over the processes: with this factor they are those of the whole batch
-                    acc.backward(loss * acc.num_processes / len(images))
-                    optimizer.step()
-                    optimizer.zero_grad(set_to_none=True)
-                    if not acc.optimizer_step_was_skipped:
-                        scheduler.step()
-                    if ema is not None:
-                        ema.update_parameters(model)
-                    losses.append(loss.detach())
-                    correct += (logits.argmax(1) == truth.argmax(1)).sum()
-                    progress.advance(1 / (recipe.epochs * steps))
-                    if step % CHECK_EVERY == 0 or step == steps:
-                        finite = acc.reduce(torch.stack(losses)).isfinite()
-                        if not finite.all():
-                            history.status = "diverged"
-                            history.diverged_step = (epoch - 1) * steps + int(finite.int().argmin()) + 1
-                            break
-                totals = acc.reduce(torch.stack([torch.stack(losses).sum(), correct]))
-                row = {"epoch": epoch, "loss": float(totals[0]) / seen, "accuracy": float(totals[1]) / seen,
-                       "learning_rate": rate}  # fmt: skip
-                if history.status == "running" and holdout is not None:
-                    logits = predict(ema.module if ema is not None else model, holdout, recipe, acc=acc)
-                    row["holdout_loss"] = float(F.cross_entropy(logits, holdout.labels))
-                    row["holdout_accuracy"] = float((logits.argmax(1) == holdout.labels).float().mean())
-                    history.holdout_logits.append(logits)
-                if history.status == "running" and epoch == recipe.epochs:
-                    history.status = "finished"
-                spent = {"seconds": work_seconds(acc.device) - worked, "elapsed": time.perf_counter() - began}
-                if on_cpu:
-                    spent["threads"] = history.threads
-                    history.threads = free_threads(use, limit)  # an interrupted run goes on with the same
-                history.epochs.append(row | spent)
-                if acc.is_main_process:
-                    save_checkpoint(checkpoint, parts, history, recipe)
-                    if history.status == "running":
-                        progress.note(f"epoch {epoch}/{recipe.epochs}, {newest(history)}, {spent['elapsed']:.1f} s")
+                if history.status == "running":
+                    with timed(engine.device, history, limit) as spent:
+                        row = train_epoch(engine, pixels, targets, epoch, history)
+                        evaluate_epoch(engine, holdout, row, history)
+                    history.epochs.append(row | spent)
+                    end_epoch(engine, checkpoint, history)
     except KeyboardInterrupt:
         done = len(history.epochs)
-        kept = (
-            "nothing is kept" if checkpoint is None or done == 0 else "run the same again to go on from there"
-        )
+        kept = "run the same again to go on from there" if checkpoint and done else "nothing is kept"
         progress.line(f"{name}: stopped after {done} of {recipe.epochs} epochs; {kept}")
         raise
     finally:
-        acc.unwrap_model(wrapped, keep_fp32_wrapper=False)
         torch.set_num_threads(limit)
-    if acc.is_main_process and len(history.epochs) > start:
+    if engine.acc.is_main_process and len(history.epochs) > start:
         elapsed = sum(row["elapsed"] for row in history.epochs)
         epochs = f"{len(history.epochs)} epoch{'s' * (len(history.epochs) != 1)}"
         progress.line(f"{name}: {epochs}, {newest(history)}, {elapsed:.0f} s")
-    if ema is not None and history.status == "finished":
-        model.load_state_dict(ema.module.state_dict())
+    if engine.ema is not None and history.status == "finished":
+        model.load_state_dict(engine.ema.module.state_dict())
     return history
 
 
-def step_seconds(model: nn.Module, train: Split, recipe: Recipe) -> float:
-    """Return about how many seconds one step of training takes on this machine, were there no other work on it.
+def targets_of(train: Split, recipe: Recipe, teacher_logits: Tensor | None, device: torch.device) -> Tensor:
+    """Return one-hot labels (N, classes), beside them the teacher's probabilities, so that Mixup mixes both alike."""
+    targets = F.one_hot(train.labels, len(train.classes)).float().to(device)
+    if not recipe.distillation:
+        return targets
+    soft_targets = (teacher_logits.float() / recipe.temperature).softmax(1).to(device)
+    return torch.cat([targets, soft_targets], 1)
 
-    ``model`` stays as it is.
-    """
-    batch = train.select(range(min(len(train), recipe.batch_size)))
-    trial = recipe.replace(epochs=2, images=None, schedule="constant")  # two steps: the first one is slow
-    lessons = torch.zeros(len(batch), len(train.classes)) if recipe.distillation else None
-    with torch.random.fork_rng(), progress.silent(), progress.part(0):
-        history = fit(copy.deepcopy(model), batch, None, trial, None, lessons)
-    threads = torch.get_num_threads() if history.device.startswith("cpu") else 1  # seconds are those of all cores
-    return history.epochs[-1]["seconds"] / threads
+
+def train_epoch(engine: Engine, pixels: Tensor, targets: Tensor, epoch: int, history: History) -> dict:
+    """Train for one epoch and return its row; a loss that is not finite ends it and marks the history."""
+    recipe, steps, acc = engine.recipe, engine.steps, engine.acc
+    torch.manual_seed(int(np.random.default_rng((recipe.seed, epoch, 2)).integers(2**31)))  # for dropout
+    train_mode(engine.wrapped, engine.model, recipe)
+    rate = engine.scheduler.get_last_lr()[0]
+    classes = targets.shape[1] // (2 if recipe.distillation else 1)
+    losses, correct = [], torch.zeros((), device=engine.device)
+    for step, (_, images, target) in enumerate(train_batches(pixels, targets, recipe, epoch), 1):
+        loss, right = engine.step(images, target, classes)
+        losses.append(loss)
+        correct += right
+        progress.advance(1 / (recipe.epochs * steps))
+        if step % CHECK_EVERY == 0 or step == steps:
+            finite = acc.reduce(torch.stack(losses)).isfinite()
+            if not finite.all():
+                history.status = "diverged"
+                history.diverged_step = (epoch - 1) * steps + int(finite.int().argmin()) + 1
+                break
+    totals = acc.reduce(torch.stack([torch.stack(losses).sum(), correct]))
+    seen = min(len(pixels), recipe.images or len(pixels))
+    return {"epoch": epoch, "loss": float(totals[0]) / seen, "accuracy": float(totals[1]) / seen,
+            "learning_rate": rate}  # fmt: skip
+
+
+def evaluate_epoch(engine: Engine, holdout: Split | None, row: dict, history: History) -> None:
+    """Add the hold-out's loss and accuracy to the epoch's row, its logits to the history; finish the last epoch."""
+    if history.status != "running":
+        return
+    if holdout is not None:
+        logits = predict(engine.evaluated, holdout, engine.recipe)
+        row["holdout_loss"] = float(F.cross_entropy(logits, holdout.labels))
+        row["holdout_accuracy"] = float((logits.argmax(1) == holdout.labels).float().mean())
+        history.holdout_logits.append(logits)
+    if row["epoch"] == engine.recipe.epochs:
+        history.status = "finished"
+
+
+@contextlib.contextmanager
+def timed(device: torch.device, history: History, limit: int) -> Iterator[dict]:
+    """Train an epoch on as many threads as are free, and choose the next one's; yields a dict of what it took."""
+    on_cpu = device.type == "cpu"
+    if on_cpu and not history.threads:
+        history.threads = free_threads(None, limit)
+    began, worked, use = time.perf_counter(), work_seconds(device), processor_use()
+    if on_cpu:
+        torch.set_num_threads(history.threads)
+    spent = {}
+    yield spent
+    spent |= {"seconds": work_seconds(device) - worked, "elapsed": time.perf_counter() - began}
+    if on_cpu:
+        spent["threads"] = history.threads
+        history.threads = free_threads(use, limit)  # an interrupted run goes on with the same
+
+
+def end_epoch(engine: Engine, checkpoint: Path | None, history: History) -> None:
+    """Keep and show what the epoch brought."""
+    if engine.acc.is_main_process:
+        save_checkpoint(checkpoint, engine.parts(), history, engine.recipe)
+        if history.status == "running":
+            row = history.epochs[-1]
+            progress.note(f"epoch {row['epoch']}/{engine.recipe.epochs}, {newest(history)}, {row['elapsed']:.1f} s")
 
 
 def check_sets(train: Split, holdout: Split | None, recipe: Recipe, teacher_logits: Tensor | None) -> None:
@@ -238,20 +290,19 @@ def train_mode(wrapped: nn.Module, model: nn.Module, recipe: Recipe) -> None:
 
 
 @torch.inference_mode()
-def predict(
-    model: nn.Module, split: Split, recipe: Recipe, mirror: bool = False, acc: Accelerator | None = None
-) -> Tensor:
+def predict(model: nn.Module, split: Split, recipe: Recipe, mirror: bool = False) -> Tensor:
     """Return the logits of a whole set: float32 (N, classes), on the CPU.
 
     Args:
         mirror: average the probabilities of each image and its mirror image, and return their logarithms.
     """
-    acc = acc or accelerator(recipe.precision)
-    model.to(acc.device, memory_format=torch.channels_last).eval()
+    device = accelerator().device
+    precision = precision_of(recipe.precision, device)
+    model.to(device, memory_format=torch.channels_last).eval()
     rows = []
     for chunk in split.images.split(256):
-        images = normalised(to_device(chunk, acc.device), recipe.input_size, recipe.pixel_scale)
-        with acc.autocast():
+        images = normalize(to_device(chunk, device), recipe.input_size, recipe.pixel_scale)
+        with autocast(device, precision):
             logits = model(images).float()
             if mirror:
                 both = logits.softmax(1) + model(images.flip(3)).float().softmax(1)
@@ -280,37 +331,10 @@ def save_checkpoint(path: Path | None, parts: dict, history: History, recipe: Re
         "recipe": recipe.fields(),
         "engine": ENGINE_VERSION,
     }
-    with uninterrupted():
-        settings.atomic_write(path, lambda file: torch.save(content, file))
+    checkpoints.save(path, content)
 
 
-@contextlib.contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let an interrupt wait until this is done: in the middle of it ``torch.save`` fails with an error of its own."""
-    if threading.current_thread() is not threading.main_thread():  # interrupts do not reach it
-        yield
-        return
-    waiting = []
-    before = signal.signal(signal.SIGINT, lambda *arguments: waiting.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if waiting:
-        raise KeyboardInterrupt
-
-
-def epochs_done(path: Path) -> int:
-    """Return how many epochs a checkpoint has; 0 where there is none, or none that can be read."""
-    try:
-        return len(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["history"]["epochs"])
-    except Exception:  # what keeps it from being read is said when training goes on from it
-        return 0
-
-
-def load_checkpoint(
-    path: Path | None, parts: dict, history: History, recipe: Recipe, device: torch.device
-) -> None:
+def load_checkpoint(path: Path | None, parts: dict, history: History, recipe: Recipe, device: torch.device) -> None:
     """Go on from ``path`` where it holds this very recipe; nothing in the file is executed."""
     if path is None or not path.exists():
         return

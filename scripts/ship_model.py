@@ -11,7 +11,7 @@ import sys
 
 from safetensors.torch import save
 
-from scene_utils import experiments, results, training
+from scene_utils import experiments, results, trained, training
 from scene_utils.recipe import Recipe
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
@@ -24,14 +24,14 @@ def ship(name: str = "lite0", profile: str = "short") -> None:
     run = results.find(name, profile)
     if run is None or run.status != "finished":
         raise SceneError(f"{name} has no finished run in the profile {profile}; train it first")
-    model = experiments.load_model(run).half()
+    model = trained.load_model(run).half()
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     content = save(state, {"run": run.name, "key": run.key, "classes": json.dumps(run.classes)})
     if len(content) > LIMIT:
         raise SceneError(f"{name}: {len(content):,} bytes are more than the {LIMIT:,} that may be shipped")
-    for old in experiments.SHIPPED.glob("*.safetensors"):
+    for old in trained.SHIPPED.glob("*.safetensors"):
         old.unlink()
-    path = settings.atomic_write(experiments.SHIPPED / f"{run.name}.{run.key}.safetensors", content)
+    path = settings.atomic_write(trained.SHIPPED / f"{run.name}.{run.key}.safetensors", content)
     test = experiments.sets(profile)[2].test
     answers = training.predict(model.float(), test, Recipe(**run.recipe)).argmax(1).numpy()
     differ = (answers != run.logits.argmax(1)).sum()

@@ -66,7 +66,7 @@ def test_walk_between_two_images_ends_at_their_classes(dataset):
     positions = explain.shown_images(dataset, each=8)
     means = explain.to_batch(dataset.test, positions).flatten(1)
     model = ByColour(means, dataset.test.labels[positions])
-    rows = explain.between(model, dataset, Recipe())["between"]
+    rows = explain.mixup_interpolation(model, dataset, Recipe())["between"]
     assert rows.shape == (explain.STEPS, 3)
     np.testing.assert_allclose(rows.sum(1), 1, atol=1e-5)
     np.testing.assert_allclose(rows[[0, -1]], [[0, 1, 0], [1, 0, 0]], atol=1e-3)

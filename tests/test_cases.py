@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from scene_utils import cases, data, experiments, results
-from scene_utils.experiments import EXPERIMENTS
+from scene_utils import cases, catalogue, data, experiments, results
+from scene_utils.catalogue import EXPERIMENTS
 from scene_utils.lessons import limits, tuning
+from scene_utils.support import intervals, settings
 from scene_utils.support.settings import SceneError
 
 DIFFERS = {  # the fields of the recipes in which the two sides may differ, whatever the grids choose
@@ -32,7 +33,7 @@ def runs_folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize("run", [r for r in results.records(published=True)], ids=lambda run: run.name)
 def test_published_keys_stay_what_they_are(run):
     """A renamed field or experiment would orphan days of training."""
-    experiment = experiments.get(run.experiment)
+    experiment = catalogue.get(run.experiment)
     if run.members:
         members = [results.find(name.split(".")[0], run.profile, run.seed) for name in run.members]
         key = results.run_key(members=[member.key for member in members], experiment=experiment.name)
@@ -156,7 +157,7 @@ def test_the_public_sealed_set_is_listed_once():
 def arm(monkeypatch):
     name = "case-ensemble-resnet50"  # no grid, mirrored
     small = EXPERIMENTS[name].recipes["sample"].replace(images=16, batch_size=8)
-    recipes, lenet = dict.fromkeys(("sample", "short"), small), experiments.SMALL_NETS["lenet"]
+    recipes, lenet = dict.fromkeys(("sample", "short"), small), catalogue.ARCHITECTURES["lenet"]
     from_scratch = dataclasses.replace(EXPERIMENTS[name], recipes=recipes, depth=None, build=lenet)
     monkeypatch.setitem(EXPERIMENTS, name, from_scratch)
     return name
@@ -172,7 +173,7 @@ def test_an_arm_is_judged_on_the_hold_out_and_keeps_the_rest_unread(arm):
     assert run.dataset["counts"]["train"] == len(experiments.sealed_sets("sample")[0])
     assert run.record["on_training_set"].keys() == {"loss", "accuracy"}
     assert run.record["processor"]
-    log = (results.results_dir() / "started.csv").read_text().splitlines()
+    log = (settings.results_dir() / "started.csv").read_text().splitlines()
     assert log[0] == "date,experiment,profile,seed,key" and log[1].endswith(f"{arm},sample,574938,{run.key}")
 
 
@@ -222,7 +223,7 @@ def simulated(rng, seeds, images=400, seed_spread=0.25, shift=0.0):
 @pytest.mark.parametrize("seeds", [3, 6])
 def test_the_interval_covers_the_truth_as_often_as_it_says(seeds):
     rng = np.random.default_rng(seeds)
-    found = [cases.estimate(simulated(rng, seeds), {"a": -1, "b": 1}) for _ in range(2000)]
+    found = [intervals.estimate(simulated(rng, seeds), {"a": -1, "b": 1}) for _ in range(2000)]
     coverage = np.mean([each.low <= 0 <= each.high for each in found])
     assert 0.935 <= coverage <= 0.97
     assert np.mean([each.p_value < 0.05 for each in found]) == pytest.approx(1 - coverage, abs=1e-9)
@@ -231,18 +232,18 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(seeds):
 def test_an_estimate_knows_both_sources_of_chance():
     rng = np.random.default_rng(0)
     arms = simulated(rng, 4, shift=0.5)
-    found = cases.estimate(arms, {"a": -1, "b": 1})
+    found = intervals.estimate(arms, {"a": -1, "b": 1})
     assert found.difference == pytest.approx(arms["b"].mean() - arms["a"].mean())
     same = {name: np.repeat(right[:1], 4, 0) for name, right in arms.items()}  # no chance of the seed
-    images_alone = cases.estimate(same, {"a": -1, "b": 1})
+    images_alone = intervals.estimate(same, {"a": -1, "b": 1})
     d = same["b"][0].astype(float) - same["a"][0]
     assert images_alone.standard_error == pytest.approx(d.std(ddof=1) / len(d) ** 0.5)
-    assert cases.estimate(arms, {"a": 1, "b": -1}).p_value == pytest.approx(found.p_value)
+    assert intervals.estimate(arms, {"a": 1, "b": -1}).p_value == pytest.approx(found.p_value)
 
 
 def test_one_seed_is_refused():
     with pytest.raises(SceneError, match="two seeds"):
-        cases.estimate({"a": np.ones((1, 9)), "b": np.ones((3, 9))}, {"a": -1, "b": 1})
+        intervals.estimate({"a": np.ones((1, 9)), "b": np.ones((3, 9))}, {"a": -1, "b": 1})
 
 
 def test_the_rule_needs_significance_and_the_sealed_set_to_agree():
@@ -251,7 +252,7 @@ def test_the_rule_needs_significance_and_the_sealed_set_to_agree():
     assert cases.verdict("less", -0.02, 0.01, -0.01) == "holds"
     assert cases.verdict("greater", 0.02, 0.06, 0.03) == "open"
     assert cases.verdict("greater", 0.02, 0.01, -0.001) == "open"
-    assert cases.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert intervals.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
 
 
 def test_the_ladder_holds_the_claimed_rate():
@@ -261,10 +262,10 @@ def test_the_ladder_holds_the_claimed_rate():
 
 
 def test_pixel_scales():
-    from scene_utils.batches import normalised
+    from scene_utils.batches import normalize
 
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
-    byte, unit = normalised(pixels, 64, "byte"), normalised(pixels, 64, "unit")
+    byte, unit = normalize(pixels, 64, "byte"), normalize(pixels, 64, "unit")
     assert torch.equal(byte, pixels.permute(0, 3, 1, 2).float())
     assert torch.allclose(unit, byte / 255)
 

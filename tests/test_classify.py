@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from scene_utils import __main__ as command_line
-from scene_utils import classify, data, evaluation, experiments, plots, results, training
+from scene_utils import catalogue, classify, experiments, plots, results, trained, training
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import fetching, intervals, progress, settings
 from scene_utils.support.settings import SceneError
 
 
@@ -24,12 +24,12 @@ def runs(tmp_path_factory):
         patch.setenv("SCENE_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
         patch.setattr("scene_utils.support.settings.published_dir", lambda: tmp_path_factory.mktemp("published"))
         for name in ("lenet", "lenet-relu"):
-            experiment = experiments.EXPERIMENTS[name]
+            experiment = catalogue.EXPERIMENTS[name]
             quick = experiment.recipes["sample"].replace(epochs=1, images=96)
-            quick = dataclasses.replace(experiment, recipes={"short": quick}, keep_curve=True)
-            patch.setitem(experiments.EXPERIMENTS, name, quick)
-        both = dataclasses.replace(experiments.EXPERIMENTS["ensemble"], members=("lenet", "lenet-relu"))
-        patch.setitem(experiments.EXPERIMENTS, "ensemble", both)
+            quick = dataclasses.replace(experiment, recipes={"short": quick}, save_epoch_logits=True)
+            patch.setitem(catalogue.EXPERIMENTS, name, quick)
+        both = dataclasses.replace(catalogue.EXPERIMENTS["ensemble"], members=("lenet", "lenet-relu"))
+        patch.setitem(catalogue.EXPERIMENTS, "ensemble", both)
         yield {name: experiments.run(name, "sample") for name in ("lenet", "lenet-relu", "ensemble")}
 
 
@@ -52,14 +52,14 @@ def test_the_best_run_is_the_one_that_the_hold_out_prefers(runs, monkeypatch):
 def test_right_after_cloning_the_shipped_model_answers(tmp_path, monkeypatch):
     monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
     monkeypatch.setattr(settings, "published_dir", lambda: settings.project_dir() / "report" / "results")
-    (shipped,) = experiments.SHIPPED.glob("*.safetensors")
+    (shipped,) = trained.SHIPPED.glob("*.safetensors")
     assert shipped.stat().st_size <= 8_000_000
     run = classify.best_run()
     assert f"{run.name}.{run.key}" == shipped.stem and run.classes == results.facts()["dataset"]["classes"]
     test = experiments.sets("sample")[2].test
-    logits = training.predict(experiments.load_model(run), test, Recipe(**run.recipe))
+    logits = training.predict(trained.load_model(run), test, Recipe(**run.recipe))
     right = int((logits.argmax(1) == test.labels).sum())
-    low, high = evaluation.wilson(right, len(test))
+    low, high = intervals.wilson_interval(right, len(test))
     assert low <= run.accuracy <= high  # the sample's test images are among those of the record
     answer = classify.classify(test.images[0].numpy(), run)
     assert answer.index[0] == run.classes[logits[0].argmax()] and answer.sum() == pytest.approx(1)
@@ -170,7 +170,7 @@ def test_own_images_choose_the_model_and_are_not_needed_for_it(runs, photo, monk
     monkeypatch.setattr(classify, "is_usable", lambda run: run.experiment == "lenet-relu" or run is own)
     monkeypatch.setattr(results, "records", lambda profile: [own, runs["lenet-relu"]] * (profile == "sample"))
     assert classify.best_run() is runs["lenet-relu"]
-    monkeypatch.setattr(data, "own_key", lambda: "own")
+    monkeypatch.setattr(fetching, "own_key", lambda: "own")
     monkeypatch.setattr(classify, "holdout_accuracy", lambda run: 0.5)
     assert classify.best_run() is own
     monkeypatch.delenv("SCENE_DATA_DIR")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import experiments, results
+from scene_utils import experiments, pretraining, results
 from scene_utils.lessons import course
 from scene_utils.results import Run
 from scene_utils.text import sentences
@@ -75,10 +75,10 @@ def test_worth_in_seconds_epochs_or_never():
 
 def test_a_page_says_whose_weights():
     named = run(weights="resnet18-f37072fd.pth (sha256 f37072fd)", weights_choice="imagenet", title="transferred")
-    assert "resnet18-f37072fd.pth" in course.borrowed(named)
+    assert "resnet18-f37072fd.pth" in course.pretrained_source(named)
     below = course.caption(run(), named).data
     assert "plain: from scratch, 3 epochs" in below and "transferred: weights resnet18-f37072fd.pth" in below
-    assert "Gidaris" in course.borrowed(run(weights_choice=experiments.STAND_IN))
+    assert "Gidaris" in course.pretrained_source(run(weights_choice=pretraining.ROTATION))
 
 
 def test_report_stands_beside_its_own_data_only():

@@ -23,9 +23,9 @@ import torch
 from PIL import Image
 
 from scene_utils import data, experiments, plots
-from scene_utils.lessons import sketches
+from scene_utils.lessons import duplicates, sketches
 from scene_utils.results import Run
-from scene_utils.support import settings
+from scene_utils.support import fetching, images, settings
 from scene_utils.support.settings import SceneError
 
 RED = (200, 30, 40)
@@ -155,7 +155,7 @@ def test_odd_images_are_read_right(tmp_path, name):
     content, colour = ODD[name]
     path = tmp_path / "image.png"  # whatever it is: the content tells the format
     path.write_bytes(content)
-    pixels = data.decode(path)
+    pixels = images.decode(path)
     assert pixels.shape == (3, 64, 64) and pixels.dtype == np.uint8
     assert np.abs(pixels.astype(int) - np.array(colour)[:, None, None]).max() <= 3
 
@@ -163,7 +163,7 @@ def test_odd_images_are_read_right(tmp_path, name):
 def test_16_bit_is_scaled_over_its_whole_range(tmp_path):
     ramp = np.linspace(0, 65535, 64, dtype=np.uint16)[None].repeat(64, 0)
     Image.fromarray(ramp).save(tmp_path / "ramp.png")
-    assert np.array_equal(data.decode(tmp_path / "ramp.png")[0, 0], (ramp[0] / 257).round().astype(np.uint8))
+    assert np.array_equal(images.decode(tmp_path / "ramp.png")[0, 0], (ramp[0] / 257).round().astype(np.uint8))
 
 
 def test_exif_rotation_is_applied(tmp_path):
@@ -172,7 +172,7 @@ def test_exif_rotation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees clockwise
     image.save(tmp_path / "turned.jpg", exif=exif, quality=95)
-    pixels = data.decode(tmp_path / "turned.jpg")
+    pixels = images.decode(tmp_path / "turned.jpg")
     assert pixels[:, :, 40:].mean() > 250 and pixels[:, :, :24].mean() < 5  # white on the right
 
 
@@ -207,14 +207,14 @@ def test_a_broken_exif_block_is_no_reason_to_refuse_a_photo(tmp_path, name):
     (tmp_path / "a.jpg").write_bytes(content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        red, _, blue = data.decode(tmp_path / "a.jpg").astype(int)
+        red, _, blue = images.decode(tmp_path / "a.jpg").astype(int)
     left, above = blue[:, :20].mean() > red[:, :20].mean() + 50, blue[:20].mean() > red[:20].mean() + 50
     assert (left, above) == ((False, True) if turned else (True, False))
 
 
 def test_a_photo_of_200_megapixels_is_read(tmp_path):
     Image.new("L", (16320, 12240), 90).save(tmp_path / "a.jpg", quality=30)
-    assert int(data.decode(tmp_path / "a.jpg")[0, 9, 9]) == pytest.approx(90, abs=3)
+    assert int(images.decode(tmp_path / "a.jpg")[0, 9, 9]) == pytest.approx(90, abs=3)
 
 
 def test_a_heic_photo_is_read_where_its_plug_in_is_installed(tmp_path, monkeypatch):
@@ -222,8 +222,8 @@ def test_a_heic_photo_is_read_where_its_plug_in_is_installed(tmp_path, monkeypat
     content = b"\0\0\0\x18ftypheic" + bytes(99)
     (tmp_path / "a.heic").write_bytes(content)
     with pytest.raises(Image.UnidentifiedImageError) as error:
-        data.decode(tmp_path / "a.heic")
-    assert "pip install pillow-heif" in data.unreadable(tmp_path / "a.heic", error.value)
+        images.decode(tmp_path / "a.heic")
+    assert "pip install pillow-heif" in images.unreadable(tmp_path / "a.heic", error.value)
 
     def register():
         Image.register_open("HEIF", lambda file, name: plain(), lambda head: head[8:12] == b"heic")
@@ -231,16 +231,16 @@ def test_a_heic_photo_is_read_where_its_plug_in_is_installed(tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
     monkeypatch.setattr(Image, "ID", [*Image.ID])
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
-    data._plug_in.cache_clear()
-    assert data.decode(tmp_path / "a.heic")[:, 0, 0].tolist() == list(RED)
-    data._plug_in.cache_clear()
+    images.register_plug_in.cache_clear()
+    assert images.decode(tmp_path / "a.heic")[:, 0, 0].tolist() == list(RED)
+    images.register_plug_in.cache_clear()
 
 
 def test_other_sizes_are_resized_with_antialiasing(tmp_path):
     stripes = np.zeros((256, 256, 3), dtype=np.uint8)
     stripes[:, ::2] = 255
     Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    assert np.abs(data.decode(tmp_path / "stripes.png")[:, :, 4:-4].astype(int) - 127).max() <= 3
+    assert np.abs(images.decode(tmp_path / "stripes.png")[:, :, 4:-4].astype(int) - 127).max() <= 3
 
 
 @pytest.mark.parametrize(
@@ -323,7 +323,7 @@ def test_a_bad_file_is_named_and_costs_the_others_nothing(small, name, monkeypat
     with pytest.raises(SceneError, match="1 thing in .* cannot be used: val/a/" + name):
         data.load_folder(small)
     (small / "val/a" / name).unlink()
-    monkeypatch.setattr(data, "decode", None)  # what could be read is decoded already
+    monkeypatch.setattr(images, "decode", None)  # what could be read is decoded already
     assert len(data.load_folder(small).test) == 3
 
 
@@ -452,7 +452,7 @@ def test_the_same_kernel_sees_that_an_image_has_changed(small, monkeypatch):
 def test_a_second_load_decodes_nothing(small, monkeypatch, capsys):
     first = data.load_folder(small)
     assert "decoding 10 images" in capsys.readouterr().out
-    monkeypatch.setattr(data, "decode", None)
+    monkeypatch.setattr(images, "decode", None)
     second = data.load_folder(small)
     assert torch.equal(first.train.images, second.train.images) and torch.equal(
         first.test.images, second.test.images
@@ -465,7 +465,8 @@ def test_an_image_more_or_less_decodes_no_other(small, monkeypatch, capsys):
     Image.new("RGB", (64, 64), RED).save(small / "train/a/3.5.png")
     (small / "train/b/0.png").unlink()
     decoded = []
-    monkeypatch.setattr(data, "decode", lambda path, decode=data.decode: (decoded.append(path.name), decode(path))[1])
+    decode = images.decode
+    monkeypatch.setattr(images, "decode", lambda path: (decoded.append(path.name), decode(path))[1])
     after = data.load_folder(small).train
     assert decoded == ["3.5.png"] and "decoding 1 image (only the first time, 9 were kept)" in capsys.readouterr().out
     assert torch.equal(torch.cat([after.images[:3], after.images[4:]]), torch.cat([before[:4], before[5:]]))
@@ -476,17 +477,17 @@ def test_an_image_more_or_less_decodes_no_other(small, monkeypatch, capsys):
 def test_what_has_been_decoded_before_an_interruption_stays_decoded(tmp_path, monkeypatch):
     folder = make(tmp_path / "images", {"train/a": 256, "train/b": 4, "val/a": 1, "val/b": 1})
 
-    def impatient(path, decode=data.decode):
+    def impatient(path, decode=images.decode):
         if path.parts[-2] == "b":
             raise KeyboardInterrupt
         return decode(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(data, "decode", impatient)
+        patch.setattr(images, "decode", impatient)
         with pytest.raises(KeyboardInterrupt):
             data.load_folder(folder)
     decoded = []
-    monkeypatch.setattr(data, "decode", lambda path, decode=data.decode: (decoded.append(path), decode(path))[1])
+    monkeypatch.setattr(images, "decode", lambda path, decode=images.decode: (decoded.append(path), decode(path))[1])
     data.load_folder(folder)
     assert len(decoded) == 6
 
@@ -622,25 +623,25 @@ def fake_git(tmp_path, monkeypatch, script):
 
 def test_fetch_checks_out_the_pinned_commit_once(repository, capsys):
     folder, first, _ = repository
-    fetched = data.fetch(str(folder), first)
+    fetched = fetching.fetch(str(folder), first)
     head = subprocess.run(["git", "-C", fetched, "rev-parse", "HEAD"], capture_output=True, text=True).stdout
-    assert head.strip() == first and "Receiving objects: 100 %" in capsys.readouterr().out
+    assert head.strip() == first and "Receiving objects: 100%" in capsys.readouterr().out
     assert len(data.load_folder(fetched).train) == 4
-    assert data.fetch("nowhere", first) == fetched and fetched.name == left_in_cache()[0]
+    assert fetching.fetch("nowhere", first) == fetched and fetched.name == left_in_cache()[0]
 
 
 def test_fetch_reads_a_bundle_named_by_the_environment(repository, monkeypatch):
     folder, _, second = repository
     monkeypatch.setenv("SCENE_DATA_URL", str(folder.parent / "all.bundle"))
     monkeypatch.setenv("GIT_DIR", "/nowhere")  # as inside a git hook
-    assert (data.fetch(commit=second) / "train/a/0.png").is_file()
+    assert (fetching.fetch(commit=second) / "train/a/0.png").is_file()
 
 
 def test_a_truncated_bundle_leaves_nothing(repository, tmp_path):
     content = (repository[0].parent / "all.bundle").read_bytes()
     (tmp_path / "half.bundle").write_bytes(content[: len(content) // 2])
     with pytest.raises(SceneError, match="cannot fetch the dataset from .*half.bundle: .*; .*SCENE_DATA_URL"):
-        data.fetch(str(tmp_path / "half.bundle"), repository[1])
+        fetching.fetch(str(tmp_path / "half.bundle"), repository[1])
     assert left_in_cache() == []
 
 
@@ -648,12 +649,12 @@ def test_another_commit_and_a_mirror_of_other_files(repository):
     with pytest.raises(
         SceneError, match="does not hold commit 063473edcb62; set SCENE_DATA_URL to a copy of https"
     ):
-        data.fetch(str(repository[0]))
+        fetching.fetch(str(repository[0]))
     assert left_in_cache() == []
 
 
 def test_files_changed_after_the_fetch_are_noticed(repository, monkeypatch):
-    monkeypatch.setattr(data, "fetch", lambda: repository[0])
+    monkeypatch.setattr(fetching, "fetch", lambda: repository[0])
     with pytest.raises(SceneError, match="are not those of commit 063473edcb62; delete the folder"):
         data.load("short")
 
@@ -676,7 +677,7 @@ def test_a_failed_clone_says_what_to_do(tmp_path, monkeypatch, says, remedy):
         tmp_path, monkeypatch, f'for last; do :; done\ntouch "$last/half"\necho "{says}" >&2\nexit 128\n'
     )
     with pytest.raises(SceneError, match=remedy) as error:
-        data.fetch("https://name:secret@x/")
+        fetching.fetch("https://name:secret@x/")
     message = str(error.value)
     assert says.splitlines()[0] in message and "secret" not in message and "\n" not in message
     assert left_in_cache() == []
@@ -685,7 +686,7 @@ def test_a_failed_clone_says_what_to_do(tmp_path, monkeypatch, says, remedy):
 def test_a_clone_that_is_killed_leaves_nothing(tmp_path, monkeypatch):
     fake_git(tmp_path, monkeypatch, 'for last; do :; done\ntouch "$last/half"\nkill -9 $$\n')
     with pytest.raises(SceneError, match="git failed; set SCENE_DATA_URL"):
-        data.fetch()
+        fetching.fetch()
     assert left_in_cache() == []
 
 
@@ -694,14 +695,14 @@ def test_a_fetch_that_is_killed_is_repeated(repository, tmp_path, monkeypatch):
         fake_git(
             tmp_path, patch, f'for last; do :; done\ntouch "$last/half" {tmp_path}/started\nexec sleep 2\n'
         )
-        process = subprocess.Popen([sys.executable, "-c", "from scene_utils import data; data.fetch()"],
+        process = subprocess.Popen([sys.executable, "-c", "from scene_utils.support import fetching; fetching.fetch()"],
                                    cwd=settings.project_dir())  # fmt: skip
         while not (tmp_path / "started").exists() and process.poll() is None:
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert len(left_in_cache()) == 1
-    fetched = data.fetch(str(repository[0]), repository[1])
+    fetched = fetching.fetch(str(repository[0]), repository[1])
     assert left_in_cache() == [fetched.name]
 
 
@@ -709,19 +710,19 @@ def test_without_git_and_on_a_full_disk(monkeypatch):
     def full(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(data.tempfile, "mkdtemp", full)
+    monkeypatch.setattr(fetching.tempfile, "mkdtemp", full)
     with pytest.raises(SceneError, match="No space left on device; free some space or set SCENE_CACHE_DIR"):
-        data.fetch()
+        fetching.fetch()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SceneError, match="git is not installed: install it, or set SCENE_DATA_DIR"):
-        data.fetch()
+        fetching.fetch()
 
 
 @pytest.mark.parametrize("url", ["--upload-pack=touch pwned", "ext::sh -c 'touch pwned'", "; touch pwned"])
 def test_an_address_is_never_a_command(tmp_path, monkeypatch, url):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SceneError):
-        data.fetch(url)
+        fetching.fetch(url)
     assert not (tmp_path / "pwned").exists()
 
 
@@ -787,7 +788,7 @@ def test_audit_finds_exact_and_near_duplicates():
     assert table[("near", "across")] == {"labels agree": 1, "labels contradict": 0}
     assert len(audit.pairs) == 4 and audit.flat[0] == "train/a/5.png"
     assert audit.unavoidable == 1 and audit.contradictions() == {"a and b": 3}
-    text = " ".join(audit.sentences())
+    text = " ".join(duplicates.findings(audit, public=False))
     assert "ceiling of 75.00%" in text and "of 4 test images, 1 (25.00%)" in text and "report" not in text
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import classify, data, evaluation, experiments, plots, results
+from scene_utils import averaging, classify, data, experiments, plots, results
 from scene_utils.lessons import course, sketches
 from scene_utils.results import Run
 
@@ -60,7 +60,7 @@ def test_the_best_member_is_chosen_on_the_hold_out(members):
 def test_shared_errors():
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     first, second = np.array([1, 1, 0, 0, 1, 1, 1, 1]), np.array([1, 2, 0, 0, 1, 1, 0, 0])
-    row = evaluation.shared_errors({"A": first, "B": second}, labels).iloc[0]
+    row = averaging.shared_errors({"A": first, "B": second}, labels).iloc[0]
     assert row.tolist() == ["A + B", 3, 2, 1.0]
 
 

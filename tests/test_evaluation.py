@@ -9,7 +9,9 @@ from scipy import stats
 from sklearn.metrics import recall_score
 from statsmodels.stats.contingency_tables import mcnemar
 
+from scene_utils import averaging
 from scene_utils import evaluation as ev
+from scene_utils.support import intervals, report_facts
 from scene_utils.support.settings import SceneError, project_dir
 
 FACTS = json.loads((project_dir() / "scene_utils" / "facts" / "report.json").read_text(encoding="utf-8"))
@@ -34,17 +36,12 @@ def simulated(seed=0, n=600, classes=4, skill=1.5):
     ],
 )
 def test_wilson_interval_is_the_published_one(correct, total, expected):
-    assert ev.wilson(correct, total) == pytest.approx(expected, abs=5e-5)
+    assert intervals.wilson_interval(correct, total) == pytest.approx(expected, abs=5e-5)
 
 
 def test_interval_of_nothing_is_refused():
     with pytest.raises(SceneError, match="0 correct of 0"):
-        ev.wilson(0, 0)
-
-
-def test_contains_includes_the_ends():
-    assert ev.contains((0.1, 0.2), 0.2)
-    assert not ev.contains((0.1, 0.2), 0.201)
+        intervals.wilson_interval(0, 0)
 
 
 def test_confusion_has_the_truth_in_rows():
@@ -65,7 +62,7 @@ def test_per_class_recall_agrees_with_scikit_learn():
     table = ev.per_class(labels, logits, list("abcd"))
     assert table["recall"].to_numpy() == pytest.approx(recall_score(labels, logits.argmax(1), average=None))
     row = table.iloc[1]
-    assert (row["low"], row["high"]) == ev.wilson(int(row["correct"]), int(row["total"]))
+    assert (row["low"], row["high"]) == intervals.wilson_interval(int(row["correct"]), int(row["total"]))
 
 
 def test_per_class_of_a_class_without_images_is_unknown():
@@ -117,7 +114,7 @@ def test_calibration_of_an_overconfident_model_is_told_apart():
 
 def test_mcnemar_is_the_textbook_example():
     # Fagerland, Lydersen and Laake, 2013: 1 and 7 discordant pairs of 21 patients, exact p = 0.070
-    comparison = ev.compare_counts(7, 1, 21)
+    comparison = intervals.compare_counts(7, 1, 21)
     assert comparison.p_value == pytest.approx(0.0703, abs=5e-5)
     assert comparison.p_value == mcnemar([[1, 1], [7, 12]], exact=True).pvalue
 
@@ -136,7 +133,7 @@ def test_bootstrap_over_counts_is_the_bootstrap_over_images():
     rng = np.random.default_rng(3)
     means = [rng.choice(change, change.size).mean() for _ in range(3000)]
     expected = np.quantile(means, [0.025, 0.975])
-    assert ev.compare_counts(107, 19, 3407).interval == pytest.approx(tuple(expected), abs=4e-4)
+    assert intervals.compare_counts(107, 19, 3407).interval == pytest.approx(tuple(expected), abs=4e-4)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +141,7 @@ def test_bootstrap_over_counts_is_the_bootstrap_over_images():
     [(107, 19, "higher"), (19, 107, "lower"), (20, 19, "same"), (0, 0, "same")],
 )
 def test_the_interval_picks_the_verdict(fixes, breaks, expected):
-    assert ev.compare_counts(fixes, breaks, 3407).verdict == expected
+    assert intervals.compare_counts(fixes, breaks, 3407).verdict == expected
 
 
 def test_models_on_different_images_are_refused():
@@ -165,22 +162,22 @@ def test_class_changes_add_up_to_the_comparison():
 
 def test_seeds_are_compared_by_welch():
     first, second = [0.81, 0.82, 0.805], [0.84, 0.87, 0.845]
-    comparison = ev.compare_seeds(first, second)
+    comparison = intervals.compare_seeds(first, second)
     expected = stats.ttest_ind(second, first, equal_var=False).confidence_interval(0.95)
     assert (comparison.low, comparison.high) == pytest.approx((expected.low, expected.high))
     assert comparison.first_spread == pytest.approx(np.std(first, ddof=1))
     with pytest.raises(SceneError, match="at least two"):
-        ev.compare_seeds([0.8], second)
+        intervals.compare_seeds([0.8], second)
 
 
 def test_the_facts_of_the_report_agree_with_themselves():
     assert len(FACTS["results"]) == 7
-    assert all(ev.facts_agree(FACTS).values())
+    assert all(report_facts.agree(FACTS).values())
     for model, result in FACTS["results"].items():
-        recalls = np.divide(ev.report_counts(FACTS, model), FACTS["dataset"]["val_counts"])
+        recalls = np.divide(report_facts.counts(FACTS, model), FACTS["dataset"]["val_counts"])
         assert recalls == pytest.approx(result["per_class"], abs=5.001e-5)
         assert (
-            round(ev.report_total(FACTS, model) / sum(FACTS["dataset"]["val_counts"]), 4)
+            round(report_facts.total(FACTS, model) / sum(FACTS["dataset"]["val_counts"]), 4)
             == result["accuracy"]
         )
 
@@ -188,7 +185,7 @@ def test_the_facts_of_the_report_agree_with_themselves():
 def test_facts_that_disagree_are_found():
     wrong = json.loads(json.dumps(FACTS))
     wrong["results"]["lenet"]["per_class"][0] = 0.7
-    assert not ev.facts_agree(wrong)["lenet"]
+    assert not report_facts.agree(wrong)["lenet"]
 
 
 def test_reported_differences_follow_from_the_reported_accuracies():
@@ -207,41 +204,41 @@ def test_reported_differences_follow_from_the_reported_accuracies():
     ],
 )
 def test_claims_survive_by_their_interval(reported, interval, expected):
-    assert ev.claim_verdict(reported, interval) == expected
+    assert report_facts.claim_verdict(reported, interval) == expected
 
 
 def test_average_is_that_of_probabilities_not_of_logits():
     one, two = torch.tensor([[0.0, 4.0]]), torch.tensor([[1.0, 0.0]])
     expected = (one.softmax(1) + two.softmax(1)) / 2
-    assert ev.average_probabilities([one, two]) == pytest.approx(expected.numpy(), abs=1e-6)
-    weighted = ev.average_probabilities([one, two], weights=[3, 1])
+    assert averaging.average_probabilities([one, two]) == pytest.approx(expected.numpy(), abs=1e-6)
+    weighted = averaging.average_probabilities([one, two], weights=[3, 1])
     assert weighted == pytest.approx((0.75 * one.softmax(1) + 0.25 * two.softmax(1)).numpy(), abs=1e-6)
 
 
 def test_hard_vote_takes_the_majority_and_the_mean_where_votes_are_even():
     a, b, c = np.eye(3)[[0, 0]] * 2, np.eye(3)[[1, 0]] * 2, np.eye(3)[[1, 2]] * 9
-    assert ev.hard_vote([a, b, c]).tolist() == [1, 0]
-    assert ev.hard_vote([a, c]).tolist() == [1, 2]
+    assert averaging.hard_vote([a, b, c]).tolist() == [1, 0]
+    assert averaging.hard_vote([a, c]).tolist() == [1, 2]
 
 
 def test_weights_prefer_the_better_member():
     (bad, labels), (good, _) = simulated(1, skill=0), simulated(2, skill=3)
-    weights = ev.choose_weights([bad, good], labels)
+    weights = averaging.choose_weights([bad, good], labels)
     assert sum(weights) == pytest.approx(1)
     assert weights[1] >= 0.9
-    assert ev.choose_weights([good, bad, bad], labels)[0] >= 0.8
+    assert averaging.choose_weights([good, bad, bad], labels)[0] >= 0.8
 
 
 def test_weights_do_not_prefer_the_surest_member():
     (one, labels), (two, _) = simulated(1, skill=2), simulated(2, skill=2)
     for members in ([one, two], [one / 2, two / 2], [one / 2, two]):  # of one skill, not as sure of their answers
-        assert 0.4 <= ev.choose_weights(members, labels)[0] <= 0.6
+        assert 0.4 <= averaging.choose_weights(members, labels)[0] <= 0.6
 
 
 def test_subsets_are_all_members_pairs_and_the_whole():
     members = {name: simulated(seed)[0] for seed, name in enumerate("abc")}
     labels = simulated()[1]
-    table = ev.subsets(members, labels)
+    table = averaging.subsets(members, labels)
     assert table["members"].tolist() == ["a", "b", "c", "a + b", "a + c", "b + c", "a + b + c"]
     assert table["correct"].iloc[0] == (members["a"].argmax(1) == labels).sum()
     assert table["accuracy"].iloc[-1] > table["accuracy"].iloc[:3].max()
@@ -250,12 +247,7 @@ def test_subsets_are_all_members_pairs_and_the_whole():
 def test_ensemble_analysis_counts_images():
     labels = np.zeros(5, dtype=int)
     members = [np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 0, 1]), np.array([0, 1, 1, 0, 1])]
-    analysis = ev.analyse_ensemble(members, np.array([0, 0, 1, 0, 1]), labels)
+    analysis = averaging.analyse_ensemble(members, np.array([0, 0, 1, 0, 1]), labels)
     assert (analysis.total, analysis.disagree, analysis.none_right, analysis.all_right) == (5, 3, 1, 1)
     assert (analysis.best, analysis.rescued, analysis.lost) == (0, 1, 1)
-    assert ev.analyse_ensemble(members, members[1], labels, best=1).rescued == 0
-
-
-def test_disagreement_is_symmetric():
-    table = ev.disagreement({"a": np.array([0, 1, 2]), "b": np.array([0, 2, 2])})
-    assert table.to_numpy().tolist() == [[0, 1], [1, 0]]
+    assert averaging.analyse_ensemble(members, members[1], labels, best=1).rescued == 0

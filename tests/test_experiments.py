@@ -13,10 +13,21 @@ import pytest
 import torch
 from torch import nn
 
-from scene_utils import data, evaluation, experiments, models, results, training
-from scene_utils.experiments import EXPERIMENTS, Experiment
+from scene_utils import (
+    averaging,
+    catalogue,
+    data,
+    durations,
+    experiments,
+    models,
+    pretraining,
+    results,
+    trained,
+    training,
+)
+from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe, learning_rates
-from scene_utils.support import settings
+from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
 
 RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32")
@@ -56,7 +67,7 @@ def test_a_finished_run_is_found_and_its_record_fits_the_schema(trainings, monke
     assert again.correct == np.trace(again.confusion) == (again.logits.argmax(1) == again.labels).sum()
     assert again.dataset["source"].startswith("https://")
     assert str(settings.runs_dir()) not in json.dumps(again.record)
-    assert experiments.load_model(again)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
+    assert trained.load_model(again)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
 
 
 def test_nothing_stale_is_served(trainings, monkeypatch):
@@ -65,7 +76,7 @@ def test_nothing_stale_is_served(trainings, monkeypatch):
     assert len(trainings) == 2
     experiments.run(tiny(learning_rate=0.02), seed=1)  # another seed
     assert len(trainings) == 3
-    monkeypatch.setitem(models.VERSIONS, "tiny", 2)  # a changed model
+    monkeypatch.setattr(models, "VERSION", 2)  # a changed model
     experiments.run(tiny(learning_rate=0.02))
     assert len(trainings) == 4
     monkeypatch.setattr(training, "ENGINE_VERSION", 99)  # a changed engine
@@ -103,7 +114,7 @@ def test_retrain_trains_each_run_once_a_process(trainings, retrain, monkeypatch)
 
 def test_what_is_made_from_runs_follows_their_predictions(monkeypatch, trainings):
     """An ensemble and a student of another training, with the same keys, are made anew."""
-    member = dataclasses.replace(tiny(), name="member", keep_curve=True, refit=True)
+    member = dataclasses.replace(tiny(), name="member", save_epoch_logits=True, refit=True)
     monkeypatch.setitem(EXPERIMENTS, "member", member)
     both = Experiment("both", "Both", "ensemble", None, {"short": RECIPE}, members=("member",))
     monkeypatch.setitem(EXPERIMENTS, "both", both)
@@ -113,7 +124,7 @@ def test_what_is_made_from_runs_follows_their_predictions(monkeypatch, trainings
     assert len(trainings) == 3
     run = experiments.run("member")
     changed = run.arrays | {"train_logits": -run.arrays["train_logits"], "test_logits": -run.arrays["test_logits"]}
-    results.write(run.record | experiments.scores(member, changed, tuple(run.classes)), changed)
+    results.write(run.record | experiments.metrics(member, changed, tuple(run.classes)), changed)
     after = [experiments.run(each) for each in (both, pupil)]
     assert len(trainings) == 4
     for old, new in zip(before, after, strict=True):
@@ -127,7 +138,7 @@ def test_a_run_that_serves_a_choice_never_sees_the_test_set(monkeypatch):
         "predict",
         lambda model, split, *a, **k: sets.append(len(split)) or predict(model, split, *a, **k),
     )
-    run = experiments.run(dataclasses.replace(tiny(), choice=True))
+    run = experiments.run(dataclasses.replace(tiny(), selection_only=True))
     assert run.evaluated_on == "hold-out" and "test_logits" not in run.arrays
     assert len(experiments.sets("sample")[2].test) not in sets
 
@@ -140,16 +151,16 @@ def test_a_diverged_run_is_recorded_without_accuracy():
 
 def test_every_reading_of_the_test_set_stands_in_the_ledger(monkeypatch):
     run = experiments.run(tiny())
-    assert results.logged(results.results_dir(), "readings.csv") == []  # the sample's images are no reading
+    assert ledger.logged(settings.results_dir(), "readings.csv") == []  # the sample's images are no reading
     results.write(run.record | {"profile": "short"}, run.arrays)
-    lines = [line.split(",") for line in results.logged(results.results_dir(), "readings.csv")]
+    lines = [line.split(",") for line in ledger.logged(settings.results_dir(), "readings.csv")]
     assert [line[5] for line in lines] == ["plain", "mirrored"] and int(lines[0][6]) == run.correct
-    columns = results.LOGS["readings.csv"]
-    ledger = pd.read_csv(settings.project_dir() / "report" / "readings.csv", parse_dates=["date"])
-    assert list(ledger.columns) == columns and (ledger["total"] == 3407).all()
+    columns = ledger.LOGS["readings.csv"]
+    readings = pd.read_csv(settings.project_dir() / "report" / "readings.csv", parse_dates=["date"])
+    assert list(readings.columns) == columns and (readings["total"] == 3407).all()
     for published in results.records(published=True):
         if published.evaluated_on == "test" and published.status == "finished":
-            mine = ledger[(ledger["key"] == published.key) & (ledger["reading"] == "plain")]
+            mine = readings[(readings["key"] == published.key) & (readings["reading"] == "plain")]
             assert published.correct in mine["correct"].tolist(), f"{published.name}: a reading that is not told"
 
 
@@ -166,7 +177,7 @@ def test_two_processes_never_train_one_run_at_once(monkeypatch):
     held, waits, done, said = threading.Event(), threading.Event(), threading.Event(), []
 
     def other():
-        with experiments.only_run("tiny.sample.s0"):
+        with experiments.run_lock("tiny.sample.s0"):
             held.set()
             done.set() if waits.wait(60) else None
 
@@ -187,7 +198,7 @@ def test_two_processes_never_train_one_run_at_once(monkeypatch):
 def test_an_ensemble_averages_its_members_probabilities(monkeypatch):
     members = {}
     for number in (1, 2):
-        member = dataclasses.replace(tiny(learning_rate=0.01 * number), name=f"tiny{number}", keep_curve=True)
+        member = dataclasses.replace(tiny(learning_rate=0.01 * number), name=f"tiny{number}", save_epoch_logits=True)
         monkeypatch.setitem(EXPERIMENTS, member.name, member)
         members[member.name] = member
     both = Experiment("both", "Both", "ensemble", None, {"short": RECIPE}, members=tuple(members))
@@ -211,7 +222,7 @@ def test_weights_chosen_on_the_hold_out_average_mirrored_answers(monkeypatch):
     run = experiments.run(together)
     weights = run.recipe["weights"]
     mirrored = [member.arrays["holdout_logits_mirror"] for member in members]
-    assert tuple(weights) == evaluation.choose_weights(mirrored, run.arrays["holdout_labels"])
+    assert tuple(weights) == averaging.choose_weights(mirrored, run.arrays["holdout_labels"])
     parts = [torch.from_numpy(member.arrays["test_logits_mirror"]).float().softmax(1) for member in members]
     expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
     np.testing.assert_allclose(np.exp(run.logits), expected, atol=2e-3)
@@ -228,14 +239,14 @@ def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):
     assert run.history.drop(columns=["seconds", "elapsed"]).equals(once.history.drop(columns=["seconds", "elapsed"]))
     recipe = Recipe(**run.recipe)
     torch.manual_seed(recipe.seed)
-    whole = data.joined(train, holdout)
+    whole = data.concatenate(train, holdout)
     assert len(set(whole.names)) == len(train) + len(holdout) == run.refit["images"]
-    model, _ = experiments.build(tiny(), None, 6)
+    model, _ = pretraining.build(tiny(), None, 6)
     training.fit(model, whole, None, recipe)
     answers = training.predict(model, dataset.test, recipe)
     torch.testing.assert_close(torch.from_numpy(run.arrays["test_logits"]).float(), answers, atol=0.02, rtol=0.01)
     assert run.key != once.key and (run.logits != once.logits).any() and run.seconds > run.history["seconds"].sum()
-    torch.testing.assert_close(training.predict(experiments.load_model(run), dataset.test, recipe), answers)
+    torch.testing.assert_close(training.predict(trained.load_model(run), dataset.test, recipe), answers)
     assert "then again on all" in run.provenance
 
 
@@ -255,7 +266,7 @@ def test_a_student_learns_its_teachers_answers(monkeypatch):
     torch.testing.assert_close(seen[2][5], lessons[0])
     torch.testing.assert_close(seen[3][5], torch.cat(lessons))
     # its answers are enough for another student: the teacher's weights need not be at hand
-    experiments.model_path(taught.name, taught.key).unlink()
+    trained.model_path(taught.name, taught.key).unlink()
     assert experiments.run("student", retrain=True).correct == student.correct
     # another teacher, another student
     again = dataclasses.replace(teacher, recipes=tiny(learning_rate=0.02).recipes)
@@ -268,13 +279,13 @@ def slow(monkeypatch):
     """The real dataset's profile on the sample, on a machine where a step takes a minute."""
     sample = experiments.sets("sample")
     monkeypatch.setattr(experiments, "sets", lambda *args: sample)
-    monkeypatch.setattr(training, "step_seconds", lambda *args: 60.0)
+    monkeypatch.setattr(durations, "step_seconds", lambda *args: 60.0)
 
 
 def test_a_long_training_says_how_long_before_it_begins(slow, capsys, monkeypatch):
     experiments.run(tiny(), "short")  # 5 steps of a minute, 1 epoch
     assert "on this machine" not in capsys.readouterr().out
-    monkeypatch.setattr(training, "step_seconds", lambda *args: 3600.0)
+    monkeypatch.setattr(durations, "step_seconds", lambda *args: 3600.0)
     experiments.run(tiny(), "short", seed=1)
     line = capsys.readouterr().out.splitlines()[0]
     assert re.match(r"tiny\.short\.s1: about \d h on this machine, .*; sooner: the profile sample", line)
@@ -288,7 +299,7 @@ def test_what_is_done_of_a_training_is_not_announced_again(slow, capsys, tmp_pat
     training.fit(net(), train, None, RECIPE.replace(epochs=2), path)
     for checkpoints, told in {(path,): "60 min", (path, tmp_path / "none.pt"): "2 h"}.items():
         capsys.readouterr()
-        experiments.announce("tiny", net(), train, RECIPE.replace(epochs=62), *checkpoints)
+        durations.announce("tiny", net(), train, RECIPE.replace(epochs=62), *checkpoints)
         assert f"tiny: about {told} " in capsys.readouterr().out
 
 
@@ -296,7 +307,7 @@ def test_the_series_says_how_long_what_it_lacks_will_take(slow, monkeypatch):
     count, seconds = experiments.time_needed("short")
     own = [each for each in EXPERIMENTS.values() if not each.members and not each.case]
     assert count == len([each for each in own if not each.name.endswith("-reported")])
-    resnet18 = experiments.get("resnet18").recipe("short")
+    resnet18 = catalogue.get("resnet18").recipe("short")
     assert seconds > 60 * resnet18.epochs
     finished = experiments.is_finished
     monkeypatch.setattr(experiments, "is_finished", lambda e, *more: e.name == "resnet50_final" or finished(e, *more))
@@ -333,7 +344,7 @@ def test_an_unknown_environment_value_is_refused(monkeypatch):
 
 def test_the_seven_models_of_the_report_are_declared_in_both_readings():
     for name in results.facts()["results"]:
-        assert EXPERIMENTS[name].clean and not EXPERIMENTS[f"{name}-reported"].clean
+        assert EXPERIMENTS[name].drop_test_duplicates and not EXPERIMENTS[f"{name}-reported"].drop_test_duplicates
 
 
 def test_the_reported_recipe_is_the_reports():
@@ -361,7 +372,7 @@ def test_weights_that_cannot_be_had_are_an_error_before_any_training(monkeypatch
 
 
 def test_the_stand_in_knows_rotations_and_says_what_it_is():
-    model, source = experiments.build(EXPERIMENTS["resnet18_transfer"], experiments.STAND_IN, 6)
-    state = experiments.stand_in(18)
+    model, source = pretraining.build(EXPERIMENTS["resnet18_transfer"], pretraining.ROTATION, 6)
+    state = pretraining.pretrain_rotation(18)
     assert "stand-in" in source and model.fc.out_features == 6
     assert torch.equal(model.conv1.weight, state["conv1.weight"])

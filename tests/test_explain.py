@@ -11,6 +11,7 @@ from scene_utils.data import Dataset
 from scene_utils.lessons import course, depth
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
+from scene_utils.support import layers
 
 RECIPE = Recipe(images=4)
 
@@ -82,7 +83,7 @@ def test_normalization_measures_the_change(dataset):
 
 
 def test_alexnet_table_equals_the_report():
-    assert models.layer_table(models.AlexNet()).equals(course.structure("alexnet"))
+    assert layers.layer_table(models.AlexNet()).equals(course.structure("alexnet"))
     assert len(course.structure("alexnet")) == 22
 
 

@@ -33,12 +33,12 @@ TRAINING = [
     """\
 from pathlib import Path
 import torch
-from scene_utils import experiments, models, training"""
+from scene_utils import catalogue, experiments, models, training"""
     """\
 epochs = 60""",  # long enough to be stopped in the middle
     """\
 train, holdout, _ = experiments.sets("sample")
-recipe = experiments.get("lenet").recipe("sample").replace(epochs=epochs, images=96, precision="float32")
+recipe = catalogue.get("lenet").recipe("sample").replace(epochs=epochs, images=96, precision="float32")
 torch.manual_seed(0)
 history = training.fit(models.LeNet(), train, holdout, recipe, Path("net.pt"), name="net")""",
     """\

@@ -5,15 +5,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from scene_utils import batches, evaluation, experiments, models, recipe, results, training
+from scene_utils import batches, catalogue, experiments, models, recipe, results, training
 from scene_utils.lessons import course
 from scene_utils.results import Run
+from scene_utils.support import intervals, layers
 
 
 @pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
 def test_the_loop_written_out_gives_the_first_loss_of_fit(schedule):
     train, holdout, _ = experiments.sets("sample")
-    plan = experiments.get("lenet").recipe("sample")
+    plan = catalogue.get("lenet").recipe("sample")
     plan = plan.replace(epochs=1, images=96, precision="float32", schedule=schedule)
     torch.manual_seed(0)
     net = models.LeNet(len(train.classes))
@@ -38,20 +39,20 @@ def test_the_loop_written_out_gives_the_first_loss_of_fit(schedule):
 
 
 def test_custom_lenet_has_the_rows_of_the_report():
-    assert models.layer_table(models.CustomLeNet()).equals(course.structure("custom_lenet"))
+    assert layers.layer_table(models.CustomLeNet()).equals(course.structure("custom_lenet"))
 
 
 def test_every_rate_of_the_sweep_is_an_experiment_that_never_sees_the_test_set():
-    assert max(experiments.LEARNING_RATES) / min(experiments.LEARNING_RATES) >= 100
-    assert results.facts()["lenet_divergence"]["learning_rate_at_least"] in experiments.LEARNING_RATES
-    for rate in experiments.LEARNING_RATES:
-        experiment = experiments.get(f"lenet-rate-{rate}")
-        assert experiment.choice and experiment.recipe("short").learning_rate == rate
+    assert max(catalogue.LEARNING_RATES) / min(catalogue.LEARNING_RATES) >= 100
+    assert results.facts()["lenet_divergence"]["learning_rate_at_least"] in catalogue.LEARNING_RATES
+    for rate in catalogue.LEARNING_RATES:
+        experiment = catalogue.get(f"lenet-rate-{rate}")
+        assert experiment.selection_only and experiment.recipe("short").learning_rate == rate
 
 
 def test_relu_is_the_only_difference_in_the_two_by_two():
     for name in ("lenet", "custom_lenet"):
-        plain, relu = experiments.get(name), experiments.get(f"{name}-relu")
+        plain, relu = catalogue.get(name), catalogue.get(f"{name}-relu")
         assert plain.recipes == relu.recipes
         assert isinstance(plain.build(6).activation, torch.nn.Identity)
         assert isinstance(relu.build(6).activation, torch.nn.ReLU)
@@ -80,7 +81,7 @@ def test_a_single_epoch_has_no_course_to_tell():
 
 def test_gap_agrees_with_a_published_example():
     # Newcombe (1998), Statistics in Medicine 17, 873-890, table II: 56/70 and 48/80, method 10
-    assert evaluation.gap(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert intervals.newcombe_interval(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
 def test_sweep_keeps_the_step_of_a_diverged_run():

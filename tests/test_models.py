@@ -6,7 +6,8 @@ from torch import nn
 from torchvision.models import resnet18, resnet50
 
 from scene_utils import models
-from scene_utils.models import AlexNet, CustomLeNet, LeNet, LocalResponseNorm, layer_table, output_size, output_steps
+from scene_utils.models import AlexNet, CustomLeNet, LeNet, LocalResponseNorm
+from scene_utils.support.layers import layer_table, output_size, output_steps
 from scene_utils.support.settings import SceneError
 
 # the report's slides 6 and 10, row by row
@@ -169,8 +170,8 @@ def test_local_response_norm_equals_torchs(size, channels, memory, options):
         assert (mine - torchs).abs().max() <= 1e-5 * torchs.abs().max()
 
 
-def test_local_response_norm_in_several_pieces_and_other_shapes(monkeypatch):
-    monkeypatch.setattr("scene_utils.support.lrn.PIECE", 64)
+def test_local_response_norm_in_several_chunks_and_other_shapes(monkeypatch):
+    monkeypatch.setattr("scene_utils.support.lrn.CHUNK", 64)
     x = torch.randn(3, 7, 4, 4, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(LocalResponseNorm(5)(x), nn.LocalResponseNorm(5)(x))
     assert torch.autograd.gradcheck(LocalResponseNorm(4, alpha=0.5), x)

@@ -10,15 +10,16 @@ import pytest
 import torch
 from PIL import Image
 
-from scene_utils import data, evaluation, experiments, explain, plots, results
-from scene_utils.lessons import course, labels, sketches
+from scene_utils import catalogue, data, evaluation, experiments, explain, plots, results
+from scene_utils.lessons import course, duplicates, labels, sketches
 from scene_utils.report import series
-from scene_utils.support import settings
+from scene_utils.support import audit as audits
+from scene_utils.support import intervals, settings
 from scene_utils.support.settings import escaped
 from scene_utils.text import sentences
 
 ODD = ["$1_to_$5", "<5cm"]
-RATES = [f"lenet-rate-{rate}" for rate in experiments.LEARNING_RATES]
+RATES = [f"lenet-rate-{rate}" for rate in catalogue.LEARNING_RATES]
 INCHES = 18  # of a figure of bounded size
 
 
@@ -56,8 +57,8 @@ def own(tmp_path, monkeypatch):
 
 def write(name, right):
     """Write a record with made-up answers, as a training on these images would."""
-    experiment = experiments.get(name)
-    train, holdout, dataset = experiments.sets("sample", experiment.clean)
+    experiment = catalogue.get(name)
+    train, holdout, dataset = experiments.sets("sample", experiment.drop_test_duplicates)
     generator, arrays = np.random.default_rng(len(name)), {}
     for kind, split in (("holdout", holdout), ("test", dataset.test)):
         truth = split.labels.numpy()
@@ -70,13 +71,13 @@ def write(name, right):
     row = {"loss": 0.5, "accuracy": right, "holdout_loss": 0.5, "holdout_accuracy": right, "learning_rate": 0.01}
     arrays |= {"cam_images": np.array(explain.shown_images(dataset, 2))}
     arrays["cam"] = np.ones((len(arrays["cam_images"]), 4, 4), np.float16)
-    record = experiments.describe(experiment, "sample", 0, dataset, train, holdout) | {
-        "status": "finished", "diverged_step": None, "epochs": 2, "seconds": 1.0, "parameters": 10, "device": "cpu",
-        "precision": "float32", "recipe": dataclasses.asdict(experiment.recipe("sample")), "weights": None,
-        "weights_choice": None, "inference_ms": 1.0, "key": name,
-        "history": [{"epoch": epoch, "seconds": 0.5} | row for epoch in (1, 2)],
-    }  # fmt: skip
-    results.write(record | experiments.scores(experiment, arrays, train.classes), arrays)
+    task = experiments.Task(experiment, "sample", 0, None, None, train, holdout, dataset)
+    record = experiments.make_record(
+        task, arrays, [{"epoch": epoch, "seconds": 0.5} | row for epoch in (1, 2)], key=name, status="finished",
+        diverged_step=None, seconds=1.0, parameters=10, device="cpu", precision="float32",
+        recipe=dataclasses.asdict(experiment.recipe("sample")), weights=None, weights_choice=None, inference_ms=1.0,
+    )  # fmt: skip
+    results.write(record, arrays)
 
 
 def drawn(figure):
@@ -89,10 +90,10 @@ def drawn(figure):
 @pytest.mark.parametrize("count", [2, 100])
 def test_what_pages_show_of_a_model_without_a_mistake(own, count):
     names = ODD if count == 2 else [f"class {number}" for number in range(count)]
-    train, _, dataset = own(names, 1.0, ("resnet18", *experiments.MEMBERS))
+    train, _, dataset = own(names, 1.0, ("resnet18", *catalogue.MEMBERS))
     run = results.find("resnet18", "sample")
     assert run.correct == run.total == 2 * count
-    members = [results.find(name, "sample") for name in experiments.MEMBERS]
+    members = [results.find(name, "sample") for name in catalogue.MEMBERS]
     assert "makes no mistake on these" in course.mistakes(run).data
     assert "contradicts no label" in course.contradictions(run).data
     assert "No label is doubted" in course.doubtful("sample", pd.DataFrame(columns=labels.COLUMNS)).data
@@ -139,7 +140,7 @@ def test_classes_may_be_named_like_numbers_or_like_nothing(own, monkeypatch):
     names = ["7", "NA"]
     own(names, 1.0, (), train=12)
     rows = [("train/7/0.png", "7", "NA", 0.1, 0.9, "k"), ("train/NA/0.png", "NA", "7", 0.2, 0.8, "k")]
-    settings.atomic_write(path := results.results_dir() / "t.csv", pd.DataFrame(rows, columns=labels.COLUMNS).to_csv())
+    settings.atomic_write(path := settings.results_dir() / "t.csv", pd.DataFrame(rows, columns=labels.COLUMNS).to_csv())
     table = labels.read_table(path)
     assert table["label"].tolist() == names and table["likely_probability"].tolist() == [0.9, 0.8]
     assert len(course.doubtful("sample", table).axes) >= 2
@@ -159,7 +160,7 @@ def test_names_with_signs_stand_in_sentences_as_they_are(own):
 
 def test_all_and_none_right_lie_in_their_intervals():
     for total in range(1, 500):
-        assert evaluation.wilson(total, total)[1] == 1 and evaluation.wilson(0, total)[0] == 0
+        assert intervals.wilson_interval(total, total)[1] == 1 and intervals.wilson_interval(0, total)[0] == 0
 
 
 def test_letters_without_a_font_are_said_once(capsys):
@@ -172,13 +173,13 @@ def test_letters_without_a_font_are_said_once(capsys):
 
 
 def test_near_copies_are_counted_up_to_a_limit(monkeypatch):
-    monkeypatch.setattr(data, "PAIRS", 30)
+    monkeypatch.setattr(audits, "PAIRS", 30)
     images = torch.zeros(40, 3, 64, 64, dtype=torch.uint8)
     images[20:] = torch.arange(64, dtype=torch.uint8).view(1, 1, 64)
     split = data.Split(images, torch.arange(40) % 2, ("a", "b"), tuple(f"train/{i}.png" for i in range(40)))
     audit = data.audit(data.Dataset(split, split.select([0, 20]), "own images", None, "key"))
     assert 30 <= len(audit.pairs) < 700
-    assert any("more pairs than 30" in sentence for sentence in audit.sentences())
+    assert any("more pairs than 30" in sentence for sentence in duplicates.findings(audit, public=False))
 
 
 def test_the_first_page_on_the_smallest_set(own, tmp_path):

@@ -23,6 +23,7 @@ from PIL import Image
 
 from scene_utils import data, evaluation, plots
 from scene_utils.lessons import sketches
+from scene_utils.support import intervals
 from scene_utils.support.settings import project_dir
 
 FACTS = json.loads((project_dir() / "scene_utils" / "facts" / "report.json").read_text(encoding="utf-8"))
@@ -658,7 +659,7 @@ def test_ladder_has_both_readings_and_steps_in_images():
     assert table["step"].iloc[1] == -100
     assert table["step"].isna().sum() == 6
     assert table["report_step"].sum() == table["report_correct"].iloc[-1] - table["report_correct"].iloc[0]
-    assert (table["low"][0], table["high"][0]) == evaluation.wilson(2700, 3407)
+    assert (table["low"][0], table["high"][0]) == intervals.wilson_interval(2700, 3407)
     axis = plots.ladder(table).axes[0]
     report, ours = axis.containers
     assert report.lines[0].get_xdata() == pytest.approx(table["report"])

@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from scene_utils import experiments, training
+from scene_utils import catalogue, durations, experiments, training
 from scene_utils.lessons import course, tuning
 from scene_utils.models import LeNet
 from scene_utils.recipe import Recipe
@@ -88,12 +88,12 @@ def test_a_bar_says_how_long_it_will_take_and_ends_full(bars):
 @pytest.fixture
 def small(monkeypatch):
     """An ensemble and its student, all of them LeNets that train on few images, each of them twice."""
-    lenet = experiments.get("lenet")
+    lenet = catalogue.get("lenet")
     for name, options in {"a": {}, "b": {}, "both": {"members": ("a", "b"), "weighted": True},
                           "student": {"teacher": "both"}}.items():  # fmt: skip
         recipe = RECIPE.replace(epochs=1, distillation=0.5 if "teacher" in options else 0.0)
-        change = {"name": name, "recipes": {"short": recipe}, "refit": "members" not in options, "extras": ()}
-        monkeypatch.setitem(experiments.EXPERIMENTS, name, dataclasses.replace(lenet, **change, **options))
+        change = {"name": name, "recipes": {"short": recipe}, "refit": "members" not in options, "artifacts": ()}
+        monkeypatch.setitem(catalogue.EXPERIMENTS, name, dataclasses.replace(lenet, **change, **options))
 
 
 @pytest.mark.parametrize("call", [
@@ -165,9 +165,9 @@ def test_a_terminal_s_bar_ends_at_its_end_and_lines_stand_above_it(monkeypatch, 
 
 def test_the_efforts_of_a_series_are_those_of_its_parts():
     assert progress.shared(["a", "b"], {"a": 1, "b": 3}.get) == [("a", 0.25), ("b", 1.0)]
-    three = sum(experiments.effort(name, "short") for name in experiments.MEMBERS)
-    assert experiments.effort("ensemble", "short") == three < experiments.effort("resnet18_transfer", "short")
-    assert {each.architecture for each in experiments.EXPERIMENTS.values()} - {"ensemble"} == set(experiments.COST)
+    three = sum(durations.effort(name, "short") for name in catalogue.MEMBERS)
+    assert durations.effort("ensemble", "short") == three < durations.effort("resnet18_transfer", "short")
+    assert {each.architecture for each in catalogue.EXPERIMENTS.values()} - {"ensemble"} == set(durations.COST)
 
 
 @pytest.mark.parametrize("hours, told", [(0.01, "5 min"), (0.4, "25 min"), (3.2, "3 h"), (30, "30 h"), (50, "2 days")])

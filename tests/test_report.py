@@ -10,7 +10,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from scene_utils import experiments
+from scene_utils import catalogue, experiments
 from scene_utils import text as texts
 from scene_utils.report import assemble, manifest, pages, series
 from scene_utils.report.assemble import Edition
@@ -121,7 +121,7 @@ def test_what_has_not_run_is_named_with_one_command(checkout):
         commands = re.findall(r"^python -m scene_utils train (.+) --profile sample --seed 3$", text, re.M)
         assert len(commands) == bool(slide.needs), slide.id
         for name in " ".join(commands).split():
-            experiments.get(name)
+            catalogue.get(name)
     assert "python -m scene_utils train ensemble --profile sample\n" in page("17")
     record("depth-18")
     assert "In part not run yet" in page("13") and "train depth-34 depth-50 " in page("13")
@@ -270,12 +270,12 @@ def test_the_manifest_has_every_slide_once_and_names_what_exists():
     for slide in manifest.slides():
         assert slide.title_key in texts.texts("en")
         for name in (*slide.needs, *slide.beside, *slide.train):
-            experiments.get(name)
-    assert set(SLIDES["3"].needs) == {f"lenet-rate-{rate}" for rate in experiments.LEARNING_RATES}
-    depths = {f"depth-{d}" for d in experiments.DEPTHS} | {f"depth-{d}-plain" for d in experiments.PLAIN_DEPTHS}
+            catalogue.get(name)
+    assert set(SLIDES["3"].needs) == {f"lenet-rate-{rate}" for rate in catalogue.LEARNING_RATES}
+    depths = {f"depth-{d}" for d in catalogue.DEPTHS} | {f"depth-{d}-plain" for d in catalogue.PLAIN_DEPTHS}
     assert set(SLIDES["13"].needs) == depths
-    assert set(SLIDES["17"].needs) == {*experiments.MEMBERS, "ensemble"}
-    assert {f"schedule-{name}" for name in experiments.SCHEDULES} < set(SLIDES["21"].needs)
+    assert set(SLIDES["17"].needs) == {*catalogue.MEMBERS, "ensemble"}
+    assert {f"schedule-{name}" for name in catalogue.SCHEDULES} < set(SLIDES["21"].needs)
 
 
 def test_every_slide_is_tagged_in_its_notebook_alone():
@@ -332,7 +332,7 @@ def test_who_shows_a_record_comes_after_whoever_trains_it():
     def before(name):
         return {name}.union(*(before(other) for other in manifest.builds_on(name)))
 
-    for experiment in experiments.EXPERIMENTS:
+    for experiment in catalogue.EXPERIMENTS:
         file = f"{experiment}.short.s0.json"
         those = [n for n in names if any(fnmatch.fnmatch(file, p) for p in manifest.shown_files(n, "short", 0))]
         assert not those or any(all(first in before(other) for other in those) for first in those), (file, those)

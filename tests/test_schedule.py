@@ -3,7 +3,7 @@
 import pytest
 
 from scene_utils import results
-from scene_utils.experiments import EXPERIMENTS, REPORTED
+from scene_utils.catalogue import EXPERIMENTS, REPORTED
 from scene_utils.lessons import course
 from scene_utils.recipe import learning_rates, literal_rates
 

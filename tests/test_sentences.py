@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scene_utils import evaluation
+from scene_utils import averaging, evaluation
+from scene_utils.support import intervals
 from scene_utils.support.settings import SceneError
 from scene_utils.text import sentences
 
@@ -27,13 +28,13 @@ def test_both_languages_have_the_same_templates_and_places():
     [(107, 19, "is more accurate"), (19, 107, "is less accurate"), (20, 19, "not to be told apart")],
 )
 def test_difference_has_three_forms(fixes, breaks, form):
-    text = sentences.difference(evaluation.compare_counts(fixes, breaks, 3407), "ResNet18", "Mixup")
+    text = sentences.difference(intervals.compare_counts(fixes, breaks, 3407), "ResNet18", "Mixup")
     assert form in text
     assert f"fixes {fixes}, breaks {breaks} of 3,407 images" in text
 
 
 def test_difference_is_told_in_images_first():
-    text = sentences.difference(evaluation.compare_counts(107, 19, 3407), "A", "B")
+    text = sentences.difference(intervals.compare_counts(107, 19, 3407), "A", "B")
     told = "fixes 107, breaks 19 of 3,407 images: +2.6 points (95 % interval 2.0 to 3.2)"
     assert told in text
 
@@ -56,9 +57,9 @@ def test_target(correct, english):
 
 @pytest.mark.parametrize(("reported", "english"), [(0.03, "survives"), (-0.03, "opposite")])
 def test_claims(reported, english):
-    comparison = evaluation.compare_counts(107, 19, 3407)
+    comparison = intervals.compare_counts(107, 19, 3407)
     assert english in sentences.claim(reported, comparison, "A", "B")
-    undecided = evaluation.compare_counts(20, 19, 3407)
+    undecided = intervals.compare_counts(20, 19, 3407)
     assert "not to be told apart" in sentences.claim(reported, undecided, "A", "B")
 
 
@@ -79,9 +80,9 @@ def test_divergence(steps, english):
 
 
 def test_every_sentence_exists_in_korean():
-    comparison = evaluation.compare_counts(30, 5, 600)
-    seeds = evaluation.compare_seeds([0.8, 0.81], [0.9, 0.91])
-    analysis = evaluation.analyse_ensemble([[0, 1], [1, 1]], [0, 1], [0, 1])
+    comparison = intervals.compare_counts(30, 5, 600)
+    seeds = intervals.compare_seeds([0.8, 0.81], [0.9, 0.91])
+    analysis = averaging.analyse_ensemble([[0, 1], [1, 1]], [0, 1], [0, 1])
     table = evaluation.class_changes([0, 1, 1], [0, 0, 1], [0, 0, 1], ["sea", "street"])
     pairs = evaluation.confused_pairs([[3, 1], [2, 3]], ["sea", "street"])
     for language in sentences.LANGUAGES:
@@ -129,7 +130,7 @@ def test_schedules_the_simplest_of_those_that_cannot_be_told_from_the_best():
     [([0.8, 0.81, 0.8], "So I start"), ([0.5, 0.51, 0.5], "other order"), ([0.6, 0.9, 0.4], "do not show")],
 )
 def test_the_order_of_tuning_has_three_forms(most_first, said):
-    comparison = evaluation.compare_seeds([0.7, 0.71, 0.7], most_first)
+    comparison = intervals.compare_seeds([0.7, 0.71, 0.7], most_first)
     text = sentences.order(["learning_rate", "mixup"], comparison)
     assert said in text and "learning rate" in text
 
@@ -144,7 +145,7 @@ def test_importances_are_told_from_the_largest_to_the_least():
     ("fixes", "breaks", "said"), [(107, 19, "earns its keep"), (19, 107, "accuracy too"), (20, 19, "16.8 million")]
 )
 def test_the_second_layer_has_three_forms(fixes, breaks, said):
-    assert said in sentences.second_layer(evaluation.compare_counts(fixes, breaks, 3407), 16_781_312)
+    assert said in sentences.second_layer(intervals.compare_counts(fixes, breaks, 3407), 16_781_312)
 
 
 def test_a_grown_member_is_told_by_where_it_differs():

@@ -21,7 +21,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from scene_utils import results
 from scene_utils.report import assemble, pages, publish, series
 from scene_utils.report.manifest import CONCLUSIONS
-from scene_utils.support import settings
+from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
 from tests.fakes import PARAMETERS, PNG, PROJECT, code, notebook, record
 
@@ -479,7 +479,7 @@ def test_publish(published):
 
 
 def test_finished_runs_are_published_alone_and_no_start_is_lost(published):
-    source, target = results.results_dir(), settings.published_dir()
+    source, target = settings.results_dir(), settings.published_dir()
     for folder, name in ((source, "new.short.s1"), (source, "own.short.s0"), (source, "small.sample.s0")):
         record = {"dataset": {"commit": None if name.startswith("own") else "063473"}}
         settings.atomic_write(folder / f"{name}.json", json.dumps(record))
@@ -490,7 +490,7 @@ def test_finished_runs_are_published_alone_and_no_start_is_lost(published):
     assert publish.publish_runs() == ["new.short.s1"]
     assert publish.publish_runs() == []
     assert sorted(path.name for path in target.iterdir()) == ["new.short.s1.json", "new.short.s1.npz"]
-    assert results.logged(target.parent, "started.csv") == ["2026-01-01,old,short,0,a", "2026-01-02,new,short,1,b"]
+    assert ledger.logged(target.parent, "started.csv") == ["2026-01-01,old,short,0,a", "2026-01-02,new,short,1,b"]
 
 
 def test_published_outputs_carry_no_stderr():
@@ -666,7 +666,7 @@ def test_readme_shows_the_published_records():
 
 
 def test_table_shows_the_best_reading_on_the_report_s_own_test_set(monkeypatch):
-    from scene_utils import data, results
+    from scene_utils import data
 
     def run(profile, correct, total, seed=0):
         fields = {"experiment": "lenet", "status": "finished", "dataset": {"commit": data.COMMIT}}
@@ -711,8 +711,9 @@ def test_requirements_name_what_is_imported():
 
 
 def test_the_time_is_told_before_the_first_notebook(project):
-    stub = project / "scene_utils" / "experiments.py"
-    stub.write_text('time_needed = lambda *given: (7, 9e4)\ntime_here = lambda seconds: f"about {seconds:.0f} s"\n')
+    for name, stub in {"experiments": "time_needed = lambda *given: (7, 9e4)",
+                       "durations": 'time_here = lambda seconds: f"about {seconds:.0f} s"'}.items():  # fmt: skip
+        (project / "scene_utils" / f"{name}.py").write_text(stub + "\n")
     code, said = call(project, "report", "--profile", "short")
     assert code == 0 and said.index("trainings to do: 7, about 90000 s") < said.index("02_lenet")
     for profile in ("short", "sample"):  # nothing to do any more; minutes

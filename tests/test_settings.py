@@ -96,10 +96,10 @@ def test_what_a_command_starts_runs_the_command_s_own_code(copy):
 
 
 def test_one_place_resolves_profile_and_seed(monkeypatch):
-    from scene_utils import experiments
+    from scene_utils import catalogue
 
     monkeypatch.delenv("SCENE_PROFILE", raising=False)
-    lenet = experiments.get("lenet")
+    lenet = catalogue.get("lenet")
     assert settings.profile(None) == "sample" and settings.seed(None) == 0
     assert lenet.recipe(None, None) == lenet.recipe("sample", 0)
     monkeypatch.setenv("SCENE_PROFILE", "short")
@@ -109,12 +109,12 @@ def test_one_place_resolves_profile_and_seed(monkeypatch):
 
 
 def test_what_is_waited_for_is_said_even_where_progress_is_silent(tmp_path, capsys):
-    lock, held, said = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock"), []
+    held, said = FileLock(tmp_path / "lock"), []
     held.acquire()
     with pytest.MonkeyPatch.context() as patch, progress.silent():
         patch.setattr(settings, "say", lambda line, say=settings.say: (said.append(line), say(line), held.release()))
         progress.line("an epoch")
-        with settings.acquire(lock, "another process trains this run; waiting for it to finish"):
+        with settings.locked(tmp_path / "lock", "another process trains this run; waiting for it to finish"):
             assert said
     assert capsys.readouterr().out == "another process trains this run; waiting for it to finish\n"
 

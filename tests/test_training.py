@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.transforms import v2
 
-from scene_utils import batches, data, training
+from scene_utils import batches, data, durations, training
 from scene_utils.models import LeNet
 from scene_utils.recipe import Recipe, learning_rates, make_optimizer
-from scene_utils.support import convolution, devices, settings
+from scene_utils.support import checkpoints, convolution, devices, settings
 from scene_utils.support.settings import SceneError
 
 QUICK = Recipe(epochs=2, batch_size=64, learning_rate=0.01, precision="float32")
@@ -43,18 +43,16 @@ def test_a_run_begun_without_a_gradient_scaler_goes_on_with_one_and_back(sets, t
     """A CPU has none, a GPU that is fast at float16 has one: here one for the CPU stands in for it."""
     path = tmp_path / "run.pt"
 
-    def accelerator(precision, scaled, real=training.accelerator):
-        acc = real("float32")
-        acc.scaler = torch.amp.GradScaler("cpu") if scaled else None
-        return acc
+    def scaled(enabled):
+        monkeypatch.setattr(training, "grad_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=enabled))
 
-    monkeypatch.setattr(training, "accelerator", lambda precision: accelerator(precision, first))
+    scaled(first)
     monkeypatch.setattr(training, "device_name", lambda device: "Tesla T4" if first else "cpu (2 threads)")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_after(1, patch)
         training.fit(small_net(), *sets, QUICK, path)
     assert ("scaler" in torch.load(path, weights_only=True)) == first
-    monkeypatch.setattr(training, "accelerator", lambda precision: accelerator(precision, not first))
+    scaled(not first)
     monkeypatch.setattr(training, "device_name", lambda device: "cpu (1 thread)" if first else "Tesla T4")
     history = training.fit(small_net(), *sets, QUICK, path)
     assert history.status == "finished" and [row["epoch"] for row in history.epochs] == [1, 2]
@@ -73,16 +71,16 @@ def test_values_are_refused_by_name_with_the_allowed_range():
 def test_normalised_is_what_torchvision_does(sets):
     images = sets[1].images
     pipeline = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(data.MEAN, data.STD)])
-    batch = batches.normalised(batches.to_device(images, "cpu"), 64)
+    batch = batches.normalize(batches.to_device(images, "cpu"), 64)
     torch.testing.assert_close(batch, pipeline(images), rtol=1e-5, atol=1e-5)
     assert batch.is_contiguous(memory_format=torch.channels_last)
-    assert batches.normalised(batches.to_device(images, "cpu"), 128).shape[2:] == (128, 128)
+    assert batches.normalize(batches.to_device(images, "cpu"), 128).shape[2:] == (128, 128)
 
 
 def test_augmentation_is_a_crop_of_the_reflected_image_or_of_its_mirror(sets):
     images = sets[1].images[:8]
     padded = F.pad(images.float(), (4, 4, 4, 4), mode="reflect").byte()
-    cut = batches.augmented(
+    cut = batches.random_crop_flip(
         batches.to_device(images, "cpu"), torch.arange(8), "flip+crop", np.random.default_rng(1)
     )
     seen = set()
@@ -116,7 +114,7 @@ def test_mixup_targets_are_those_of_torchvision():
     theirs = v2.MixUp(alpha=0.4, num_classes=6)(images, labels)
     torch.manual_seed(3)
     share = float(torch._sample_dirichlet(torch.tensor([0.4, 0.4]))[0])
-    ours = batches.mixed(images, F.one_hot(labels, 6).float(), share)
+    ours = batches.mixup(images, F.one_hot(labels, 6).float(), share)
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
 
@@ -130,7 +128,7 @@ def test_cutmix_is_that_of_torchvision(seed):
     torch.manual_seed(seed)
     share = float(transform._dist.sample(()))
     column, row = (int(torch.randint(32, (1,))) / 32 for _ in range(2))
-    ours = batches.cut(images, F.one_hot(labels, 6).float(), share, np.array([row, column]))
+    ours = batches.cutmix(images, F.one_hot(labels, 6).float(), share, np.array([row, column]))
     for mine, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, other)
 
@@ -184,15 +182,15 @@ def test_weight_decay_spares_norms_and_biases():
 def test_convolutions_over_small_maps_have_torchs_results_and_gradients(size, options):
     plain = torch.nn.Conv2d(8, 12, bias=False, **options)
     ours = copy.deepcopy(plain)
-    convolution.with_products(ours)
+    convolution.use_fast_conv_(ours)
     assert type(copy.deepcopy(ours)) is convolution.Conv2d and ours.state_dict().keys() == plain.state_dict().keys()
     images = torch.randn(6, 8, size, size).to(memory_format=torch.channels_last)
-    seen, apply = [], convolution.Product.apply
+    seen, apply = [], convolution.ConvWeightGrad.apply
     found = []
     for net in (plain, ours):
         given = images.clone().requires_grad_()
         with torch.autocast("cpu", dtype=torch.bfloat16), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(convolution.Product, "apply", lambda *args: seen.append(1) or apply(*args))
+            patch.setattr(convolution.ConvWeightGrad, "apply", lambda *args: seen.append(1) or apply(*args))
             answer = net(given)
         answer.float().square().sum().backward()
         found.append((answer.float(), given.grad, net.weight.grad))
@@ -305,18 +303,18 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(name, sets, tmp_path,
 def test_timing_a_step_changes_and_says_nothing(sets, capsys):
     model = small_net().train()
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    assert 0 < training.step_seconds(model, sets[0], QUICK.replace(distillation=0.5, images=10)) < 60
+    assert 0 < durations.step_seconds(model, sets[0], QUICK.replace(distillation=0.5, images=10)) < 60
     assert same(before, model.state_dict()) and torch.equal(state, torch.get_rng_state()) and model.training
     assert capsys.readouterr().out == ""
 
 
 def test_what_a_checkpoint_holds_is_counted(sets, tmp_path):
     path = tmp_path / "run.pt"
-    assert training.epochs_done(path) == 0
+    assert checkpoints.epochs_done(path) == 0
     training.fit(small_net(), *sets, QUICK, path)
-    assert training.epochs_done(path) == QUICK.epochs
+    assert checkpoints.epochs_done(path) == QUICK.epochs
     path.write_bytes(path.read_bytes()[:1000])
-    assert training.epochs_done(path) == 0
+    assert checkpoints.epochs_done(path) == 0
 
 
 def test_an_interrupt_waits_until_a_checkpoint_is_whole(sets, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import math
 import pandas as pd
 import pytest
 
-from scene_utils import experiments, results
+from scene_utils import experiments
 from scene_utils.lessons import tuning
 from scene_utils.support import settings
 
@@ -65,7 +65,7 @@ def test_nothing_is_trained_twice_and_an_interrupted_study_goes_on(trained, monk
     pd.testing.assert_frame_equal(tuning.study("sample"), whole)
     assert len(trained) == count
 
-    path = results.results_dir() / "tuning.sample.s0.csv"
+    path = settings.results_dir() / "tuning.sample.s0.csv"
     table = tuning.trials("sample")
     settings.atomic_write(path, table.head(5).to_csv(index=False))
     pd.testing.assert_frame_equal(tuning.study("sample"), whole)
@@ -83,7 +83,7 @@ def test_nothing_is_trained_twice_and_an_interrupted_study_goes_on(trained, monk
 
 def test_published_trials_are_found_and_those_of_another_study_are_not(trained):
     whole = tuning.study("sample")
-    path = results.results_dir() / "tuning.sample.s0.csv"
+    path = settings.results_dir() / "tuning.sample.s0.csv"
     published = settings.published_dir() / path.name
     settings.atomic_write(published, path.read_bytes())
     path.unlink()

@@ -12,20 +12,20 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from scene_utils import data, evaluation, experiments, plots, results
+from scene_utils import catalogue, data, evaluation, experiments, plots, results
 from scene_utils.data import Dataset, Split
-from scene_utils.evaluation import wilson
 from scene_utils.lessons import course, depth, slides
 from scene_utils.lessons.slides import between, of, reached, share
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import intervals, progress, report_facts, settings
+from scene_utils.support.intervals import wilson_interval
 from scene_utils.support.settings import SceneError
 from scene_utils.text import Text, join, number, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
 SEVEN = tuple(results.facts()["results"])
-RATES = tuple(f"lenet-rate-{rate}" for rate in experiments.LEARNING_RATES)
-DEPTHS = tuple(f"depth-{each}" for each in experiments.DEPTHS)
+RATES = tuple(f"lenet-rate-{rate}" for rate in catalogue.LEARNING_RATES)
+DEPTHS = tuple(f"depth-{each}" for each in catalogue.DEPTHS)
 CONFUSED = ("resnet18", "resnet18_mixup", "resnet18_transfer", "ensemble")
 
 
@@ -112,7 +112,7 @@ def summary(records: Records) -> None:
     figure = None
     if records.compared:
         ours = {run.experiment: (run.correct, run.total) for run in runs}
-        titles = {name: experiments.get(name).title for name in SEVEN}
+        titles = {name: catalogue.get(name).title for name in SEVEN}
         figure = plots.ladder(plots.ladder_table(ours, records.facts, titles))
     elif runs:
         figure = plots.bars({run.title: run.accuracy for run in runs}, "accuracy", percent=True)
@@ -123,12 +123,12 @@ def summary_table(records: Records) -> pd.DataFrame:
     """The seven models: the report's accuracy, ours with its interval, the difference, the verdict."""
     rows = []
     for name in SEVEN:
-        row: dict[str, str] = {"model": experiments.get(name).title}
+        row: dict[str, str] = {"model": catalogue.get(name).title}
         run, theirs = next(iter(records.done(name)), None), records.reported(name)
         if theirs is not None:
             row["report"] = share(theirs["accuracy"])
         row["ours" if records.compared else "accuracy"] = share(run.accuracy) if run else ""
-        row["95 % interval"] = between(wilson(run.correct, run.total)) if run else ""
+        row["95 % interval"] = between(wilson_interval(run.correct, run.total)) if run else ""
         if theirs is not None:
             row["± images"] = number(run.correct - round(theirs["accuracy"] * run.total), "+,") if run else ""
             row["± points"] = number(run.accuracy - theirs["accuracy"], "+pp") if run else ""
@@ -143,8 +143,8 @@ def against(records: Records, name: str) -> str:
     run, theirs = next(iter(records.done(name)), None), records.reported(name)
     if run is None or theirs is None:
         return "missing"
-    low, high = wilson(run.correct, run.total)
-    return evaluation.verdict((low - theirs["accuracy"], high - theirs["accuracy"]))
+    low, high = wilson_interval(run.correct, run.total)
+    return intervals.verdict((low - theirs["accuracy"], high - theirs["accuracy"]))
 
 
 def summary_sentences(records: Records) -> list[Text]:
@@ -251,18 +251,18 @@ def claim_divergence(records: Records) -> tuple:
 
 def claim_difference(records: Records, first: str, second: str, told: float) -> tuple:
     """The row about a difference between two models of the report."""
-    titles = {"first": experiments.get(first).title, "second": experiments.get(second).title}
+    titles = {"first": catalogue.get(first).title, "second": catalogue.get(second).title}
     claim = say("claim.higher" if told > 0 else "claim.lower", **titles)
     total = sum(records.facts["dataset"]["val_counts"])
-    right = [evaluation.report_total(records.facts, name) for name in (second, first)]
-    own = evaluation.gap(right[0], total, right[1], total)
-    firm = evaluation.claim_verdict(told, own) == "confirmed"
+    right = [report_facts.total(records.facts, name) for name in (second, first)]
+    own = intervals.newcombe_interval(right[0], total, right[1], total)
+    firm = report_facts.claim_verdict(told, own) == "confirmed"
     runs = records.done(first, second)
     theirs = (number(told, "+.4f"), between(own, "+.4f"))
     if len(runs) < 2:
         return claim, *theirs, "", "", "missing", firm
     compared = evaluation.compare(runs[0].logits, runs[1].logits, runs[0].labels)
-    form = VERDICTS[evaluation.claim_verdict(told, compared.interval)]
+    form = VERDICTS[report_facts.claim_verdict(told, compared.interval)]
     return claim, *theirs, number(compared.difference, "+.4f"), between(compared.interval, "+.4f"), form, firm
 
 
@@ -286,7 +286,7 @@ def claim_slope(records: Records, told: int, values: Callable[[list[Run], list[i
     if len(runs) < 2:
         return "", "", "", "", "missing", None
     slope, *interval = depth.mean(values(runs, depth.lengths(min(run.epochs for run in runs))))
-    form = VERDICTS[evaluation.claim_verdict(told, interval)]
+    form = VERDICTS[report_facts.claim_verdict(told, interval)]
     return "", "", number(slope, "+.4f"), between(interval, "+.4f"), form, None
 
 
@@ -294,13 +294,13 @@ def claim_goal(records: Records) -> tuple:
     """The row that the final model reaches the goal."""
     goal, total = records.facts["target_accuracy"], sum(records.facts["dataset"]["val_counts"])
     told = records.facts["results"]["ensemble"]["accuracy"]
-    own = wilson(evaluation.report_total(records.facts, "ensemble"), total)
+    own = wilson_interval(report_facts.total(records.facts, "ensemble"), total)
     run, firm = next(iter(records.done("ensemble")), None), own[0] > goal
     theirs = (say("claim.goal", goal=goal), share(told), between(own))
     if run is None:
         return *theirs, "", "", "missing", firm
-    low, high = wilson(run.correct, run.total)
-    form = VERDICTS[evaluation.claim_verdict(1, (low - goal, high - goal))]
+    low, high = wilson_interval(run.correct, run.total)
+    form = VERDICTS[report_facts.claim_verdict(1, (low - goal, high - goal))]
     return *theirs, share(run.accuracy), between((low, high)), form, firm
 
 
@@ -330,7 +330,7 @@ def advice_table(runs: Sequence[Run]) -> pd.DataFrame:
     """What matters most, the model to take then, and why."""
     best = max(runs, key=lambda run: run.accuracy)
     same = slides.told_apart(best, runs)[1]
-    low, high = wilson(best.correct, best.total)
+    low, high = wilson_interval(best.correct, best.total)
     close = [run.title for run in same] or say("none")
     told = say("advice.accurate", accuracy=best.accuracy, low=low, high=high, same=close)
     rows = [(say("aim.accurate"), best.title, told)]
@@ -365,11 +365,11 @@ def price(runs: Sequence[Run]) -> str:
 
 def beyond(records: Records) -> None:
     """The small student, everything together, what models cost, and the labels that the best contradicts."""
-    runs = records.done(*experiments.BEYOND)
+    runs = records.done(*catalogue.BEYOND)
     if not runs:
         return shown(say("page.nothing"))
     table = reached(runs, ("parameters", "training seconds", "weights"))
-    costs = course.costs(records.done(*SEVEN, *experiments.BEYOND)).dropna()
+    costs = course.costs(records.done(*SEVEN, *catalogue.BEYOND)).dropna()
     shown(say("beyond"), table, say("beyond.cost"), plots.cost(costs), runs=runs)
     best = max(runs, key=slides.holdout_accuracy)
     if records.sets is not None and records.compared:
@@ -392,7 +392,7 @@ def readings(records: Records) -> None:
 def readings_table(records: Records) -> pd.DataFrame:
     """One row per reading: experiment, profile, seed, how it is read, accuracy and interval, weights."""
     rows = []
-    for base in (*SEVEN, *experiments.MEMBERS):
+    for base in (*SEVEN, *catalogue.MEMBERS):
         for run in records.runs.values():
             if run.experiment.removesuffix("-reported") != base or run.status != "finished":
                 continue
@@ -408,7 +408,7 @@ def readings_table(records: Records) -> pd.DataFrame:
 def reading(run: Run, how: Text, logits: np.ndarray) -> tuple:
     """A row of the table of other readings."""
     correct = int((logits.argmax(1) == run.labels).sum())
-    told = (share(correct / run.total), between(wilson(correct, run.total)), of(correct, run.total))
+    told = (share(correct / run.total), between(wilson_interval(correct, run.total)), of(correct, run.total))
     return run.experiment, run.profile, str(run.seed), how, *told, slides.origin(run)
 
 
@@ -454,7 +454,7 @@ def bench_table(measured: dict) -> pd.DataFrame:
     """One row per model: images per second of both sides, their ratio, peak memory, fraction of the machine's rate."""
     rows = [
         (
-            experiments.TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")),
+            catalogue.TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")),
             f"{row['images_per_second']['usual']:,.0f}",
             f"{row['images_per_second']['ours']:,.0f}",
             f"{row['ratio']:.2f}",

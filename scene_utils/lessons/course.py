@@ -11,11 +11,11 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import data, evaluation, experiments, plots, results
+from scene_utils import data, evaluation, experiments, plots, pretraining, results
 from scene_utils.lessons import labels, sketches
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import intervals, progress, settings
 from scene_utils.text import join, number, sentences
 
 
@@ -131,19 +131,15 @@ def seeds(first: list[Run], second: list[Run]) -> list[str]:
     if min(len(first), len(second)) < 2:
         return []
     accuracies = [[run.accuracy for run in runs if run.status == "finished"] for runs in (first, second)]
-    comparison = evaluation.compare_seeds(*accuracies)
+    comparison = intervals.compare_seeds(*accuracies)
     return [sentences.seeds(comparison, first[0].title, second[0].title)]
 
 
 def variants(runs: list[Run]) -> pd.DataFrame:
     """Return one row a run: weights, training time, device, and accuracy with its 95 % interval."""
-    rows = {
-        run.title: (run.parameters, round(run.seconds, 1), run.device, run.correct, run.total, run.accuracy)
-        + evaluation.wilson(run.correct, run.total)
-        for run in runs
-    }
-    columns = ["weights", "seconds", "device", "correct", "of", "accuracy", "low", "high"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    table = results.run_table(runs, weights="parameters", seconds="seconds", device="device", correct="correct",
+                              of="total", accuracy="accuracy", low="low", high="high")  # fmt: skip
+    return table.round({"seconds": 1}).set_axis([run.title for run in runs])
 
 
 def occlusion(run: Run) -> Figure:
@@ -226,7 +222,7 @@ def gap(run: Run) -> tuple[float, tuple[float, float]]:
     last, counts = run.record["history"][-1], run.dataset["counts"]
     seen = min(counts["train"], run.recipe["images"] or counts["train"])
     shares = (last["accuracy"], seen), (last["holdout_accuracy"], counts["holdout"])
-    interval = evaluation.gap(*(n for share, total in shares for n in (round(share * total), total)))
+    interval = intervals.newcombe_interval(*(n for share, total in shares for n in (round(share * total), total)))
     return last["accuracy"] - last["holdout_accuracy"], interval
 
 
@@ -240,7 +236,7 @@ def reading(run: Run) -> list[str]:
         "higher": "it begins to know its training images by heart",
         "lower": "the training images, changed at random and counted while the weights still move, are harder",
         "same": "not to be told apart, so nothing shows that it learns by heart",
-    }[evaluation.verdict(interval)]
+    }[intervals.verdict(interval)]
     low, high = (number(end, "pp") for end in interval)
     lines = [
         f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images (first"
@@ -323,9 +319,9 @@ def caption(*runs: Run) -> Markdown:
     return Markdown(f"<small>{'; '.join(parts)}; profile {runs[0].profile}, seed {runs[0].seed}.</small>")
 
 
-def borrowed(run: Run) -> str:
-    """Say whose eyes a run has borrowed, and what a stand-in is not."""
-    if run.weights_choice == experiments.STAND_IN:
+def pretrained_source(run: Run) -> str:
+    """Say which pretrained weights a run starts from, and what the stand-in is not."""
+    if run.weights_choice == pretraining.ROTATION:
         return (
             "**A stand-in.** In this profile nothing may be downloaded, so the weights come from a few seconds of"
             " another task: telling by how many quarter turns the sample's own images were rotated ([Gidaris et al.,"
@@ -377,7 +373,7 @@ def having(runs: Mapping[str, Run], array: str) -> dict[str, Run]:
 
 
 def walk(runs: Mapping[str, Run]) -> Figure | Markdown:
-    """Show what nets say of mixtures of two test images (``explain.between``), where their runs have kept it."""
+    """Show what nets say of mixtures of two test images (``explain.mixup_interpolation``), where they kept that."""
     kept = having(runs, "between")
     probabilities = {name: run.arrays["between"] for name, run in kept.items()}
     return sketches.mixup_interpolation(probabilities) if kept else Markdown("")
@@ -423,14 +419,9 @@ def depth_name(run: Run) -> str:
 
 def costs(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row a run: weights, seconds of training, milliseconds an image, accuracy and its 95 % interval."""
-    rows = {
-        run.title: (run.parameters, run.seconds, run.record.get("inference_ms"), run.accuracy)
-        + evaluation.wilson(run.correct, run.total)
-        for run in runs
-    }
-    return pd.DataFrame.from_dict(
-        rows, orient="index", columns=["weights", "seconds", "inference_ms", "accuracy", "low", "high"]
-    )
+    table = results.run_table(runs, weights="parameters", seconds="seconds", inference_ms="inference_ms",
+                              accuracy="accuracy", low="low", high="high")  # fmt: skip
+    return table.set_axis([run.title for run in runs])
 
 
 def contradictions(run: Run, n: int = 18) -> Figure | Markdown:

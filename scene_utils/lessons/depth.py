@@ -11,6 +11,7 @@ from torch import nn
 
 from scene_utils import evaluation, experiments, explain, models, plots
 from scene_utils.results import Run
+from scene_utils.support import intervals
 from scene_utils.text import say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
@@ -94,7 +95,7 @@ def mean(values: np.ndarray) -> tuple[float, float, float]:
     if np.ptp(values) == 0:
         return (float(values[0]),) * 3
     statistics = DescrStatsW(values)
-    low, high = statistics.tconfint_mean(alpha=1 - evaluation.LEVEL)
+    low, high = statistics.tconfint_mean(alpha=1 - intervals.LEVEL)
     return float(statistics.mean), float(low), float(high)
 
 

@@ -9,12 +9,13 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import evaluation, experiments, plots, results
+from scene_utils import averaging, catalogue, evaluation, experiments, plots, results
 from scene_utils.lessons import sketches
 from scene_utils.lessons.course import bullets, depth_name, difference, goal, verdict
 from scene_utils.lessons.slides import holdout_accuracy, reached
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
+from scene_utils.support import intervals
 from scene_utils.text import say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
@@ -55,16 +56,16 @@ def ways(members: Sequence[Run]) -> pd.DataFrame:
     Columns way, correct, total, accuracy, low, high, on the test set; weights are chosen on the hold-out.
     """
     labels, logits = members[0].labels, {depth_name(run): run.logits for run in members}
-    table = evaluation.subsets(logits, labels).rename(columns={"members": "way"}).drop(columns="size")
+    table = averaging.subsets(logits, labels).rename(columns={"members": "way"}).drop(columns="size")
     table.loc[len(table) - 1, "way"] = "all, probabilities averaged"
     weights = holdout_weights(members)
     others = {
-        "all, majority of votes": evaluation.hard_vote(list(logits.values())),
+        "all, majority of votes": averaging.hard_vote(list(logits.values())),
         f"all, weights {' : '.join(f'{w:g}' for w in weights)}": weighted(members, weights),
     }
     for way, answers in others.items():
         correct = int((evaluation.predictions(answers) == labels).sum())
-        interval = evaluation.wilson(correct, len(labels))
+        interval = intervals.wilson_interval(correct, len(labels))
         table.loc[len(table)] = [way, correct, len(labels), correct / len(labels), *interval]
     return table
 
@@ -72,12 +73,12 @@ def ways(members: Sequence[Run]) -> pd.DataFrame:
 def holdout_weights(members: Sequence[Run]) -> tuple[float, ...]:
     """Return one weight a member, those with which the average fits the hold-out best."""
     logits = [run.arrays["holdout_logits"] for run in members]
-    return evaluation.choose_weights(logits, members[0].arrays["holdout_labels"])
+    return averaging.choose_weights(logits, members[0].arrays["holdout_labels"])
 
 
 def weighted(members: Sequence[Run], weights: Sequence[float]) -> np.ndarray:
     """Return the weighted mean of the members' probabilities on the test set."""
-    return evaluation.average_probabilities([run.logits for run in members], weights)
+    return averaging.average_probabilities([run.logits for run in members], weights)
 
 
 def best_member(members: Sequence[Run]) -> int:
@@ -87,7 +88,7 @@ def best_member(members: Sequence[Run]) -> int:
 
 def disputed(members: Sequence[Run]) -> int:
     """Return the position of the test image on which the members, not of one mind, lie furthest apart."""
-    chances = np.stack([evaluation.average_probabilities([run.logits]) for run in members])
+    chances = np.stack([averaging.average_probabilities([run.logits]) for run in members])
     answers = chances.argmax(axis=2)
     differ = (answers != answers[0]).any(axis=0)
     return int((chances.std(axis=0).sum(axis=1) * (0.01 + differ)).argmax())
@@ -95,7 +96,7 @@ def disputed(members: Sequence[Run]) -> int:
 
 def opinions(members: Sequence[Run], position: int) -> Figure:
     """Draw what each member, and their mean, say about one test image."""
-    rows = {depth_name(run): evaluation.average_probabilities([run.logits[[position]]])[0] for run in members}
+    rows = {depth_name(run): averaging.average_probabilities([run.logits[[position]]])[0] for run in members}
     rows["mean"] = np.mean(list(rows.values()), axis=0)
     truth = members[0].classes[members[0].labels[position]]
     table = pd.DataFrame(rows, index=members[0].classes)
@@ -142,7 +143,7 @@ def final_model(members: Sequence[Run], together: Run) -> None:
     """17: the members of the ensemble, each alone and together."""
     best = max(range(len(members)), key=lambda i: holdout_accuracy(members[i]))
     logits = [run.logits for run in members]
-    analysis = evaluation.analyse_ensemble(logits, together.logits, together.labels, best)
+    analysis = averaging.analyse_ensemble(logits, together.logits, together.labels, best)
     told = sentences.ensemble(analysis, [run.title for run in members])
     table = reached([*members, together], ("parameters", "training seconds", "weights"))
     shown(say("final"), table, told, runs=[*members, together])
@@ -150,7 +151,7 @@ def final_model(members: Sequence[Run], together: Run) -> None:
 
 def conditions(members: Sequence[Run], compared: bool) -> None:
     """18: the conditions of the final model, and the schedule in both readings."""
-    theirs = experiments.get(experiments.REPORTED_MEMBERS[0]).recipe("full")
+    theirs = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full")
     shown(say("conditions"), conditions_table([Recipe(**run.recipe) for run in members], compared), runs=members)
     if compared:
         stages = schedule_table(theirs)
@@ -162,11 +163,11 @@ def conditions(members: Sequence[Run], compared: bool) -> None:
 
 def conditions_table(ours: Sequence[Recipe], compared: bool) -> Table:
     """One row per condition: the report's reading (what it leaves open is assumed), and our members'."""
-    theirs = experiments.get(experiments.REPORTED_MEMBERS[0]).recipe("full")
+    theirs = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full")
     rows = []
     for name in CONDITIONS:
         reported, own = listed(getattr(theirs, name)), [listed(getattr(recipe, name)) for recipe in ours]
-        if name in experiments.ASSUMED or name in ("input_size", "label_smoothing"):
+        if name in catalogue.ASSUMED or name in ("input_size", "label_smoothing"):
             reported = say("assumed", value=reported)
         if name in ("milestones", "gamma"):
             own = [value if recipe.schedule == "multistep" else "–" for recipe, value in zip(ours, own, strict=True)]

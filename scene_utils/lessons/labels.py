@@ -13,10 +13,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from scene_utils import data, evaluation, experiments, results, training
+from scene_utils import catalogue, data, evaluation, experiments, pretraining, results, training
 from scene_utils.data import Split
 from scene_utils.results import Run
-from scene_utils.support import progress, settings
+from scene_utils.support import intervals, progress, settings
 
 FOLDS = 5
 VERDICTS = {
@@ -41,8 +41,8 @@ def issues(profile: str | None = None, seed: int = 0, weights: str | None = None
         Columns image, label, likely (class), label_probability, likely_probability, key.
     """
     profile, seed = settings.profile(profile), settings.seed(seed)
-    experiment = experiments.get("resnet50_final")
-    choice = experiments.weights_choice(experiment, profile, seed, weights)
+    experiment = catalogue.get("resnet50_final")
+    choice = pretraining.pretrained_source(experiment, profile, seed, weights)
     train, dataset = everything(profile)
     name = f"label-issues.{profile}.s{seed}.csv"
     key = results.run_key(data=dataset.key, weights=choice, folds=FOLDS, seed=seed, images=len(train))
@@ -65,7 +65,7 @@ def issues(profile: str | None = None, seed: int = 0, weights: str | None = None
         [key] * len(doubtful),
     )
     table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
-    return read_table(settings.atomic_write(results.results_dir() / name, table.to_csv(index=False)))
+    return read_table(settings.atomic_write(settings.results_dir() / name, table.to_csv(index=False)))
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -82,8 +82,8 @@ def everything(profile: str) -> tuple[Split, data.Dataset]:
 
 def features(split: Split, profile: str, choice: str | None) -> np.ndarray:
     """Return what a pretrained ResNet50 makes of the images, before any training on ours: float32 (N, 2048)."""
-    experiment = experiments.get("resnet50_final")
-    model, source = experiments.build(experiment, choice, len(split.classes))
+    experiment = catalogue.get("resnet50_final")
+    model, source = pretraining.build(experiment, choice, len(split.classes))
     progress.line(f"features of {len(split):,} images, weights {source}")
     model.fc = nn.Identity()
     return training.predict(model, split, experiment.recipe(profile)).numpy()
@@ -133,7 +133,7 @@ def counted(table: pd.DataFrame) -> pd.DataFrame:
     rows = {}
     for verdict, meaning in VERDICTS.items():
         images = int((judged == verdict).sum())
-        rows[meaning] = (images, images / max(len(judged), 1), *evaluation.wilson(images, max(len(judged), 1)))
+        rows[meaning] = (images, images / max(len(judged), 1), *intervals.wilson_interval(images, max(len(judged), 1)))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["images", "share", "low", "high"])
 
 

@@ -11,41 +11,40 @@ import itertools
 import pandas as pd
 import torch
 
-from scene_utils import cases, experiments, models, results, training
+from scene_utils import cases, experiments, models, training
+from scene_utils.lessons.trials import Trials, matching
 from scene_utils.recipe import Recipe
 from scene_utils.support import settings
 
-COLUMNS = ["pixel_scale", "momentum", "batch_size", "rate", "seed", "diverged_step", "seconds", "design"]
+COLUMNS = ("pixel_scale", "momentum", "batch_size", "rate", "seed", "diverged_step", "seconds", "design")
 SAMPLE = {"epochs": 1, "images": 96}
 
 
 def trials(profile: str | None = None) -> pd.DataFrame:
     """Return all trainings of the present design: ``COLUMNS``; ``diverged_step`` is 0 where the loss stayed finite."""
-    for path in results.places(f"nan.{settings.profile(profile)}.csv"):
-        table = pd.read_csv(path)
-        return table[table["design"] == cases.digest("nan")].reset_index(drop=True)
-    return pd.DataFrame(columns=COLUMNS)
+    return kept(profile).rows()
+
+
+def kept(profile: str | None = None) -> Trials:
+    """Return the table in which these trainings are kept."""
+    return Trials(f"nan.{settings.profile(profile)}.csv", COLUMNS, {"design": cases.digest("nan")})
 
 
 def diverges(setting: dict, rate: float, profile: str, seed: int) -> bool:
     """Whether LeNet's loss stops being finite at ``rate``: found in the table, or trained now."""
-    table = trials(profile)
-    same = (table["rate"] == rate) & (table["seed"] == seed)
-    for name, value in setting.items():
-        same &= table[name] == value
-    if same.any():
-        return bool(table.loc[same, "diverged_step"].iloc[0])
+    table, this = kept(profile), setting | {"rate": rate, "seed": seed}
+    found = matching(table.rows(), this)
+    if len(found):
+        return bool(found["diverged_step"].iloc[0])
     recipe = Recipe(**cases.design("nan")["recipe"] | setting, learning_rate=rate, seed=seed)
     recipe = recipe.replace(**SAMPLE) if profile == "sample" else recipe
     train, _ = experiments.sealed_sets(profile)
     torch.manual_seed(recipe.seed)
     name = f"LeNet, rate {rate:g}, " + ", ".join(f"{key} {value}" for key, value in setting.items())
     history = training.fit(models.LeNet(len(train.classes)), train, None, recipe, name=name)
-    row = setting | {"rate": rate, "seed": seed, "diverged_step": history.diverged_step or 0,
-                     "seconds": round(history.seconds, 1), "design": cases.digest("nan")}  # fmt: skip
-    with experiments.only_run(f"nan.{profile}"):
-        table = pd.DataFrame([*trials(profile).to_dict("records"), row], columns=COLUMNS)
-        settings.atomic_write(results.results_dir() / f"nan.{profile}.csv", table.to_csv(index=False))
+    row = this | {"diverged_step": history.diverged_step or 0, "seconds": round(history.seconds, 1)}
+    with experiments.run_lock(f"nan.{profile}"):
+        table.add(row, replacing=this)
     return history.status == "diverged"
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from scene_utils import evaluation, plots
-from scene_utils.evaluation import wilson
 from scene_utils.lessons import tuning
 from scene_utils.lessons.slides import between, reached, share, told_apart
 from scene_utils.results import Run
+from scene_utils.support import intervals
+from scene_utils.support.intervals import wilson_interval
 from scene_utils.text import Text, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
@@ -29,7 +30,7 @@ def schedule(accuracies: Mapping[str, Sequence[float]], runs: Sequence[Run]) -> 
         {
             "schedule": names,
             "hold-out accuracy": [share(run.accuracy) for run in runs],
-            "95 % interval": [between(wilson(run.correct, run.total)) for run in runs],
+            "95 % interval": [between(wilson_interval(run.correct, run.total)) for run in runs],
         }
     )
     if min(map(len, accuracies.values())) > 1:
@@ -51,7 +52,7 @@ def tuning_order(trials: pd.DataFrame, profile: str, seed: int) -> None:
     searches = [name for name in (MOST, LEAST, "study") if name in found]
     anew = {name: found[f"{name}, again"]["accuracy"] for name in searches if f"{name}, again" in found}
     if {MOST, LEAST} <= set(anew) and min(map(len, anew.values())) > 1:
-        race = evaluation.compare_seeds(anew[LEAST], anew[MOST])
+        race = intervals.compare_seeds(anew[LEAST], anew[MOST])
         told += [sentences.seeds(race, LEAST, MOST), sentences.order(list(shares), race)]
     table = pd.DataFrame(
         {

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from scene_utils import data, evaluation, models, plots, results
+from scene_utils import data, evaluation, plots, results
 from scene_utils.data import Dataset, Split
-from scene_utils.evaluation import Interval, wilson
 from scene_utils.lessons import course
 from scene_utils.results import Run
+from scene_utils.support import layers
+from scene_utils.support.intervals import Interval, wilson_interval
 from scene_utils.text import Text, join, number, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
@@ -41,7 +42,7 @@ def of(correct: int, total: int) -> str:
 
 def origin(run: Run) -> str:
     """The weights that a run started from in a word or two; its provenance has them in full."""
-    parts = re.sub(r"\.safetensors| \(sha256 \w+\)", "", run.borrowed or "–").split(", ")
+    parts = re.sub(r"\.safetensors| \(sha256 \w+\)", "", run.pretrained_source or "–").split(", ")
     return ", ".join(dict.fromkeys("grown" if " grown from " in part else part for part in parts))
 
 
@@ -50,7 +51,7 @@ def reached(runs: Sequence[Run], more: Sequence[str] = ()) -> Table:
     columns = {
         "model": [run.title for run in runs],
         "accuracy": [share(run.accuracy) for run in runs],
-        "95 % interval": [between(wilson(run.correct, run.total)) for run in runs],
+        "95 % interval": [between(wilson_interval(run.correct, run.total)) for run in runs],
         "parameters": [f"{run.parameters:,}" for run in runs],
         "training seconds": [f"{run.seconds:,.0f}" for run in runs],
         "weights": [origin(run) for run in runs],
@@ -116,7 +117,7 @@ def curve(run: Run) -> None:
 
 def structure(model: nn.Module, remark: str = "") -> None:
     """The layer table of a model."""
-    shown(Paragraph([say("structure"), remark]), Table(models.layer_table(model), "text"))
+    shown(Paragraph([say("structure"), remark]), Table(layers.layer_table(model), "text"))
 
 
 def code(model: type) -> None:
@@ -148,7 +149,7 @@ def images(train: Split, holdout: Split, dataset: Dataset, profile: str) -> None
 def dimensions(model: nn.Module) -> None:
     """2: output dimensions, computed and measured."""
     told = Paragraph([say("dimensions"), say("dimensions.reading")])
-    shown(told, Table(models.output_steps(model), "text"))
+    shown(told, Table(layers.output_steps(model), "text"))
 
 
 def cliff(runs: Sequence[Run], reported: float | None) -> None:

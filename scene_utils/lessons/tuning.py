@@ -15,7 +15,8 @@ import pandas as pd
 import torch
 from optuna.distributions import CategoricalDistribution
 
-from scene_utils import experiments, models, results, training
+from scene_utils import catalogue, experiments, models, results, training
+from scene_utils.lessons.trials import Trials, matching
 from scene_utils.recipe import Recipe
 from scene_utils.support import progress, settings
 
@@ -27,17 +28,18 @@ LEVELS: dict[str, tuple[float, ...]] = {
     "weight_decay": (0.0, 0.0001, 0.001, 0.01),
     "mixup": (0.0, 0.1, 0.3, 1.0),
 }
-START = {name: getattr(experiments.REPORTED, name) for name in LEVELS}
+START = {name: getattr(catalogue.REPORTED, name) for name in LEVELS}
 BUDGET = 1 + sum(len(levels) - 1 for levels in LEVELS.values())  # trainings that one at a time takes
 
 RECIPES = {
-    "sample": experiments.OURS.replace(epochs=1, images=96, precision="float32"),
-    "short": experiments.OURS.replace(epochs=4, images=4000),
-    "full": experiments.OURS.replace(epochs=8),
+    "sample": catalogue.OURS.replace(epochs=1, images=96, precision="float32"),
+    "short": catalogue.OURS.replace(epochs=4, images=4000),
+    "full": catalogue.OURS.replace(epochs=8),
 }
 TRIALS = {"sample": 16, "short": 40, "full": 60}  # of the study
 
-COLUMNS = ["search", "trial", *LEVELS, "training_seed", "accuracy", "seconds", "key"]
+COLUMNS = ("search", "trial", *LEVELS, "training_seed", "accuracy", "seconds", "key")
+FLOATS = (*LEVELS, "accuracy", "seconds")
 
 
 def trials(profile: str | None = None, seed: int = 0, key: str | None = None) -> pd.DataFrame:
@@ -45,12 +47,13 @@ def trials(profile: str | None = None, seed: int = 0, key: str | None = None) ->
 
     Columns: search, trial (from 1), one for each of ``LEVELS``, training_seed, accuracy (hold-out), seconds, key.
     """
+    return kept(profile, seed, key).rows()
+
+
+def kept(profile: str | None = None, seed: int = 0, key: str | None = None) -> Trials:
+    """Return the table in which these trials are kept."""
     name = f"tuning.{settings.profile(profile)}.s{settings.seed(seed)}.csv"
-    for path in results.places(name):
-        table = pd.read_csv(path, converters=dict.fromkeys([*LEVELS, "accuracy", "seconds"], float))
-        if list(table.columns) == COLUMNS and (key is None or (table["key"] == key).all()):
-            return table
-    return pd.DataFrame(columns=COLUMNS)
+    return Trials(name, COLUMNS, {} if key is None else {"key": key}, FLOATS)
 
 
 def trial(
@@ -61,25 +64,18 @@ def trial(
     A training that diverges counts as chance: one over the number of classes.
     """
     recipe = RECIPES[profile].replace(**values, seed=seed if training_seed is None else training_seed)
-    key = study_key(profile, seed)
-    with experiments.only_run(f"tuning.{profile}.s{seed}"):
-        table = trials(profile, seed, key)
-        same = table["training_seed"] == recipe.seed
-        for name, value in values.items():
-            same &= table[name] == value
-        here = (table["search"] == search) & (table["trial"] == number)
-        if (here & same).any():
-            return float(table.loc[here, "accuracy"].iloc[0])
-        if same.any():
-            accuracy, seconds = table.loc[same, ["accuracy", "seconds"]].iloc[0]
-        else:
+    place, table = {"search": search, "trial": number}, kept(profile, seed, study_key(profile, seed))
+    with experiments.run_lock(f"tuning.{profile}.s{seed}"):
+        same = matching(table.rows(), values | {"training_seed": recipe.seed})
+        here = matching(same, place)
+        if len(here):
+            return float(here["accuracy"].iloc[0])
+        if not len(same):
             command = f"ONLY=09_questions make report PROFILE={profile} SEED={seed}"
             settings.check_may_train(f"a trial of tuning.{profile}.s{seed}", command)
-            accuracy, seconds = train(recipe, profile)
-        row = {"search": search, "trial": number, **values, "training_seed": recipe.seed,
-               "accuracy": accuracy, "seconds": seconds, "key": key}  # fmt: skip
-        table = pd.DataFrame([*table[~here].to_dict("records"), row], columns=COLUMNS)
-        settings.atomic_write(results.results_dir() / f"tuning.{profile}.s{seed}.csv", table.to_csv(index=False))
+        accuracy, seconds = same[["accuracy", "seconds"]].iloc[0] if len(same) else train(recipe, profile)
+        row = place | values | {"training_seed": recipe.seed, "accuracy": accuracy, "seconds": seconds}
+        table.add(row, replacing=place)
     return float(accuracy)
 
 
@@ -88,7 +84,7 @@ def study_key(profile: str, seed: int) -> str:
     _, _, dataset = experiments.sets(profile)
     return results.run_key(
         base=RECIPES[profile].fields(), levels=LEVELS, data=dataset.key, seed=seed,
-        model=models.VERSIONS.get("lenet", 1), engine=training.ENGINE_VERSION,
+        model=models.VERSION, engine=training.ENGINE_VERSION,
     )  # fmt: skip
 
 
@@ -116,12 +112,12 @@ def study(profile: str | None = None, seed: int = 0) -> pd.DataFrame:
     Columns are those of ``LEVELS`` and accuracy. ``RETRAIN=1`` starts the whole table anew.
     """
     profile, seed = settings.profile(profile), settings.seed(seed)
-    name, since = f"tuning.{profile}.s{seed}.csv", settings.retrain_since()
+    since = settings.retrain_since()
     if since is not None:
-        written = [path.stat().st_mtime for path in results.places(name)]
+        table = kept(profile, seed)
+        written = [path.stat().st_mtime for path in results.places(table.name)]
         if not written or written[0] < datetime.datetime.fromisoformat(since).timestamp():
-            empty = pd.DataFrame(columns=COLUMNS).to_csv(index=False)
-            settings.atomic_write(results.results_dir() / name, empty)
+            table.clear()
     search = quiet_study(seed)
     for number in range(1, TRIALS[profile] + 1):
         asked = search.ask(distributions())
@@ -174,9 +170,7 @@ def importances(study_trials: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     search = quiet_study(seed)
     for row in study_trials.to_dict("records"):
         params = {name: row[name] for name in LEVELS}
-        search.add_trial(
-            optuna.trial.create_trial(params=params, distributions=distributions(), value=row["accuracy"])
-        )
+        search.add_trial(optuna.trial.create_trial(params=params, distributions=distributions(), value=row["accuracy"]))
     if np.ptp(study_trials["accuracy"]) == 0:
         return dict.fromkeys(LEVELS, 0.0)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)

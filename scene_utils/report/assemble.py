@@ -234,7 +234,7 @@ def _origin(run: Run) -> dict[str, object]:
         "seed": run.seed,
         "epochs": run.epochs,
         "again": say("again", count=int(run.refit["images"])) if "refit" in run.record else "",
-        "weights": run.borrowed or say("scratch"),
+        "weights": run.pretrained_source or say("scratch"),
         "device": run.device,
         "precision": run.precision,
         "date": run.date[:10],

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import nbformat
 
+from scene_utils import catalogue
 from scene_utils.report import pages, series
-from scene_utils.support import settings
+from scene_utils.support import intervals, ledger, report_facts, settings
 from scene_utils.support.settings import SceneError
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
@@ -60,9 +61,8 @@ def publish_runs(profiles: tuple[str, ...] = ("short", "full")) -> list[str]:
     A page that shows a run need not be done for that. The logs of what was started and of the readings of the test set
     are joined with the published ones (``report/started.csv``, ``report/readings.csv``), so that no line is lost.
     """
-    from scene_utils import results
 
-    source, target, new = results.results_dir(), settings.published_dir(), []
+    source, target, new = settings.results_dir(), settings.published_dir(), []
     for profile in profiles:
         for record in sorted(source.glob(f"*.{profile}.s*.json")):
             there = target / record.name
@@ -74,10 +74,10 @@ def publish_runs(profiles: tuple[str, ...] = ("short", "full")) -> list[str]:
             new.append(record.stem)
         for table in sorted(source.glob(f"*.{profile}*.csv")):
             _copy(table, target / table.name)
-    for log, columns in results.LOGS.items():
-        new_lines = {line for line in results.logged(source, log) if line.split(",")[2] in profiles}
+    for log, columns in ledger.LOGS.items():
+        new_lines = {line for line in ledger.logged(source, log) if line.split(",")[2] in profiles}
         if new_lines:
-            lines = sorted(new_lines | set(results.logged(target.parent, log)))
+            lines = sorted(new_lines | set(ledger.logged(target.parent, log)))
             settings.atomic_write(target.parent / log, "\n".join([",".join(columns), *lines]) + "\n")
     return new
 
@@ -158,20 +158,20 @@ def with_table(text: str, table: str) -> str:
 
 def results_table() -> str:
     """The report's models, its accuracy beside ours, then what goes beyond it, in Markdown, from published records."""
-    from scene_utils import evaluation, experiments, results
+    from scene_utils import experiments, results
     
     records = results.records(published=True)
     runs = [r for r in records if r.seed == 0 and r.status == "finished" and experiments.is_report_data(r)]
     reported = {name: f"{told['accuracy']:.4f}" for name, told in results.facts()["results"].items()}
     lines = ["| model | report | ours | 95 % interval | images right | profile |"]
     lines += ["|---|---|---|---|---|---|"]
-    for name in (*reported, *experiments.BEYOND):
+    for name in (*reported, *catalogue.BEYOND):
         own = [r for p in PROFILE_ORDER for r in runs if (r.experiment, r.profile) == (name, p)]
-        head = f"| {experiments.EXPERIMENTS[name].title} | {reported.get(name, '')} |"
+        head = f"| {catalogue.EXPERIMENTS[name].title} | {reported.get(name, '')} |"
         if not own:
             lines.append(f"{head} not published yet | | | |")
             continue
-        low, high = evaluation.wilson(own[0].correct, own[0].total)
+        low, high = intervals.wilson_interval(own[0].correct, own[0].total)
         lines.append(
             f"{head} **{own[0].accuracy:.4f}** | {low:.4f} to {high:.4f} "
             f"| {own[0].correct:,} of {own[0].total:,} | {own[0].profile} |"
@@ -199,7 +199,7 @@ def check_numbers() -> list[str]:
         lines.append(f"{run.name}: {np.trace(matrix):,} of {matrix.sum():,} on the {run.judged_on}")
         if not same:
             wrong.append(f"{run.name} has {run.correct}, its logits give {np.trace(matrix)}")
-    for model, agrees in evaluation.facts_agree(results.facts()).items():
+    for model, agrees in report_facts.agree(results.facts()).items():
         lines.append(f"the report's {model}: per-class and overall accuracy {'agree' if agrees else 'DISAGREE'}")
         wrong += [] if agrees else [f"the report's facts on {model} disagree with themselves"]
     readme = (settings.project_dir() / "README.md").read_text(encoding="utf-8")

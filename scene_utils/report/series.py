@@ -186,9 +186,8 @@ def _reason(error: Exception) -> str:
 @contextlib.contextmanager
 def _turn(output: Path) -> Iterator[None]:
     """Wait where a notebook is still executed by what an interrupted run left behind."""
-    lock = FileLock(output.with_name(f".{output.name}.lock"))
     waiting = f"{output.stem}: still executed by an interrupted run; waiting for it to finish"
-    with settings.acquire(lock, waiting):
+    with settings.locked(output.with_name(f".{output.name}.lock"), waiting):
         yield
 
 

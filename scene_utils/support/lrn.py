@@ -2,7 +2,7 @@
 
 ``nn.LocalResponseNorm`` takes a mean over neighbouring channels and a power of each value, forward and
 backward, in passes over whole tensors. Here the sum over neighbours is a small matrix product, the power two
-square roots, the gradient is written out, and the work is done in pieces that stay in the cache.
+square roots, the gradient is written out, and the work is done in chunks that stay in the cache.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 GROUP = 32  # channels whose sums are taken in one product, with their neighbours on both sides
-PIECE = 2**19  # values worked on at a time on the CPU: a few such pieces fit into its cache
+CHUNK = 2**19  # values worked on at a time on the CPU: a few such chunks fit into its cache
 
 
 class LocalResponseNorm(nn.Module):
@@ -46,11 +46,11 @@ class Normalize(torch.autograd.Function):
         y, scale = torch.empty_like(rows), torch.empty_like(rows)
         window, offset = sum_window(rows, size, alpha / size), rows.new_full((GROUP,), k)
         with torch.autocast(x.device.type, enabled=False):
-            for x_, y_, scale_ in pieces(rows, y, scale):
+            for x_, y_, scale_ in chunks(rows, y, scale):
                 scale_.copy_(neighbour_sums(x_ * x_, window, size // 2, offset))
                 torch.mul(x_, inverse_power(scale_, beta), out=y_)
         ctx.save_for_backward(x, scale)
-        return like(x, y)
+        return restore_layout(x, y)
 
     @staticmethod
     @once_differentiable
@@ -60,11 +60,11 @@ class Normalize(torch.autograd.Function):
         rows = as_rows(x)
         out = torch.empty_like(rows)
         window, factor = sum_window(rows, ctx.size, 1.0), -2 * ctx.alpha * ctx.beta / ctx.size
-        for x_, scale_, gradient_, out_ in pieces(rows, scale, as_rows(gradient), out):
+        for x_, scale_, gradient_, out_ in chunks(rows, scale, as_rows(gradient), out):
             direct = inverse_power(scale_, ctx.beta).mul_(gradient_)
             sums = neighbour_sums((direct * x_).div_(scale_), window, (ctx.size - 1) // 2)
             torch.addcmul(direct, sums, x_, value=factor, out=out_)
-        return like(x, out), None, None, None, None
+        return restore_layout(x, out), None, None, None, None
 
 
 def as_rows(x: Tensor) -> Tensor:
@@ -72,22 +72,22 @@ def as_rows(x: Tensor) -> Tensor:
     return x.movedim(1, -1).reshape(-1, x.shape[1])
 
 
-def like(x: Tensor, rows: Tensor) -> Tensor:
+def restore_layout(x: Tensor, rows: Tensor) -> Tensor:
     """(positions, C) in the shape and memory format of ``x``."""
     result = rows.view(x.movedim(1, -1).shape).movedim(-1, 1)
     return result.contiguous() if x.is_contiguous() else result
 
 
-def pieces(*tensors: Tensor):
-    """Cut (positions, C) tensors into matching pieces that fit into a CPU's cache; a GPU takes all at once."""
+def chunks(*tensors: Tensor):
+    """Cut (positions, C) tensors into matching chunks that fit into a CPU's cache; a GPU takes all at once."""
     count, channels = tensors[0].shape
-    step = max(1, PIECE // channels) if tensors[0].device.type == "cpu" else max(1, count)
+    step = max(1, CHUNK // channels) if tensors[0].device.type == "cpu" else max(1, count)
     return zip(*(tensor.split(step) for tensor in tensors), strict=True)
 
 
-def sum_window(like_: Tensor, size: int, factor: float) -> Tensor:
+def sum_window(other: Tensor, size: int, factor: float) -> Tensor:
     """(GROUP + size - 1, GROUP): column j has ``factor`` in the rows j to j + size - 1."""
-    ones = like_.new_ones(GROUP + size - 1, GROUP)
+    ones = other.new_ones(GROUP + size - 1, GROUP)
     return ones.tril().triu(1 - size).mul_(factor)
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from tqdm import tqdm
 
@@ -79,6 +80,12 @@ def line(text: str, end: str = "\n") -> None:
     if not _silent:
         with tqdm.external_write_mode():  # above a terminal's bar
             print(text + end, end="", flush=True)
+
+
+@cache
+def line_once(text: str) -> None:
+    """Print a line, once in a process: the members of an ensemble are asked for again and again."""
+    line(text)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -214,6 +214,11 @@ def runs_dir() -> Path:
     return named_folder("SCENE_RUNS_DIR") or project_dir() / "runs"
 
 
+def results_dir() -> Path:
+    """Folder of records that are not published."""
+    return runs_dir() / "results"
+
+
 def cache_dir() -> Path:
     """Folder of the cloned dataset and the decoded images."""
     default = named_folder("XDG_CACHE_HOME") or absolute("~/.cache")
@@ -264,15 +269,33 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_<>&$|~^\[\]])", r"\\\1", text)
 
 
-def acquire(lock, waiting: str):
-    """Acquire a ``FileLock``; where another process holds it, say ``waiting`` first."""
-    from filelock import Timeout
+@contextlib.contextmanager
+def locked(path: Path, waiting: str, variable: str = "SCENE_RUNS_DIR") -> Iterator[None]:
+    """Hold the lock file ``path``; where another process holds it, say ``waiting`` first.
 
+    Args:
+        variable: what names the folder of the lock.
+
+    Raises:
+        SceneError: where that folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
     try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        say(waiting)
-        return lock.acquire()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(waiting)
+            lock.acquire()
+    except OSError as error:
+        reason = error.strerror or error
+        raise SceneError(f"cannot write {path.parent}: {reason}; set {variable} to a folder of your own") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def atomic_write(path: Path, content: bytes | str | Callable[[BinaryIO], object]) -> Path:

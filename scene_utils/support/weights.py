@@ -136,7 +136,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], name: str, grow:
     state = {key: value for key, value in state.items() if not key.startswith("fc.")}
     own = {key: value for key, value in model.state_dict().items() if not key.startswith("fc.")}
     if grow:
-        state = grown(own, state)
+        state = net2deeper(own, state)
     # old files do not count batches
     missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
     unknown = [key for key in state if key not in own]
@@ -151,7 +151,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], name: str, grow:
     model.load_state_dict(state, strict=False)
 
 
-def grown(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def net2deeper(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Complete a ResNet50's ``state`` to the state ``own`` of a deeper net, which then computes the same.
 
     The additional blocks stand at the end of each stage. The weight of their last norm is zero (Goyal et al.,

@@ -12,16 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from scene_utils.evaluation import (
-    Comparison,
-    EnsembleAnalysis,
-    SeedComparison,
-    claim_verdict,
-    compare_seeds,
-    verdict,
-    wilson,
-)
+from scene_utils.averaging import EnsembleAnalysis
 from scene_utils.results import Run, same_processor
+from scene_utils.support import report_facts
+from scene_utils.support.intervals import Comparison, SeedComparison, compare_seeds, verdict, wilson_interval
 from scene_utils.support.settings import escaped
 from scene_utils.text import Text, join, say
 
@@ -32,7 +26,7 @@ def accuracy(name: str, correct: int, total: int) -> Text:
 
 
 def _accuracy(correct: int, total: int) -> dict[str, float]:
-    low, high = wilson(correct, total)
+    low, high = wilson_interval(correct, total)
     return {"correct": correct, "total": total, "accuracy": correct / total, "low": low, "high": high}
 
 
@@ -54,7 +48,7 @@ def difference(comparison: Comparison, first: str, second: str) -> Text:
 
 def against_report(name: str, correct: int, total: int, reported: float) -> Text:
     """Whether our interval contains the report's figure, of which only the total is known."""
-    low, high = wilson(correct, total)
+    low, high = wilson_interval(correct, total)
     images = abs(correct - round(reported * total))
     return say(f"report.{verdict((low - reported, high - reported))}", name=name, images=images, reported=reported)
 
@@ -114,7 +108,7 @@ def ceiling(name: str, mistakes: int, judged: int, agree: int, both: int, total:
     """
     if judged == 0:
         return say("ceiling.none", name=name, mistakes=mistakes)
-    low, high = wilson(agree, judged)
+    low, high = wilson_interval(agree, judged)
     rest = {"share": agree / judged, "low": low, "high": high, "best": 1 - agree / total}
     return say("ceiling", name=name, mistakes=mistakes, judged=judged, agree=agree, both=both, **rest)
 
@@ -138,7 +132,7 @@ def limits(run: Run, reported: float, verdicts: pd.Series) -> Text:
         before=curve[middle],
         after=curve[run.epochs],
         mirrored=mirrored,
-        weights=re.sub(r" \(sha256 \w+\)", "", run.borrowed) or "nothing",
+        weights=re.sub(r" \(sha256 \w+\)", "", run.pretrained_source) or "nothing",
         judged=int(verdicts.notna().sum()),
         mistakes=len(verdicts),
         tried=tried(run),
@@ -194,7 +188,7 @@ def confused(pairs: pd.DataFrame) -> Text:
 def claim(reported: float, comparison: Comparison, first: str, second: str) -> Text:
     """Whether a difference that the report states survives our interval."""
     return say(
-        f"claim.{claim_verdict(reported, comparison.interval)}",
+        f"claim.{report_facts.claim_verdict(reported, comparison.interval)}",
         first=first,
         second=second,
         reported=reported,

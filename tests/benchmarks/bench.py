@@ -96,10 +96,10 @@ def usual(name: str, careful: bool = False) -> dict:
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import ToTensor
 
-    from scene_utils import data
+    from scene_utils.support import fetching
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    folder = Path(os.environ.get("SCENE_DATA_DIR") or data.fetch())
+    folder = Path(os.environ.get("SCENE_DATA_DIR") or fetching.fetch())
     everything = ImageFolder(folder / "train", ToTensor())
     some = torch.randperm(len(everything))[: steps_of(name) * BATCH].tolist()
     loader = DataLoader(Subset(everything, some), batch_size=BATCH, shuffle=True, num_workers=2)
@@ -159,8 +159,9 @@ def losses(name: str) -> dict:
 def decoding(_: str) -> dict:
     """Seconds that reading and decoding all images takes the first time, with an empty cache of pixels."""
     from scene_utils import data
+    from scene_utils.support import fetching
 
-    folder = data.fetch()
+    folder = fetching.fetch()
     with tempfile.TemporaryDirectory() as empty:
         os.environ["SCENE_CACHE_DIR"] = empty
         began = time.perf_counter()
@@ -180,13 +181,14 @@ def profile(name: str) -> dict:
 
     devices.keep_freed_memory()
     acc = devices.accelerator()
+    precision = devices.precision_of("auto", acc.device)
     model = model_of(name, False).to(acc.device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True, fused=True)
     images = torch.randn(BATCH, 3, 64, 64, device=acc.device).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, 6, (BATCH,), device=acc.device)
 
     def step() -> None:
-        with acc.autocast():
+        with devices.autocast(acc.device, precision):
             logits = model(images)
         F.cross_entropy(logits.float(), labels).backward()
         optimizer.step()

@@ -1,0 +1,207 @@
+"""Intervals and tests: of one accuracy, of the difference of two, over images and seeds (statsmodels, SciPy).
+
+Intervals are pairs (low, high) at 95 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
+from scene_utils.support.settings import SceneError
+
+LEVEL = 0.95
+RESAMPLES = 20_000
+
+Interval = tuple[float, float]
+
+
+# --- one accuracy, or two on different images
+
+
+def wilson_interval(correct: int, total: int) -> Interval:
+    """Wilson's score interval for ``correct`` of ``total`` (Wilson, 1927; statsmodels)."""
+    if not 0 <= correct <= total or total == 0:
+        raise SceneError(f"no interval for {correct} correct of {total}; evaluate at least one image")
+    low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")
+    return min(float(low), correct / total), max(float(high), correct / total)  # at 0 and 1 rounding may leave it out
+
+
+def newcombe_interval(correct: int, total: int, other_correct: int, other_total: int) -> Interval:
+    """Newcombe's interval for the first accuracy minus the second, on different images (statsmodels)."""
+    low, high = confint_proportions_2indep(
+        correct, total, other_correct, other_total, method="newcomb", compare="diff", alpha=1 - LEVEL
+    )
+    return float(low), float(high)
+
+
+# --- two models on the same images
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same images: what the second fixes and breaks of the first.
+
+    Attributes:
+        fixes: images wrong in the first model and right in the second.
+        breaks: images right in the first model and wrong in the second.
+        total: number of images.
+        difference: accuracy of the second minus that of the first.
+        low, high: its paired bootstrap interval.
+        p_value: McNemar's exact test.
+    """
+
+    fixes: int
+    breaks: int
+    total: int
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    @property
+    def interval(self) -> Interval:
+        """The interval of the difference."""
+        return self.low, self.high
+
+    @property
+    def verdict(self) -> str:
+        """``higher``, ``lower`` or ``same``: the interval decides."""
+        return verdict(self.interval)
+
+
+def verdict(interval: Interval) -> str:
+    """``higher`` for an interval above zero, ``lower`` for one below, else ``same``: not to be told apart."""
+    low, high = interval
+    return "higher" if low > 0 else "lower" if high < 0 else "same"
+
+
+def compare_counts(fixes: int, breaks: int, total: int, seed: int = 0) -> Comparison:
+    """Compare two models on the same images by the images that the second fixes and breaks.
+
+    The paired bootstrap draws images with replacement; as only fixes and breaks move the difference, drawing
+    their numbers from a multinomial distribution is the same and takes milliseconds.
+    """
+    shares = np.array([fixes, breaks, total - fixes - breaks]) / total
+    drawn = np.random.default_rng(seed).multinomial(total, shares, size=RESAMPLES)
+    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / total, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    p_value = mcnemar([[0, breaks], [fixes, 0]], exact=True).pvalue if fixes + breaks else 1.0
+    return Comparison(fixes, breaks, total, (fixes - breaks) / total, float(low), float(high), float(p_value))
+
+
+# --- several seeds
+
+
+@dataclass(frozen=True)
+class SeedComparison:
+    """Accuracies of two recipes over seeds: means, standard deviations, Welch interval of the gain."""
+
+    first_mean: float
+    first_spread: float
+    second_mean: float
+    second_spread: float
+    seeds: int
+    low: float
+    high: float
+
+    @property
+    def difference(self) -> float:
+        """Mean of the second recipe minus that of the first."""
+        return self.second_mean - self.first_mean
+
+    @property
+    def verdict(self) -> str:
+        """``higher``, ``lower`` or ``same``: the interval decides."""
+        return verdict((self.low, self.high))
+
+
+def compare_seeds(first: Sequence[float], second: Sequence[float]) -> SeedComparison:
+    """Compare two recipes by their accuracies over seeds (Welch's t interval; statsmodels).
+
+    Raises:
+        SceneError: with fewer than two seeds a recipe.
+    """
+    if min(len(first), len(second)) < 2:
+        raise SceneError(f"{len(first)} and {len(second)} seeds tell no spread; run at least two a recipe")
+    a, b = DescrStatsW(np.asarray(first, float)), DescrStatsW(np.asarray(second, float))
+    if np.ptp(first) == np.ptp(second) == 0:
+        low = high = float(b.mean - a.mean)
+    else:
+        low, high = CompareMeans(b, a).tconfint_diff(alpha=1 - LEVEL, usevar="unequal")
+    seeds = min(len(first), len(second))
+    means = (float(a.mean), float(np.std(first, ddof=1)), float(b.mean), float(np.std(second, ddof=1)))
+    return SeedComparison(*means, seeds, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A contrast of accuracies with both sources of chance, the images and the seeds.
+
+    Attributes:
+        difference: the contrast, averaged over the images.
+        low, high: its 95 % interval.
+        p_value: of the two-sided t-test against zero.
+        standard_error, degrees: of the t distribution (Satterthwaite).
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    standard_error: float
+    degrees: float
+
+
+def estimate(correct: Mapping[str, np.ndarray], contrast: Mapping[str, float]) -> Estimate:
+    """Estimate a contrast of arms whose images are crossed with seeds nested in the arm.
+
+    With D_i the contrast of the fractions of seeds that are correct on image i, the variance of its mean is
+    var(D) / N + sum of c² s² / n - sum of c² MS / (N n): s² is the variance of an arm's accuracy between its n seeds,
+    MS the mean square of the interaction of seed and image, which the first two parts both contain. The sum is not
+    taken to be below either of them. Degrees of freedom by Satterthwaite (1946).
+
+    Args:
+        correct: for each arm booleans (seeds, images), the same images in all.
+        contrast: coefficient of each arm; they add up to zero.
+
+    Raises:
+        SceneError: for an arm with fewer than two seeds, or other images than the first.
+    """
+    count = {matrix.shape[1] for matrix in correct.values()}
+    if len(count) > 1 or min(len(correct[name]) for name in contrast) < 2:
+        raise SceneError("a contrast needs two seeds or more of each arm, on the same images; run the missing seeds")
+    images = count.pop()
+    mean_difference = sum(c * correct[name].mean(0) for name, c in contrast.items())
+    image_part = mean_difference.var(ddof=1) / images
+    seed_parts, interaction = [], 0.0
+    for name, c in contrast.items():
+        right = np.asarray(correct[name], float)
+        seeds_ = len(right)
+        accuracy = right.mean(1)
+        residual = right - right.mean(0) - accuracy[:, None] + right.mean()
+        mean_square = (residual**2).sum() / ((seeds_ - 1) * (images - 1))
+        seed_parts.append((c**2 * accuracy.var(ddof=1) / seeds_, seeds_ - 1))
+        interaction += c**2 * mean_square / (images * seeds_)
+    seed_part = sum(part for part, _ in seed_parts)
+    variance = max(image_part + seed_part - interaction, image_part, seed_part)
+    below = image_part**2 / (images - 1) + sum(part**2 / degrees for part, degrees in seed_parts)
+    degrees = variance**2 / below if below else float("inf")
+    return _estimate(float(mean_difference.mean()), float(variance) ** 0.5, float(degrees))
+
+
+def _estimate(difference: float, error: float, degrees: float) -> Estimate:
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error
+    p_value = float(2 * stats.t.sf(abs(difference) / error, degrees)) if error else float(difference == 0)
+    return Estimate(difference, difference - reach, difference + reach, p_value, error, degrees)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p-values (Holm, 1979; statsmodels), in the order given."""
+    return multipletests(p_values, method="holm")[1].tolist()
