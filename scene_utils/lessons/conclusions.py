@@ -215,7 +215,7 @@ def claims(records: Records) -> None:
     found = claims_table(records)
     weak = found["claim"][found["firm"].eq(False)].tolist()
     told = say("claims.weak", names=join(weak, "; ")) if weak else say("claims.firm")
-    table = found.drop(columns="firm").assign(verdict=[say(form) for form in found["verdict"]])
+    table = found.drop(columns=["firm", "verdict"]).assign(**{"in these runs": list(map(say, found["verdict"]))})
     shown(say("claims.how"), Table(table, "text wide"), told, runs=records.done(*SEVEN, *DEPTHS))
 
 

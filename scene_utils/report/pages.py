@@ -70,6 +70,11 @@ def _structure(page: BeautifulSoup, language: str) -> None:
         classes = " ".join(wrapper.get("class", []))
         if not classes or re.search(r"cell|output|prompt|rendered_html|jp-", classes):
             wrapper.unwrap()
+    for table in main.find_all("table", class_="wide"):  # on a phone its rows stand one below the other
+        names = [cell.get_text() for cell in table.find_all("th")]
+        for row in table.select("tbody tr"):
+            for cell, name in zip(row.find_all("td"), names, strict=False):
+                cell["data-name"] = name
     for wide in main.find_all(["table", "img"]):  # on a phone they scroll by themselves
         kind = {"table": "table", "img": "figure"}[wide.name]
         wide.wrap(page.new_tag("div", attrs={"class": kind, "tabindex": "0"}))
