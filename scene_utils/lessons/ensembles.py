@@ -149,10 +149,11 @@ def final_model(members: Sequence[Run], together: Run) -> None:
     shown(say("final"), table, told, runs=[*members, together])
 
 
-def conditions(members: Sequence[Run], compared: bool) -> None:
+def conditions(members: Sequence[Run], together: Run) -> None:
     """18: the conditions of the final model, and the schedule in both readings."""
-    theirs = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full")
-    shown(say("conditions"), conditions_table([Recipe(**run.recipe) for run in members], compared), runs=members)
+    theirs, compared = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full"), experiments.report_images(together)
+    table = conditions_table([Recipe(**run.recipe) for run in members], compared)
+    shown(say("conditions"), table, runs=[*members, together])
     if compared:
         stages = schedule_table(theirs)
         stages["epochs"] = stages["epochs"].str.replace(" to ", " … ")
