@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 UNFINISHED := build/unfinished
 SIZE := about 3 GB to download and 7 GB on disk
 
-.PHONY: report test test-cluster lint bench publish publish-runs student check-numbers audit clean
+.PHONY: report test test-cluster lint bench publish publish-runs student check-numbers predictions cards audit clean
 .DEFAULT_GOAL := report
 
 report: $(READY)
@@ -45,6 +45,14 @@ student: $(READY)
 
 check-numbers: $(READY)
 	@$(RUN) scene_utils check-numbers
+
+# The predictions of all runs of a profile, image by image: a table for a course on statistics.
+predictions: $(READY)
+	@$(RUN) scene_utils predictions --profile "$$PROFILE"
+
+# What is published about the shipped model, from the published records: threshold, model card, data card.
+cards: $(READY)
+	@$(RUN) scene_utils cards
 
 # Known weaknesses in the pinned versions; the tool itself stays out of .venv. Strict: what cannot be looked up
 # (a mirror without the index's own data on weaknesses) is a failure, not a clean result.

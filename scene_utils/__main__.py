@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     command(_publish_runs, "publish-runs", profile=False)
     command(_student, "student", profile=False)
     command(_check_numbers, "check-numbers", profile=False)
+    predictions = command(_predictions, "predictions", profile=False)
+    predictions.add_argument("--profile", help="runs of this profile (default: SCENE_PROFILE, else sample)")
+    command(_cards, "cards", profile=False)
     execute = command(_execute, "execute")
     execute.add_argument("name", metavar="NOTEBOOK", help="name of a notebook, such as 02_lenet")
     execute.add_argument("output", type=Path, help="path of the executed notebook")
@@ -166,6 +169,23 @@ def _check_numbers() -> None:
     from scene_utils.report import publish
 
     print("\n".join(publish.check_numbers()))
+
+
+def _predictions(profile: str | None) -> None:
+    """Write the predictions of all runs of a profile, image by image, as one table."""
+    from scene_utils import predictions
+
+    rows = predictions.write(profile)
+    runs = rows.groupby(["model", "seed"]).ngroups
+    print(f"{len(rows):,} predictions of {runs} runs: {predictions.path(profile)}")
+
+
+def _cards() -> None:
+    """Write the shipped model's threshold and card, and the sample's card, from the published records."""
+    from scene_utils.lessons import cards
+
+    for path in cards.write():
+        print(path)
 
 
 def _execute(name: str, output: Path, profile: str | None, seed: int) -> None:

@@ -39,6 +39,8 @@ class Experiment:
         refit: once its choices are made, train again on all images, the hold-out's too, and test that model; the
             first one's logits on the hold-out and on its training images (for a student) are kept. A student learns
             its teacher's logits on the hold-out from that time.
+        without: position of a class that is left out of training and hold-out; the logits on the hold-out's images of
+            that class are kept as ``unknown_logits``.
         artifacts: functions of (model, dataset, recipe) that return more arrays to keep.
     """
 
@@ -59,6 +61,7 @@ class Experiment:
     blind: bool = False
     mirror: bool = False
     refit: bool = False
+    without: int | None = None
     artifacts: tuple[Callable[[nn.Module, Dataset, Recipe], dict[str, np.ndarray]], ...] = ()
 
     def recipe(self, profile: str | None = None, seed: int | None = 0) -> Recipe:
@@ -160,6 +163,7 @@ DEPTHS = (18, 34, 50, 101, 152)
 PLAIN_DEPTHS = (18, 34, 50)
 MIXUP_STRENGTHS = (0.0, 0.1, 0.2, 0.4, 1.0)
 SCHEDULES = ("constant", "multistep", "cosine", "one-cycle")
+WITHOUT = tuple(f"lite0-without-{position}" for position in range(6))
 
 
 def member(name: str, depth: int) -> Experiment:
@@ -200,6 +204,18 @@ def schedule(name: str) -> Experiment:
     recipe = SCHEDULE.replace(schedule=name)
     return experiment(f"schedule-{name}", f"LeNet, {name} schedule", "lenet", recipe, recipe, SAMPLE["schedule"],
                       selection_only=True)  # fmt: skip
+
+
+def left_out(position: int) -> Experiment:
+    """The small model with one class left out, by position, so that images of one's own have such runs too.
+
+    It has no teacher: the ensemble has seen all classes.
+    """
+    recipe = OURS.replace(epochs=2, learning_rate=0.03, batch_size=64, input_size=96, images=6000, label_smoothing=0.0,
+                          precision="float32")  # fmt: skip
+    return experiment(WITHOUT[position], f"EfficientNet-Lite0, class {position + 1} left out", "efficientnet_lite0",
+                      recipe, sample={"images": 48, "batch_size": 16}, packaged=True, selection_only=True,
+                      without=position)  # fmt: skip
 
 
 SERIES = (
@@ -254,6 +270,8 @@ SERIES = (
                sample={"images": 96}, packaged=True, teacher="ensemble"),
     experiment("beyond", "everything together", "ensemble", FINAL,
                members=(*MEMBERS, "resnet18_transfer", "lite0"), weighted=True),
+    # A2: the small model on all classes but one, to see what it answers on the class that it does not know.
+    *map(left_out, range(len(WITHOUT))),
 )  # fmt: skip
 EXPERIMENTS = {each.name: each for each in SERIES}
 

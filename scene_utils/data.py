@@ -78,6 +78,20 @@ def concatenate(first: Split, second: Split) -> Split:
     return Split(images, labels, first.classes, first.names + second.names)
 
 
+def without_class(split: Split, position: int) -> tuple[Split, Split]:
+    """Return (the images of all other classes, with those classes' new positions; the images of this class).
+
+    Raises:
+        SceneError: where fewer than two classes would be left.
+    """
+    if len(split.classes) < 3 or not 0 <= position < len(split.classes):
+        raise SceneError(f"class {position + 1} of {len(split.classes)} cannot be left out; use three classes or more")
+    rest, out = split.partition((split.labels == position).numpy())
+    labels = rest.labels - (rest.labels > position).long()
+    classes = split.classes[:position] + split.classes[position + 1 :]
+    return Split(rest.images, labels, classes, rest.names), out
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Training and test set, with where they come from.

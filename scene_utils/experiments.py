@@ -99,6 +99,8 @@ def run(
     train, holdout, dataset = sets(profile, experiment.drop_test_duplicates)
     if experiment.case:
         train, _ = sealed_sets(profile)
+    if experiment.without is not None:
+        train, holdout = (data.without_class(split, experiment.without)[0] for split in (train, holdout))
     if experiment.members:
         members = run_all(experiment.members, profile, seed, retrain, weights)
         return build_ensemble(Task(experiment, profile, seed, None, None, train, holdout, dataset), members)
@@ -289,6 +291,9 @@ def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor])
     began, passes = work_seconds(device), 3 if mirror else 1
     arrays = predict_split(model, "holdout", task.holdout, recipe, mirror)
     fields = {"inference_ms": 1000 * (work_seconds(device) - began) / (passes * len(task.holdout))}
+    if experiment.without is not None:
+        unknown = data.without_class(sets(task.profile)[1], experiment.without)[1]
+        arrays["unknown_logits"] = averaging.to_float16(training.predict(model, unknown, recipe))
     if experiment.save_epoch_logits:
         arrays["holdout_curve"] = np.stack([averaging.to_float16(logits) for logits in epoch_logits])
     if experiment.blind:

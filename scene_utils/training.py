@@ -88,10 +88,10 @@ class Engine:
         precision: ``float32``, ``bfloat16`` or ``float16``.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, steps: int) -> None:
-        """Take ``steps`` batches an epoch."""
+    def __init__(self, model: nn.Module, recipe: Recipe, steps: int, curves: str | None = None) -> None:
+        """Take ``steps`` batches an epoch; ``curves`` names the run for TensorBoard (``devices.accelerator``)."""
         self.recipe, self.steps = recipe, steps
-        self.acc = accelerator()
+        self.acc = accelerator(curves)
         self.device = self.acc.device
         self.precision = precision_of(recipe.precision, self.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)
@@ -161,7 +161,7 @@ def fit(
     """
     check_sets(train, holdout, recipe, teacher_logits)
     keep_freed_memory()
-    engine = Engine(model, recipe, steps_per_epoch(len(train), recipe))
+    engine = Engine(model, recipe, steps_per_epoch(len(train), recipe), curves=name if checkpoint else None)
     history = History(device=device_name(engine.device), precision=engine.precision)
     load_checkpoint(checkpoint, engine.parts(), history, recipe, engine.device)
     pixels, targets = to_device(train.images, engine.device), targets_of(train, recipe, teacher_logits, engine.device)
@@ -183,6 +183,8 @@ def fit(
         raise
     finally:
         torch.set_num_threads(limit)
+        for tracker in engine.acc.trackers:
+            tracker.finish()
     if engine.acc.is_main_process and len(history.epochs) > start:
         elapsed = sum(row["elapsed"] for row in history.epochs)
         epochs = f"{len(history.epochs)} epoch{'s' * (len(history.epochs) != 1)}"
@@ -258,6 +260,7 @@ def timed(device: torch.device, history: History, limit: int) -> Iterator[dict]:
 
 def end_epoch(engine: Engine, checkpoint: Path | None, history: History) -> None:
     """Keep and show what the epoch brought."""
+    engine.acc.log(history.epochs[-1], step=history.epochs[-1]["epoch"])  # to TensorBoard, where it is asked for
     if engine.acc.is_main_process:
         save_checkpoint(checkpoint, engine.parts(), history, engine.recipe)
         if history.status == "running":

@@ -35,10 +35,13 @@ def fast_precision() -> str:
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def accelerator() -> Accelerator:
+def accelerator(curves: str | None = None) -> Accelerator:
     """Return the ``Accelerator`` that knows the device and the other processes; precision is not its business.
 
     Accelerate holds one precision per process, and a notebook may train with two (``autocast``, ``grad_scaler``).
+
+    Args:
+        curves: name of a run whose curves TensorBoard shows, where ``SCENE_TENSORBOARD`` asks for them.
 
     Raises:
         SceneError: where ``SCENE_DEVICE`` names a GPU and there is none.
@@ -47,7 +50,12 @@ def accelerator() -> Accelerator:
     if choice == "cuda" and not torch.cuda.is_available():
         raise SceneError("SCENE_DEVICE is cuda, but torch finds no GPU; choose auto or cpu")
     cpu = choice == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    return Accelerator(cpu=cpu, mixed_precision="no")
+    tracked = curves is not None and settings.tensorboard()
+    tracker = {"log_with": "tensorboard", "project_dir": settings.runs_dir() / "tensorboard"} if tracked else {}
+    acc = Accelerator(cpu=cpu, mixed_precision="no", **tracker)
+    if tracked:
+        acc.init_trackers(curves)
+    return acc
 
 
 def precision_of(precision: str, device: torch.device) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib.util
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ ENVIRONMENT = {
     "SCENE_DEVICE": "device to train on: auto, cpu, cuda, mps",
     "SCENE_TRAIN": "0 trains no experiment: a run that is missing is named instead (default: 1)",
     "SCENE_THREADS": "threads to train with on a processor (default: by what is free, chosen for each epoch)",
+    "SCENE_TENSORBOARD": "1 writes the curves of trainings for TensorBoard, into the folder tensorboard of the runs",
 }
 
 FOLDERS = ("SCENE_RUNS_DIR", "SCENE_CACHE_DIR", "SCENE_DATA_DIR", "SCENE_DATA_URL", "SCENE_WEIGHTS_DIR")
@@ -53,6 +55,7 @@ def check_environment() -> None:
     weights_choice()
     threads()
     may_train()
+    tensorboard()
     check_checkout()
 
 
@@ -125,6 +128,17 @@ def check_may_train(run: str, command: str) -> None:
     """Raise ``SceneError``, naming a missing run and the command that trains it, where nothing is to be trained."""
     if not may_train():
         raise SceneError(f"{run} is missing, and SCENE_TRAIN=0 trains nothing; call: {command}")
+
+
+def tensorboard() -> bool:
+    """Whether ``SCENE_TENSORBOARD`` asks for curves; raise ``SceneError`` for what is neither 0 nor 1."""
+    value = os.environ.get("SCENE_TENSORBOARD") or "0"
+    if value not in ("0", "1"):
+        raise SceneError(f"SCENE_TENSORBOARD {value!r} is neither 0 nor 1; set SCENE_TENSORBOARD=1 to write curves")
+    if value == "1" and importlib.util.find_spec("tensorboard") is None:
+        say_once("SCENE_TENSORBOARD=1: no curves, TensorBoard is not installed; call: pip install tensorboard")
+        return False
+    return value == "1"
 
 
 STARTED = datetime.datetime.now(datetime.UTC)

@@ -1,0 +1,244 @@
+"""A2: exports that answer alike, changed pictures, a class left out, and the cards that are made from records."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from scene_utils import catalogue, data, experiments, results, trained, training
+from scene_utils.catalogue import EXPERIMENTS, Experiment
+from scene_utils.lessons import cards, deploy
+from scene_utils.recipe import Recipe
+from scene_utils.results import Run
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
+
+RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32", input_size=32)
+
+
+def net(classes=6):
+    return nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
+
+
+@pytest.fixture(autouse=True)
+def runs_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("SCENE_PROFILE", "sample")
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """Declares a tiny experiment, with options, and runs it."""
+
+    def run(name="tiny", **options):
+        experiment = Experiment(name, name.title(), "tiny", net, {"short": RECIPE, "sample": RECIPE}, **options)
+        monkeypatch.setitem(EXPERIMENTS, name, experiment)
+        return experiments.run(name, "sample")
+
+    return run
+
+
+# --- one class left out
+
+
+def test_without_a_class_the_others_move_up():
+    images = torch.arange(6, dtype=torch.uint8)[:, None, None, None].expand(6, 3, 64, 64)
+    split = data.Split(images, torch.tensor([0, 1, 2, 0, 1, 2]), ("a", "b", "c"), tuple("uvwxyz"))
+    rest, out = data.without_class(split, 1)
+    assert rest.classes == ("a", "c") and rest.labels.tolist() == [0, 1, 0, 1] and rest.names == ("u", "w", "x", "z")
+    assert out.names == ("v", "y") and out.images[:, 0, 0, 0].tolist() == [1, 4]
+    for classes, position in ((2, 0), (3, 3)):
+        few = data.Split(images, torch.zeros(6, dtype=torch.int64), tuple("abc"[:classes]), tuple("uvwxyz"))
+        with pytest.raises(SceneError, match="cannot be left out"):
+            data.without_class(few, position)
+
+
+def test_a_run_without_a_class_never_sees_it_in_training(tiny, monkeypatch):
+    trained, fit = [], training.fit
+    monkeypatch.setattr(training, "fit", lambda *given, **more: trained.extend(given[1:3]) or fit(*given, **more))
+    run = tiny("tiny-without", selection_only=True, without=2)
+    _, holdout, _ = experiments.sets("sample")
+    assert all("glacier" not in split.classes and not any("/glacier/" in n for n in split.names) for split in trained)
+    assert deploy.left_out(run, holdout.classes) == "glacier" and len(run.classes) == 5
+    assert run.arrays["unknown_logits"].shape == (holdout.counts()[2], 5)
+    assert run.total == len(holdout) - holdout.counts()[2] and "test_logits" not in run.arrays
+
+
+def test_the_trainings_of_the_page_differ_in_the_class_alone():
+    recipes = {str(catalogue.get(name).recipe("short").fields()) for name in catalogue.WITHOUT}
+    assert len(recipes) == 1
+    assert [catalogue.get(name).without for name in catalogue.WITHOUT] == list(range(6))
+    assert all(catalogue.get(name).teacher is None for name in catalogue.WITHOUT), "a teacher knows every class"
+
+
+# --- the threshold
+
+
+def test_auroc_counts_pairs_and_the_threshold_keeps_its_recall():
+    random = np.random.default_rng(0)
+    known, unknown = random.beta(8, 2, 300), random.beta(4, 3, 200)
+    pairs = (known[:, None] > unknown).mean()
+    assert deploy.auroc(known, unknown) == pytest.approx(pairs)
+    for recall in (1.0, 0.95, 0.5):
+        limit = deploy.threshold(known, recall)
+        assert recall <= (known >= limit).mean() <= recall + 2 / len(known)
+
+
+def made_up(position, apart):
+    """A run with one class left out, sure of what it knows, and by ``apart`` less sure of the rest."""
+    random = np.random.default_rng(position)
+    classes = [name for i, name in enumerate("abc") if i != position]
+    labels = random.integers(0, 2, 200)
+    known = 6 * np.eye(2)[labels] + random.normal(size=(200, 2))
+    unknown = (6 - apart) * np.eye(2)[np.zeros(100, int)] + random.normal(size=(100, 2))
+    arrays = {"holdout_logits": known, "holdout_labels": labels, "unknown_logits": unknown}
+    return Run({"classes": classes, "accuracy": 1.0}, arrays)
+
+
+def test_recognition_has_a_row_for_each_class_and_finds_the_worst():
+    table = deploy.recognition([made_up(0, 6), made_up(1, 3), made_up(2, 0)], "abc")
+    assert table["left out"].tolist() == ["a", "b", "c"] and table["auroc"].is_monotonic_decreasing
+    assert table["auroc"].iloc[2] == pytest.approx(0.5, abs=0.1)
+    assert table["false_positives"].between(table["low"], table["high"]).all()
+    assert "worst for c" in deploy.recognized(table)[1] and deploy.recognized(table.head(0)) == []
+    assert "without a" in deploy.confidences([made_up(0, 6)], "abc").axes[0].get_title()
+
+
+def test_two_classes_leave_none_out(monkeypatch):
+    split = data.Split(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"), ("x", "y"))
+    monkeypatch.setattr(experiments, "sets", lambda *arguments: (split, split, None))
+    assert deploy.leave_one_out("sample") == []
+
+
+# --- other pictures
+
+
+def test_changes_are_what_their_names_say():
+    images = data.load_sample().test.images[:2]
+    made = {name: deploy.changed(images, change) for name, change in deploy.CHANGES.items()}
+    assert all(each.shape == images.shape and each.dtype == torch.uint8 for each in made.values())
+    assert torch.equal(made["as it is"], images) and torch.equal(made["mirrored"], images.flip(3))
+    assert torch.equal(made["upside down"], images.flip(2))
+    dark = made["dark (a quarter of the light)"].float()
+    assert (dark - images.float() / 4).abs().max() <= 1
+    grey = made["drawn"]
+    assert torch.equal(grey[:, 0], grey[:, 1]) and grey.float().mean() > images.float().mean(), "lines on white"
+    # from a phone: the middle three quarters, drawn wide again
+    tall = nn.functional.interpolate(images[:, :, :, 8:56].float(), (64, 64), mode="bilinear")
+    assert (made["from a phone (3:4, JPEG)"].float() - tall).abs().mean() < 12
+
+
+def test_a_table_is_made_once_for_a_key():
+    made = []
+
+    def make():
+        made.append(1)
+        return pd.DataFrame({"way": ["x"], "value": [1.5]})
+
+    tables = [deploy.kept("t.sample.csv", key, make) for key in ("a", "a", "b")]
+    assert len(made) == 2
+    pd.testing.assert_frame_equal(tables[0], tables[1])
+
+
+def test_accuracy_under_changes_is_that_of_predictions(tiny):
+    run, (_, holdout, _) = tiny(), experiments.sets("sample")
+    table = deploy.under_changes(run, holdout, "sample").set_index("change")
+    right = (run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]).sum()
+    assert table["correct"]["as it is"] == right and set(table.index) == set(deploy.CHANGES)
+
+
+def test_pictures_without_a_scene():
+    pictures = deploy.strangers(5)
+    assert all(each.shape == (5, 3, 64, 64) and each.dtype == torch.uint8 for each in pictures.values())
+
+
+# --- another runtime
+
+
+def test_the_preparation_travels_with_the_network(tiny):
+    run, (_, holdout, _) = tiny(), experiments.sets("sample")
+    model = deploy.Deployed(trained.load_model(run), Recipe(**run.recipe))
+    ours = training.predict(trained.load_model(run), holdout, Recipe(**run.recipe))
+    assert torch.allclose(model(holdout.images), ours, atol=1e-4)
+
+
+def test_without_onnx_the_page_says_so_and_measures_the_rest(tiny, monkeypatch):
+    monkeypatch.setattr(deploy, "PACKAGES", ("onnx_that_nobody_has",))
+    run, (train, holdout, _) = tiny(), experiments.sets("sample")
+    assert deploy.missing() == "not installed: onnx_that_nobody_has; call: pip install onnx_that_nobody_has"
+    assert list(deploy.export(run, train)) == ["torch"]
+    table = deploy.exports(run, train, holdout, "sample")
+    assert table["way"].tolist() == ["PyTorch, eager"] and deploy.speedup(table) == "not measured"
+    assert table["correct"][0] == (run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]).sum()
+
+
+@pytest.mark.skipif(bool(deploy.missing()), reason=deploy.missing())
+def test_onnx_answers_alike_and_eight_bits_nearly(tiny, capfd):
+    run, (train, holdout, _) = tiny(), experiments.sets("sample")
+    capfd.readouterr()  # the training's line
+    table = deploy.exports(run, train, holdout, "sample").set_index("way")
+    assert capfd.readouterr() == ("", ""), "exporters speak to developers"
+    assert list(table.index) == ["PyTorch, eager", "ONNX Runtime, 32 bits", "ONNX Runtime, 8 bits"]
+    assert table["largest"]["ONNX Runtime, 32 bits"] < 1e-4 and table["differ"]["ONNX Runtime, 32 bits"] == 0
+    assert table["largest"]["ONNX Runtime, 8 bits"] < 0.5
+    assert (table[["memory_mb", "file_mb", "single_ms", "batch_ms"]] > 0).all(axis=None)
+    assert len(deploy.compared(table.reset_index())) == 2
+    few, all_of_them = (deploy.answers(deploy.export(run, train)["onnx"], holdout.images[:n]) for n in (3, None))
+    assert np.allclose(few, all_of_them[:3], atol=1e-5), "any number of images"
+
+
+def test_a_way_that_fails_is_one_line(tmp_path):
+    (tmp_path / "broken.pt2").write_bytes(b"no model")
+    with pytest.raises(SceneError, match="eager of broken.pt2 failed"):
+        deploy.measured("eager", tmp_path / "broken.pt2", torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+
+
+# --- cards
+
+
+def test_the_cards_are_those_of_the_records():
+    """Run ``make cards`` where this fails."""
+    run, runs = deploy.shipped("short"), deploy.published_without()
+    unknown = cards.none_of_these(run, runs)
+    assert json.loads(cards.NONE_OF_THESE.read_text()) == unknown
+    assert cards.MODEL_CARD.read_text() == cards.model_card(run, unknown)
+    assert cards.DATA_CARD.read_text() == cards.data_card()
+    passes = deploy.confidence(run.arrays["holdout_logits"]) >= unknown["threshold"]
+    assert passes.mean() == pytest.approx(deploy.RECALL, abs=0.002)
+
+
+@pytest.mark.parametrize("path", [cards.MODEL_CARD, cards.DATA_CARD], ids=lambda path: path.stem)
+def test_a_card_has_what_hubs_read(path):
+    _, matter, text = path.read_text().split("---\n", 2)
+    fields = yaml.safe_load(matter)
+    assert fields["license"] in ("mit", "cc0-1.0") and "\n## " in text
+    page = cards.shown(path)
+    assert page.startswith("```yaml\n") and "\n# " not in page and "\n## " not in page
+
+
+def test_the_shipped_model_has_a_record_and_own_images_their_own_model(monkeypatch):
+    assert deploy.shipped("sample").experiment == "lite0"
+    monkeypatch.setattr(trained, "SHIPPED", settings.runs_dir())
+    with pytest.raises(SceneError, match="no record belongs to the weights"):
+        deploy.shipped("sample")
+    asked = []
+    monkeypatch.setattr(experiments, "run", lambda *arguments: asked.append(arguments))
+    monkeypatch.setenv("SCENE_DATA_DIR", "photos")
+    deploy.shipped("sample", 3)
+    assert asked == [("lite0", "sample", 3)]
+
+
+def test_names_of_the_sentences_are_escaped():
+    numbers = {"auroc": [0.9, 0.8], "false_positives": [0.1, 0.2]}
+    table = pd.DataFrame({"left out": ["a_b", "c"], "likely": ["c", "a_b"]} | numbers)
+    assert r"best for a\_b" in deploy.recognized(table)[1]
+
+
+def test_records_are_found_without_training(monkeypatch):
+    monkeypatch.setattr(results, "find", lambda *arguments: None)
+    with pytest.raises(SceneError, match="no record of lite0-without-0"):
+        deploy.published_without()
