@@ -1,10 +1,12 @@
-"""Sentences that pages make of choices, of training time and of borrowed weights."""
+"""What pages say of choices, curves, training time and weights; the loop that a page writes out."""
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+import torch.nn.functional as F
 
-from scene_utils import experiments, pretraining, results
+from scene_utils import batches, catalogue, experiments, models, pretraining, recipe, results, training
 from scene_utils.lessons import course
 from scene_utils.results import Run
 from scene_utils.text import sentences
@@ -20,57 +22,99 @@ def run(wrong=0, **fields):
     record = {
         "experiment": "resnet18", "title": "plain", "profile": "short", "seed": 0, "status": "finished",
         "evaluated_on": "test", "correct": 600 - wrong, "total": 600, "classes": CLASSES, "device": "cpu",
-        "epochs": 3, "seconds": 30.0, "weights": None, "weights_choice": None,
-        "dataset": {"commit": None},
+        "epochs": 3, "seconds": 30.0, "weights": None, "weights_choice": None, "recipe": {"images": None},
+        "dataset": {"commit": None, "counts": {"train": 1000, "holdout": 100}},
     }  # fmt: skip
     arrays = {"test_logits": np.eye(6, dtype=np.float32)[answers] * 9, "test_labels": LABELS}
     return Run(record | fields, arrays)
 
 
-def history(*accuracies, seconds=10.0):
-    return [{"epoch": e, "holdout_accuracy": a, "seconds": seconds} for e, a in enumerate(accuracies, 1)]
+def history(*accuracies, seconds=10.0, **more):
+    return [{"epoch": e, "holdout_accuracy": a, "seconds": seconds} | more for e, a in enumerate(accuracies, 1)]
 
 
-def test_choice_has_three_forms():
-    assert "does not choose" in course.choice({"0": run(100), "0.2": run(99)})
-    clear = course.choice({"0": run(100), "0.2": run(10), "1": run(120)})
-    assert clear.startswith("Of 600 hold-out images 0.2 has most right, 590.") and "The hold-out chooses it" in clear
-    assert "0, 0.2 and 1 have most right, 500." in course.choice(dict.fromkeys(("0", "0.2", "1"), run(100)))
-    assert "0 and 0.2 have most right, 500." in course.choice({"0": run(100), "0.2": run(100), "1": run(120)})
-    partly = course.choice(
-        {"0": run(11), "0.2": run(10), "1": run(120), "4": run(600, status="diverged", correct=None)}
-    )
-    assert partly.endswith("Less accurate: 1. Not to be told apart from it: 0.")
+@pytest.mark.parametrize("schedule", ["one-cycle", "constant"])
+def test_the_loop_written_out_trains_like_fit(schedule):
+    train, holdout, _ = experiments.sets("sample")
+    plan = catalogue.get("lenet").recipe("sample")
+    plan = plan.replace(epochs=1, images=96, precision="float32", schedule=schedule)
+    torch.manual_seed(0)
+    net = models.LeNet(len(train.classes))
+    optimizer = recipe.make_optimizer(net, plan)
+    scheduler = recipe.make_scheduler(optimizer, plan, batches.steps_per_epoch(len(train), plan))
+    pixels = batches.to_device(train.images, "cpu")
+    targets = F.one_hot(train.labels, len(train.classes)).float()
+    total = seen = 0
+    for _, images, target in batches.train_batches(pixels, targets, plan, epoch=1):
+        loss = F.cross_entropy(net(images), target, label_smoothing=plan.label_smoothing)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        scheduler.step()
+        total, seen = total + loss.item() * len(images), seen + len(images)
+    torch.manual_seed(0)
+    fitted = models.LeNet(len(train.classes))
+    done = training.fit(fitted, train, holdout, plan)
+    assert seen == 96 and done.epochs[0]["loss"] == pytest.approx(total / seen, rel=1e-4)
+    for mine, theirs in zip(net.parameters(), fitted.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs.cpu(), rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("used", "place"),
-    [("0", "not to be told apart from the best"), ("0.2", "the best here"), ("1", "less accurate here than the best")],
-)
-def test_choice_says_where_the_one_that_goes_on_stands(used, place):
-    runs = {"0": run(11), "0.2": run(10), "1": run(120)}
-    assert course.choice(runs, used).endswith(f"What follows uses {used}: {place}.")
+@pytest.mark.parametrize("name", ["lenet", "custom_lenet"])
+def test_relu_is_the_only_difference_in_the_two_by_two(name):
+    plain, relu = catalogue.get(name), catalogue.get(f"{name}-relu")
+    assert plain.recipes == relu.recipes
+    assert isinstance(plain.build(6).activation, torch.nn.Identity)
+    assert isinstance(relu.build(6).activation, torch.nn.ReLU)
 
 
-def test_reached():
+def test_every_rate_of_the_sweep_is_an_experiment_that_never_sees_the_test_set():
+    assert max(catalogue.LEARNING_RATES) / min(catalogue.LEARNING_RATES) >= 100
+    assert results.facts()["lenet_divergence"]["learning_rate_at_least"] in catalogue.LEARNING_RATES
+    for rate in catalogue.LEARNING_RATES:
+        experiment = catalogue.get(f"lenet-rate-{rate}")
+        assert experiment.selection_only and experiment.recipe("short").learning_rate == rate
+
+
+def test_the_sweep_keeps_the_step_of_a_diverged_run():
+    ended = run(recipe={"learning_rate": 0.4}, history=[{"epoch": 1}], diverged_step=5, status="diverged")
+    done = run(recipe={"learning_rate": 0.1}, history=history(0.6, loss=0.5), diverged_step=None)
+    table = course.sweep([ended, done])
+    assert table["diverged_step"].isna().tolist() == [False, True] and table["loss"].tolist()[1] == 0.5
+    assert np.isnan(table["loss"][0])
+
+
+@pytest.mark.parametrize(("accuracies", "gap"), [((0.95, 0.75), 1), ((0.5, 0.75), -1), ((0.8, 0.78), 0)])
+def test_the_gap_between_training_and_hold_out_has_an_interval(accuracies, gap):
+    curves = history(0.5, accuracies[1], accuracy=accuracies[0], loss=1.0, holdout_loss=1.2)
+    value, (low, high) = course.gap(run(history=curves))
+    assert value == pytest.approx(accuracies[0] - accuracies[1]) and (low > 0) - (high < 0) == gap
+    assert len(course.reading(run(history=curves))) == 3
+    assert len(course.reading(run(history=curves[-1:]))) == 1  # one epoch has no course to tell
+
+
+def test_a_choice_names_what_leads_and_what_is_significantly_lower():
+    runs = {"0": run(11), "0.2": run(10), "1": run(120), "4": run(600, status="diverged", correct=None)}
+    said = [course.choice(runs, used) for used in ("", "0", "0.2", "1")]
+    assert all("0.2" in each and "590" in each and ": 1." in each and ": 0." in each for each in said)
+    assert len({each.removeprefix(said[0]) for each in said}) == 4  # what is said of the one that goes on
+    tied, clear = dict.fromkeys(("0", "0.2", "1"), run(100)), {"0": run(100), "0.2": run(10), "1": run(120)}
+    assert "0, 0.2 and 1 " in course.choice(tied) and ": 0, 1." in course.choice(clear)
+
+
+def test_the_first_epoch_with_an_accuracy():
     table = pd.DataFrame(history(0.5, 0.7, 0.6))
-    assert course.reached(table, 0.5) == (1, 10.0)
-    assert course.reached(table, 0.65) == (2, 20.0)
-    assert course.reached(table, 0.8) is None
+    assert [course.reached(table, goal) for goal in (0.5, 0.65, 0.8)] == [(1, 10.0), (2, 20.0), None]
 
 
-def test_worth_in_seconds_epochs_or_never():
+def test_training_time_is_compared_in_seconds_in_epochs_or_not_at_all():
     slow = run(history=history(0.5, 0.6, 0.7), title="plain", processor="A")
-    fast = run(history=history(0.65, 0.75, 0.8), title="transferred", processor="A")
-    there, back = course.worth(slow, fast)
-    assert there == (
-        "plain ends with a hold-out accuracy of 70.0%, after 3 epochs and 30 s;"
-        " transferred has it after epoch 2, at 20 s: 1.5 times as fast."
-    )
-    assert back.endswith("after 3 epochs; plain never has it in its 3 epochs.")
+    fast = {"history": history(0.65, 0.75, 0.8), "title": "transferred"}
+    there, back = course.worth(slow, run(**fast, processor="A"))
+    assert "epoch 2, at 20 s: 1.5 times as fast" in there and "never" in back
     for other in ({"device": "cuda", "processor": "A"}, {"processor": "B"}, {}):  # another one, or not known
-        elsewhere = course.worth(slow, run(history=history(0.65, 0.75, 0.8), **other))[0]
-        assert elsewhere.endswith("has it after epoch 2.") and " s;" not in elsewhere
+        elsewhere = course.worth(slow, run(**fast, **other))[0]
+        assert "epoch 2" in elsewhere and " s;" not in elsewhere and "times" not in elsewhere
 
 
 def test_a_page_says_whose_weights():
@@ -81,45 +125,48 @@ def test_a_page_says_whose_weights():
     assert "Gidaris" in course.pretrained_source(run(weights_choice=pretraining.ROTATION))
 
 
-def test_report_stands_beside_its_own_data_only():
-    assert course.reported_changes(run(), run(experiment="resnet18_mixup")) is None
-
-
 @pytest.mark.parametrize("nth", [1, 2])
-def test_looks_leaves_out_runs_without_maps(capsys, nth):
+def test_runs_without_an_array_are_left_out_with_a_word(capsys, nth):
     net = run(profile="sample", dataset={"commit": None, "key": experiments.sets("sample")[2].key})
     with_maps = Run(net.record, net.arrays | {"cam": np.ones((12, 8, 8)), "cam_images": np.arange(12)})
     figure = course.looks({"plain": net, "transferred": with_maps}, nth)
-    assert capsys.readouterr().out == "plain: recorded without this; RETRAIN=1 trains it again and keeps it\n"
-    assert "transferred" in figure.alt
-    assert course.looks({"plain": net}).data == ""
+    said = capsys.readouterr().out
+    assert "plain" in said and "RETRAIN=1" in said and "transferred" not in said and "transferred" in figure.alt
+    for show in (course.looks, course.first_filters, course.walk):
+        assert show({"plain": net}).data == ""
 
 
 def test_first_filters_are_the_largest():
     filters = np.zeros((20, 3, 7, 7))
     filters[7] = 1
-    kept = Run(run().record, {"first_filters": filters})
-    figure = course.first_filters({"transferred": kept}, n=2)
+    figure = course.first_filters({"transferred": Run(run().record, {"first_filters": filters})}, n=2)
     shown = [axis.get_images()[0].get_array() for axis in figure.axes]
     assert len(shown) == 2 and shown[0].max() == 1 and shown[1].max() == 0.5
-    assert course.first_filters({"plain": run()}).data == "" == course.walk({"plain": run()}).data
 
 
 def test_what_is_known_of_a_model_below_the_report():
     weights = "r50.safetensors (sha256 00aa11bb); r50.safetensors (sha256 00aa11bb), ResNet101 grown from ResNet50"
     means = {"mixup": 0.2, "augmentation": "flip+crop+cutmix", "distillation": 0}
     recipes = [means | {"input_size": size} for size in (96, 80)]
-    fields = {"accuracy": 570 / 600, "epochs": 4, "history": history(0.5, 0.7, 0.8, 0.81), "weights": weights,
-              "recipe": {"members": recipes}, "refit": {"images": 5000, "seconds": 1}}  # fmt: skip
-    below = run(30, **fields)
+    below = run(30, accuracy=570 / 600, epochs=4, history=history(0.5, 0.7, 0.8, 0.81), weights=weights,
+                recipe={"members": recipes}, refit={"images": 5000, "seconds": 1})  # fmt: skip
     below.arrays["test_logits_mirror"] = run(24).logits
     verdicts = pd.Series(["label"] * 12 + ["both"] * 8 + [None] * 10)
-    text = sentences.limits(below, 0.96, verdicts)
-    assert "stays 6 images below the report" in text and "0.8000 after epoch 3 and 0.8100 after epoch 4" in text
-    assert "began with r50.safetensors, ResNet101 grown from ResNet50; with" in text and "has 0.9600 on the" in text
-    assert "looked at 20 of its 30 mistakes finds the label alone right in 12, the answer alone in 0, both in 8" in text
-    assert text.endswith(
-        "Tried: images of 96, 80 pixels, Mixup, CutMix, after all choices a second training, on all 5,000 images."
-    )
+    told = sentences.limits(below, 0.96, verdicts).values
+    assert (told["short"], told["middle"], told["before"], told["after"]) == (6, 3, 0.8, 0.81)
+    assert told["weights"] == "r50.safetensors, ResNet101 grown from ResNet50" and told["mirrored"] == 0.96
+    assert [told[name] for name in ("judged", "mistakes", "label", "answer", "both")] == [20, 30, 12, 0, 8]
+    tried = told["tried"].values["parts"]
+    assert tried[0].values["sizes"] == [96, 80] and tried[1:3] == ["Mixup", "CutMix"]
+    assert tried[3].values["images"] == 5000
     # on other images than the report's there is nothing to say
-    assert course.limits(below) == ""
+    assert course.limits(below) == "" and course.reported_changes(run(), run(experiment="resnet18_mixup")) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "said"),
+    [(None, 3, "not answered"), (3, 3, "right"), (0.3334, 1 / 3, "right"), (0.34, 1 / 3, "not yet"), ("a", "b", "not")],
+)
+def test_an_answer_is_checked(answer, right, said, capsys):
+    course.check(answer, right, hint="look here")
+    assert capsys.readouterr().out.startswith(said)

@@ -1,6 +1,4 @@
-"""Sentences: three forms, picked by the interval, the same in both languages."""
-
-from string import Formatter
+"""Sentences: the interval picks the form, and both languages say every form."""
 
 import numpy as np
 import pandas as pd
@@ -8,147 +6,111 @@ import pytest
 
 from scene_utils import averaging, evaluation
 from scene_utils.support import intervals
-from scene_utils.support.settings import SceneError
-from scene_utils.text import sentences
+from scene_utils.text import LANGUAGES, number, render, sentences, term, with_particle
+
+COUNTS = {"higher": (107, 19), "lower": (19, 107), "same": (20, 19)}  # images fixed and broken, of 3,407
 
 
-def places(text):
-    return {name for _, name, _, _ in Formatter().parse(text) if name}
+def form(text):
+    """The key of the form that was picked."""
+    return text.values.get("form", text).key
 
 
-def test_both_languages_have_the_same_templates_and_places():
-    english, korean = (sentences.SENTENCES[language] for language in sentences.LANGUAGES)
-    assert english.keys() == korean.keys()
-    for key in english:
-        assert places(english[key]) == places(korean[key]), key
+def speaks(text):
+    """Check that a text has no open place in either language."""
+    for language in LANGUAGES:
+        said = render(text, language)
+        assert "{" not in said and said.rstrip().endswith((".", ":"))
+    return text
+
+
+@pytest.mark.parametrize("verdict", COUNTS)
+def test_the_interval_picks_the_form(verdict):
+    compared = intervals.compare_counts(*COUNTS[verdict], 3407)
+    text = speaks(sentences.difference(compared, "ResNet18", "Mixup"))
+    assert form(text) == f"difference.{verdict}"
+    assert (text.values["fixes"], text.values["breaks"]) == COUNTS[verdict]
+    assert form(speaks(sentences.second_layer(compared, 16_781_312))) == f"second_layer.{verdict}"
+    interval = compared.interval
+    assert form(speaks(sentences.depth((0.01, *interval), 8))) == f"depth.{verdict}"
+    assert form(speaks(sentences.patience((0.01, *interval), 2, 8))) == f"patience.{verdict}"
+    assert form(speaks(sentences.calibration((0.05, 0.02), interval, "A", "B"))) == f"calibration.{verdict}"
+    correct = {"higher": (2900, 3300), "lower": (2500, 3000), "same": (2710, 3213)}[verdict]
+    assert form(speaks(sentences.against_report("LeNet", correct[0], 3407, 0.7945))) == f"report.{verdict}"
+    assert form(speaks(sentences.target("ensemble", correct[1], 3407, 0.94))) == f"target.{verdict}"
 
 
 @pytest.mark.parametrize(
-    ("fixes", "breaks", "form"),
-    [(107, 19, "is more accurate"), (19, 107, "is less accurate"), (20, 19, "not to be told apart")],
+    ("reported", "verdict", "expected"),
+    [(0.03, "higher", "confirmed"), (-0.03, "higher", "contradicted"), (-0.03, "same", "open")],
 )
-def test_difference_has_three_forms(fixes, breaks, form):
-    text = sentences.difference(intervals.compare_counts(fixes, breaks, 3407), "ResNet18", "Mixup")
-    assert form in text
-    assert f"fixes {fixes}, breaks {breaks} of 3,407 images" in text
-
-
-def test_difference_is_told_in_images_first():
-    text = sentences.difference(intervals.compare_counts(107, 19, 3407), "A", "B")
-    told = "fixes 107, breaks 19 of 3,407 images: +2.6 points (95 % interval 2.0 to 3.2)"
-    assert told in text
+def test_claims(reported, verdict, expected):
+    compared = intervals.compare_counts(*COUNTS[verdict], 3407)
+    assert form(speaks(sentences.claim(reported, compared, "A", "B"))) == f"claim.{expected}"
 
 
 @pytest.mark.parametrize(
-    ("correct", "english", "korean"),
-    [(2900, "higher", "증가"), (2500, "lower", "감소"), (2710, "not to be told apart", "구분할 수 없음")],
-)
-def test_against_the_report(correct, english, korean):
-    assert english in sentences.against_report("LeNet", correct, 3407, 0.7945)
-    assert korean in sentences.against_report("LeNet", correct, 3407, 0.7945, "ko")
-
-
-@pytest.mark.parametrize(
-    ("correct", "english"), [(3300, "is reached"), (3000, "is not reached"), (3213, "cannot tell")]
-)
-def test_target(correct, english):
-    assert english in sentences.target("ensemble", correct, 3407, 0.94)
-
-
-@pytest.mark.parametrize(("reported", "english"), [(0.03, "survives"), (-0.03, "opposite")])
-def test_claims(reported, english):
-    comparison = intervals.compare_counts(107, 19, 3407)
-    assert english in sentences.claim(reported, comparison, "A", "B")
-    undecided = intervals.compare_counts(20, 19, 3407)
-    assert "not to be told apart" in sentences.claim(reported, undecided, "A", "B")
-
-
-@pytest.mark.parametrize(
-    ("steps", "english"),
+    ("steps", "expected"),
     [
-        ([None, None, 50, 20], "it holds"),
-        ([None, None, None, 20], "later"),
-        ([None, 90, 50, 20], "earlier"),
-        ([None] * 4, "no run diverges"),
-        ([90, 60, 50, 20], "earlier"),
+        ([None, None, 50, 20], "confirmed"),
+        ([None, None, None, 20], "higher"),
+        ([None, 90, 50, 20], "lower"),
+        ([None] * 4, "never"),
+        ([90, 60, 50, 20], "lower"),
     ],
 )
-def test_divergence(steps, english):
+def test_divergence(steps, expected):
     sweep = pd.DataFrame({"learning_rate": [0.001, 0.005, 0.007, 0.02], "diverged_step": steps})
-    assert english in sentences.divergence(sweep, 0.007)
-    assert "0.007" in sentences.divergence(sweep, 0.007, "ko")
+    assert form(speaks(sentences.divergence(sweep, 0.007))) == f"divergence.{expected}"
+    assert form(speaks(sentences.divergence(sweep, None))) == "divergence.own"
 
 
-def test_every_sentence_exists_in_korean():
-    comparison = intervals.compare_counts(30, 5, 600)
+def test_other_sentences_are_said_in_both_languages():
     seeds = intervals.compare_seeds([0.8, 0.81], [0.9, 0.91])
     analysis = averaging.analyse_ensemble([[0, 1], [1, 1]], [0, 1], [0, 1])
     table = evaluation.class_changes([0, 1, 1], [0, 0, 1], [0, 0, 1], ["sea", "street"])
     pairs = evaluation.confused_pairs([[3, 1], [2, 3]], ["sea", "street"])
-    for language in sentences.LANGUAGES:
-        made = [
-            sentences.accuracy("A", 500, 600, language),
-            sentences.difference(comparison, "A", "B", language),
-            sentences.seeds(seeds, "A", "B", language),
-            sentences.calibration((0.05, 0.02), (-0.04, -0.02), "A", "B", language),
-            sentences.ensemble(analysis, ["A", "B"], language),
-            sentences.changes(table, language),
-            sentences.confused(pairs, language),
-        ]
-        assert all("{" not in text and text.endswith(".") for text in made)
-    assert "바다" in sentences.confused(pairs, "ko")
-    assert "no class" in sentences.changes(table)
+    for text in (sentences.accuracy("A", 500, 600), sentences.seeds(seeds, "A", "B"), sentences.changes(table),
+                 sentences.ensemble(analysis, ["A", "B"]), sentences.confused(pairs)):  # fmt: skip
+        speaks(text)
+    assert sentences.changes(table).values["lost"].key == "no_class"
+    assert "바다" in render(sentences.confused(pairs), "ko")
+    assert term("glacier", "ko") == "빙하" and term("glacier", "en") == "glacier"
 
 
-def test_points_and_terms():
-    assert sentences.points(0.0258) == "+2.6"
-    assert sentences.points(-0.0399) == "−4.0"
-    assert sentences.points(-0.0001) == "0.0"
-    assert sentences.points(0.8, sign=False) == "80.0"
-    assert sentences.term("glacier", "ko") == "빙하"
-    assert sentences.term("glacier") == sentences.term("glacier", "en") == "glacier"
+def test_numbers_and_particles():
+    assert [number(0.0258, "+pp"), number(-0.0399, "pp"), number(-0.0001, "+pp")] == ["+2.6", "−4.0", "0.0"]
+    words = {"바다": "바다는", "숲": "숲은", "ResNet18": "ResNet18은", "94%": "94%는", "LeNet2": "LeNet2는"}
+    assert {word: with_particle(word, "은/는") for word in words} == words
+    assert [with_particle(word, "으로/로") for word in ("길", "숲", "바다")] == ["길로", "숲으로", "바다로"]
 
 
-def test_unknown_language_is_named():
-    with pytest.raises(SceneError, match="'fr' is unknown; known: en, ko"):
-        sentences.accuracy("A", 1, 2, "fr")
-
-
-def test_schedules_the_simplest_of_those_that_cannot_be_told_from_the_best():
+def test_schedules_take_the_simplest_of_those_without_a_significant_difference():
     close = {"multistep": [0.71, 0.73, 0.72], "cosine": [0.70, 0.73, 0.72], "constant": [0.50, 0.51, 0.50]}
-    first, apart, choice = sentences.schedules(close)
-    assert "Over 3 seeds the schedule multistep has the highest mean accuracy on the hold-out, 72.0 ± 1.0 %" in first
-    assert apart == "Told apart from multistep: constant; not told apart: cosine."
-    assert choice.endswith("here cosine.")
-    alone = {"multistep": [0.71, 0.72, 0.72], "constant": [0.50, 0.51, 0.50]}
-    assert sentences.schedules(alone)[1].endswith("not told apart: none.")
-    assert sentences.schedules(alone, "ko")[2].endswith("multistep.")
+    first, apart, choice = map(speaks, sentences.schedules(close))
+    assert (first.values["best"], first.values["seeds"]) == ("multistep", 3)
+    assert first.values["best_mean"] == pytest.approx(0.72)
+    assert (apart.values["apart"], apart.values["same"]) == (["constant"], ["cosine"])
+    assert choice.values["choice"] == "cosine"
+    alone = sentences.schedules({"multistep": [0.71, 0.72, 0.72], "constant": [0.50, 0.51, 0.50]})
+    assert alone[1].values["same"].key == "none" and alone[2].values["choice"] == "multistep"
 
 
 @pytest.mark.parametrize(
-    ("most_first", "said"),
-    [([0.8, 0.81, 0.8], "So I start"), ([0.5, 0.51, 0.5], "other order"), ([0.6, 0.9, 0.4], "do not show")],
+    ("most_first", "verdict"), [([0.8, 0.81, 0.8], "higher"), ([0.5, 0.51, 0.5], "lower"), ([0.6, 0.9, 0.4], "same")]
 )
-def test_the_order_of_tuning_has_three_forms(most_first, said):
-    comparison = intervals.compare_seeds([0.7, 0.71, 0.7], most_first)
-    text = sentences.order(["learning_rate", "mixup"], comparison)
-    assert said in text and "learning rate" in text
+def test_the_order_of_tuning(most_first, verdict):
+    text = sentences.order(["learning_rate", "mixup"], intervals.compare_seeds([0.7, 0.71, 0.7], most_first))
+    assert form(speaks(text)) == f"order.{verdict}" and "learning rate" in text
 
 
-def test_importances_are_told_from_the_largest_to_the_least():
-    text = sentences.importance({"learning_rate": 0.7, "momentum": 0.2, "mixup": 0.1}, 40)
-    assert "In 40 trials the learning rate explains 70%" in text
-    assert text.endswith("the momentum 20%, and least of all the Mixup strength, 10%.")
+def test_importances_from_the_largest_to_the_least():
+    text = speaks(sentences.importance({"learning_rate": 0.7, "momentum": 0.2, "mixup": 0.1}, 40))
+    shares = [text.values[f"{place}_share"] for place in ("first", "second", "last")]
+    assert text.values["first"] == "learning rate" and shares == [0.7, 0.2, 0.1]
 
 
-@pytest.mark.parametrize(
-    ("fixes", "breaks", "said"), [(107, 19, "earns its keep"), (19, 107, "accuracy too"), (20, 19, "16.8 million")]
-)
-def test_the_second_layer_has_three_forms(fixes, breaks, said):
-    assert said in sentences.second_layer(intervals.compare_counts(fixes, breaks, 3407), 16_781_312)
-
-
-def test_a_grown_member_is_told_by_where_it_differs():
+def test_where_a_grown_member_differs():
     first, second, labels = np.array([0, 1, 2, 0]), np.array([0, 2, 1, 0]), np.array([0, 2, 2, 1])
-    text = sentences.grown(first, second, labels, "ResNet50", "ResNet101")
-    assert "answer 2 of 4 test images differently (50.0%); of these ResNet101 has 1 right, ResNet50 1." in text
+    counts = speaks(sentences.grown(first, second, labels, "ResNet50", "ResNet101")).values
+    assert [counts[name] for name in ("images", "total", "second_right", "first_right")] == [2, 4, 1, 1]
