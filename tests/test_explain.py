@@ -1,4 +1,4 @@
-"""What is kept of a trained network, class activation maps, what layers cost, how gradients travel, what depth brings."""
+"""What is kept of a trained network, activation maps, what layers cost, how gradients travel, what depth brings."""
 
 import numpy as np
 import pytest

@@ -96,7 +96,7 @@ def kept(name: str, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         if table["key"].eq(key).all():
             return table.drop(columns="key")
     table = make()
-    settings.atomic_write(results.results_dir() / name, table.assign(key=key).to_csv(index=False))
+    settings.atomic_write(settings.results_dir() / name, table.assign(key=key).to_csv(index=False))
     return pd.read_csv(io.StringIO(table.to_csv(index=False)))
 
 
