@@ -10,14 +10,19 @@ export PYTHONUTF8 = 1
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
+APP := $(VENV)/.app
 UNFINISHED := build/unfinished
 SIZE := about 3 GB to download and 7 GB on disk
 
-.PHONY: report test test-cluster lint bench publish publish-runs student check-numbers predictions cards audit clean
+.PHONY: report app test test-cluster lint bench publish publish-runs student check-numbers predictions cards audit clean
 .DEFAULT_GOAL := report
 
 report: $(READY)
 	@$(RUN) scene_utils report --profile "$$PROFILE" --seed "$$SEED"
+
+# A page in the browser that says what photos show, on this machine alone.
+app: $(APP)
+	@$(RUN) scene_utils app
 
 test: $(READY)
 	@$(RUN) pytest --nbval -n auto --dist loadfile --no-loadscope-reorder tests notebooks
@@ -82,3 +87,8 @@ $(READY): requirements.txt constraints.txt pyproject.toml
 	@echo "installing what requirements.txt and pyproject.toml name into $(VENV); the first time $(SIZE)"
 	@$(VENV)/bin/python scripts/install.py -c constraints.txt -e '.[series]'
 	@touch $@ && rm $(UNFINISHED)
+
+$(APP): $(READY)
+	@echo "installing Gradio and ONNX Runtime into $(VENV)"
+	@$(VENV)/bin/python scripts/install.py -c constraints.txt -e '.[series,app]'
+	@touch $@

@@ -54,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     classify = command(_classify, "classify", profile=False)
     classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
     classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
+    app = command(_app, "app", profile=False)
+    app.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860 up)")
+    app.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
+    app.add_argument("--profile", help="whose training images are searched for similar ones (default: sample)")
     command(_estimate, "estimate")
     report = command(_report, "report")
     report.add_argument("--no-training", action="store_true", help="train nothing: name the runs that are missing")
@@ -121,6 +125,13 @@ def _classify(photos: list[Path], profile: str | None) -> None:
     print(f"{len(photos) - len(bad)} of {len(photos)} photos answered {took}")
     if bad:
         raise SceneError(f"{len(bad)} of {len(photos)} photos could not be read: {', '.join(bad)}")
+
+
+def _app(port: int | None, host: str, profile: str | None) -> None:
+    """Open a web page on this machine that says what photos show (needs the requirement app)."""
+    from scene_utils import app
+
+    app.serve(host, port, profile)
 
 
 def _estimate(profile: str | None, seed: int) -> None:

@@ -6,15 +6,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 import torch
+from PIL import Image
 
 from scene_utils import averaging, data, experiments, results, trained, training
 from scene_utils.recipe import Recipe
@@ -71,12 +73,24 @@ def read_photo(photo: str | Path | BinaryIO) -> np.ndarray:
     Raises:
         SceneError: for a file that cannot be read, naming it.
     """
+    with open_photo(photo) as image:
+        return images.small(image)
+
+
+@contextlib.contextmanager
+def open_photo(photo: str | Path | BinaryIO) -> Iterator[Image.Image]:
+    """Open a photo as ``images.opened`` opens an image.
+
+    Raises:
+        SceneError: for a file that cannot be read, naming it.
+    """
     if isinstance(photo, str | Path):
         photo = Path(photo).expanduser()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return images.decode(photo)
+            with images.opened(photo) as image:
+                yield image
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         reason = images.unreadable(photo, error)
         if "JPEG" not in reason:

@@ -1,4 +1,4 @@
-"""The floors of the package: support, core, text, lessons, report; imports go down only."""
+"""The floors of the package: support, core, text, lessons, report, app; imports go down only."""
 
 import ast
 
@@ -7,7 +7,7 @@ import pytest
 from scene_utils.support import settings
 
 PACKAGE = settings.project_dir() / "scene_utils"
-FLOORS = ["support", "", "text", "lessons", "report"]  # "" is the core: the modules of the package itself
+FLOORS = ["support", "", "text", "lessons", "report", "app"]  # "" is the core: the modules of the package itself
 
 
 def floor(module: str) -> str:
@@ -50,6 +50,8 @@ def test_imports_go_down():
         ("scene_utils.data", "from scene_utils.text import sentences"),
         ("scene_utils.text.sentences", "import scene_utils.lessons.course"),
         ("scene_utils.report.pages", "from scene_utils.lessons import course"),
+        ("scene_utils.lessons.course", "from scene_utils import app"),
+        ("scene_utils.report.pages", "import scene_utils.app.page"),
     ],
 )
 def test_an_arrow_that_goes_up_is_found(name, line):

@@ -118,3 +118,12 @@ def test_an_old_or_missing_python_is_named_and_nothing_is_touched(ready, tmp_pat
     for python in (old, "/nonexistent/python3"):
         code, said = make(ready, f"PYTHON={python}")
         assert code != 0 and "is not Python 3.11 or newer" in said and kept(ready)
+
+
+def test_the_app_is_installed_when_it_is_asked_for_and_once(project):
+    code, said = make(project)
+    assert code == 0 and "Gradio" not in said
+    code, said = make(project, ".venv/.app")
+    assert code == 0 and "installing Gradio and ONNX Runtime into .venv" in said
+    code, said = make(project, ".venv/.app")
+    assert code == 0 and "installing" not in said

@@ -63,11 +63,22 @@ _large_image = threading.Lock()  # of a few hundred million pixels one at a time
 
 
 def decode(path: str | Path | BinaryIO) -> np.ndarray:
-    """Read one image file as uint8 (3, 64, 64).
+    """Read one image file as uint8 (3, 64, 64): ``small`` of what ``opened`` gives.
+
+    Raises:
+        Exception: whatever ``opened`` raises.
+    """
+    with opened(path) as image:
+        return small(image)
+
+
+@contextlib.contextmanager
+def opened(path: str | Path | BinaryIO) -> Iterator[Image.Image]:
+    """Open one image file as an RGB image; a large JPEG at a fraction of its size, 256 x 256 pixels or more.
 
     The format is told from the content, not from the name. Transparent parts are laid on white, 16-bit values
     are scaled to 8, CMYK and palettes become RGB, EXIF rotation is applied, of an animation the first frame
-    is taken. Other sizes are resized (not cropped) to 64 x 64, bicubic with antialiasing.
+    is taken.
 
     Raises:
         Exception: whatever Pillow raises for a file that is damaged or of no format that it reads (``unreadable``
@@ -80,7 +91,7 @@ def decode(path: str | Path | BinaryIO) -> np.ndarray:
         image.draft(None, (4 * SIDE, 4 * SIDE))  # a large JPEG is decoded at a fraction of its size
         with _large_image if megapixels > 30 else contextlib.nullcontext():
             image.load()  # damage shows here, and nowhere below
-            return _small(upright(image))
+            yield _rgb(upright(image))
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -95,8 +106,8 @@ def upright(image: Image.Image) -> Image.Image:
     return image.transpose(turns[orientation - 2]) if orientation in range(2, 9) else image
 
 
-def _small(image: Image.Image) -> np.ndarray:
-    """Pixels of an image of any mode and size: uint8 (3, 64, 64)."""
+def _rgb(image: Image.Image) -> Image.Image:
+    """Turn an image of any mode into 8-bit RGB."""
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image).astype(np.float64)
         largest = 1 if image.mode == "F" and values.max(initial=0) <= 1 else 65535
@@ -104,7 +115,11 @@ def _small(image: Image.Image) -> np.ndarray:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
+    return image.convert("RGB")
+
+
+def small(image: Image.Image) -> np.ndarray:
+    """Pixels of an RGB image, resized (not cropped), bicubic with antialiasing: uint8 (3, 64, 64)."""
     if image.size != (SIDE, SIDE):
         image = image.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
     return np.asarray(image).transpose(2, 0, 1)
