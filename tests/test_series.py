@@ -696,7 +696,7 @@ def test_the_citation_file_has_what_its_format_asks_for():
 def test_requirements_name_what_is_imported():
     """Nothing is missing in requirements.txt, and nothing in it is unused."""
     known = {"PIL": "pillow", "sklearn": "scikit-learn", "bs4": "beautifulsoup4"}
-    optional = {"pillow_heif", "gradio", "jinja2"}  # used where it is installed
+    optional = {"pillow_heif", "gradio", "jinja2", "onnx", "onnxruntime"}  # used where it is installed
     modules = {p for name in series.notebooks() for p in series.sources(name) if p.suffix == ".py"}
     sources = [p.read_text(encoding="utf-8") for p in modules]
     for path in (PROJECT / "notebooks").glob("*.ipynb"):

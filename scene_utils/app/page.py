@@ -237,7 +237,7 @@ def _about(network: look.Network) -> dict:
     """What the foot of the page says of the model and the threshold."""
     return {
         "run": network.run,
-        "judged": classify.judged(network.run),
+        "accuracy": classify.holdout_accuracy(network.run),
         "places": len(look.hidden(network.images.images[0].numpy())),
         "images": len(network.images),
         "threshold": network.threshold,
