@@ -144,8 +144,8 @@ asked about photos of the class left out:
 {markdown_table(open_set)}
 
 *AUROC*: how often a known photo gets a higher confidence than one of the class left out (0.5: chance). *Passes as \
-known*: the fraction of photos of the unknown class that get an answer nevertheless. The threshold refuses some photos \
-without a scene; it is no protection.
+known*: the fraction of photos of the unknown class that get an answer nevertheless. Pictures without any scene, \
+such as handwritten digits, pass too (notebook A2 measures it): the threshold is no protection.
 
 ## Licences
 
