@@ -1,7 +1,6 @@
 """The report out of tagged cells: what is current, what is missing, both languages, the manifest, the texts."""
 
 import ast
-import fnmatch
 import json
 import re
 from string import Formatter
@@ -323,19 +322,6 @@ def test_english_that_is_left_is_found():
     assert english(shown(Paragraph(["a sentence of five words"]))) and not english(shown(Paragraph([told()])))
     assert english(figure("<svg><text>no such axis</text></svg>", told())) == ["no such axis"]
     assert english(figure("<svg/>", "a figure without a translation"))
-
-
-def test_who_shows_a_record_comes_after_whoever_trains_it():
-    """Else a record that is written while notebooks are executed side by side would make another one stale."""
-    names = [name for name in series.notebooks() if name != manifest.CONCLUSIONS]
-
-    def before(name):
-        return {name}.union(*(before(other) for other in manifest.builds_on(name)))
-
-    for experiment in catalogue.EXPERIMENTS:
-        file = f"{experiment}.short.s0.json"
-        those = [n for n in names if any(fnmatch.fnmatch(file, p) for p in manifest.shown_files(n, "short", 0))]
-        assert not those or any(all(first in before(other) for other in those) for first in those), (file, those)
 
 
 # --- the texts
