@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
 
 from scene_utils import averaging, catalogue, data, durations, experiments, models, pretraining, results, training
 from scene_utils import trained as trained_models
@@ -17,25 +16,9 @@ from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe
 from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
+from tests.fakes import RECIPE, net, tiny
 
-RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32")
-
-
-def net(classes=6, weights=None, strides=None):
-    return nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.Linear(48, classes))
-
-
-def tiny(**changes):
-    return Experiment("tiny", "Tiny", "tiny", net, {"short": RECIPE, "sample": RECIPE.replace(**changes)})
-
-
-@pytest.fixture(autouse=True)
-def runs_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setenv("SCENE_PROFILE", "sample")
-    monkeypatch.delenv("SCENE_WEIGHTS", raising=False)
-    monkeypatch.delenv("RETRAIN", raising=False)
-    return tmp_path / "runs"
+pytestmark = pytest.mark.usefixtures("runs_folder")
 
 
 @pytest.fixture

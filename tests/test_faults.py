@@ -16,7 +16,7 @@ from scene_utils import data, evaluation, experiments, results, training
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
 from tests.benchmarks import kills
-from tests.test_experiments import RECIPE, tiny
+from tests.fakes import RECIPE, tiny
 
 CALLS = {  # where the system may refuse, and how
     "no room for a temporary file": ("tempfile.mkstemp", errno.ENOSPC),
@@ -26,11 +26,7 @@ CALLS = {  # where the system may refuse, and how
 }
 
 
-@pytest.fixture(autouse=True)
-def runs_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setenv("SCENE_PROFILE", "sample")
-    return tmp_path / "runs"
+pytestmark = pytest.mark.usefixtures("runs_folder")
 
 
 def refuse(monkeypatch, call, code):

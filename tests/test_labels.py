@@ -9,12 +9,7 @@ from scene_utils import data, experiments, results
 from scene_utils.lessons import course, labels
 from scene_utils.results import Run
 
-
-@pytest.fixture(autouse=True)
-def runs_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setenv("SCENE_PROFILE", "sample")
-    monkeypatch.delenv("SCENE_WEIGHTS", raising=False)
+pytestmark = pytest.mark.usefixtures("runs_folder")
 
 
 def blobs(n=600, changed=12, classes=3):
