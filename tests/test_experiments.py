@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import re
-import threading
 
 import numpy as np
 import pandas as pd
@@ -130,28 +129,6 @@ def test_a_torn_pair_of_record_and_arrays_is_not_used(runs_folder, trainings, ca
     experiments.run(tiny())
     assert len(trainings) == 2
     assert "its arrays are those of another run); delete it to train again" in capsys.readouterr().out
-
-
-def test_two_processes_never_train_one_run_at_once(monkeypatch):
-    held, waits, done, said = threading.Event(), threading.Event(), threading.Event(), []
-
-    def other():
-        with experiments.run_lock("tiny.sample.s0"):
-            held.set()
-            done.set() if waits.wait(60) else None
-
-    def say(line, **options):
-        said.append(line)
-        waits.set()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    held.wait()
-    monkeypatch.setattr(settings, "print", say, raising=False)
-    experiments.run(tiny())
-    assert done.is_set()
-    thread.join()
-    assert "another process trains this run; waiting" in said[0]
 
 
 @pytest.mark.parametrize("weighted", [False, True])

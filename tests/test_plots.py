@@ -302,10 +302,6 @@ def drawn(figures):
     return figures
 
 
-def test_no_figure_stays_open_in_pyplot(figures):
-    assert plt.get_fignums() == []
-
-
 def test_every_function_of_figures_is_in_the_gallery(figures):
     made = {name for module in (plots, sketches) for name, each in vars(module).items()
             if getattr(each, "__annotations__", {}).get("return") == "Figure" and each.__module__ == module.__name__}
@@ -313,7 +309,8 @@ def test_every_function_of_figures_is_in_the_gallery(figures):
     assert not {name for name in made if f".{name}(" not in source}
 
 
-def test_every_figure_has_an_alternative_text(figures):
+def test_every_figure_has_an_alternative_text_and_none_stays_open(figures):
+    assert plt.get_fignums() == []
     for name, figure in figures.items():
         assert len(plots.alt_text(figure)) > 10, name
         assert not re.search(r"\bnan\b|\n", plots.alt_text(figure)), name
@@ -587,11 +584,6 @@ def test_the_price_of_a_point_accumulates_seconds_and_ends_in_a_large_hollow_mar
     (mark,) = [one for one in axis.get_lines() if one.get_markersize() == 11]
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (20, 0.75)
     assert any(set(one.get_ydata()) == {0.7945} for one in axis.get_lines())
-
-
-def test_labels_are_spread_out_in_their_order():
-    assert plots.spread_out([0.9, 0.5, 0.51, 0.505], 0.1) == pytest.approx([0.9, 0.405, 0.605, 0.505])
-    assert plots.spread_out([], 0.1) == []
 
 
 def test_seeds_and_costs_are_points():

@@ -71,9 +71,8 @@ def test_nothing_is_trained_twice_and_an_interrupted_study_goes_on(trained, monk
     table = tuning.trials("sample")
     settings.atomic_write(path, table.head(5).to_csv(index=False))
     pd.testing.assert_frame_equal(tuning.study("sample"), whole)
-    assert len(trained) == count + len(table.drop_duplicates(list(tuning.LEVELS))) - len(
-        table.head(5).drop_duplicates(list(tuning.LEVELS))
-    )
+    distinct, kept = (len(each.drop_duplicates(list(tuning.LEVELS))) for each in (table, table.head(5)))
+    assert len(trained) == count + distinct - kept
     monkeypatch.setenv("RETRAIN", "1")
     before = len(trained)
     pd.testing.assert_frame_equal(tuning.study("sample"), whole)
