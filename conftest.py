@@ -54,7 +54,7 @@ def pytest_ignore_collect(collection_path):
     return (collection_path.suffix == ".ipynb" and not series.NAME.fullmatch(collection_path.stem)) or None
 
 
-SLOWEST = ("test_jupyterlab.py", "test_own_images.py", "08_ensemble.ipynb", "test_kills.py")
+SLOWEST = ("test_jupyterlab.py", "test_own_images.py", "08_ensemble.ipynb", "test_faults.py")
 
 
 def pytest_collection_modifyitems(items):

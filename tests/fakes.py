@@ -1,4 +1,4 @@
-"""Small notebooks, records and a small checkout, for the tests of the graph and of the report."""
+"""Small experiments, notebooks, records and a small checkout."""
 
 import shutil
 
@@ -6,14 +6,39 @@ import nbformat
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from torch import nn
 
 from scene_utils import results
+from scene_utils.catalogue import Experiment
+from scene_utils.recipe import Recipe
 from scene_utils.support import settings
 from scene_utils.text.shown import MIME, to_json
 
 PROJECT = settings.project_dir()
 PARAMETERS = "profile = None\nseed = 0"
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32")
+
+
+def net(classes=6, weights=None, strides=None):
+    """A linear model on 16 colours."""
+    return nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.Linear(48, classes))
+
+
+def tiny(**changes):
+    """An experiment of a second."""
+    return Experiment("tiny", "Tiny", "tiny", net, {"short": RECIPE, "sample": RECIPE.replace(**changes)})
+
+
+@pytest.fixture
+def runs_folder(tmp_path, monkeypatch):
+    """An empty folder of runs, in the profile ``sample``, and nothing published."""
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setenv("SCENE_PROFILE", "sample")
+    monkeypatch.delenv("SCENE_WEIGHTS", raising=False)
+    monkeypatch.delenv("RETRAIN", raising=False)
+    return tmp_path / "runs"
 
 
 def code(source, *tags, outputs=None):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from scene_utils import cases, catalogue, data, experiments, results
+from scene_utils import batches, cases, catalogue, data, experiments, results
 from scene_utils.catalogue import EXPERIMENTS
 from scene_utils.lessons import limits, tuning
 from scene_utils.support import intervals, settings
@@ -23,11 +23,8 @@ DIFFERS = {  # the fields of the recipes in which the two sides may differ, what
     "schedule": {"learning_rate", "schedule"},
     "calibration": {"mixup"},
 }
+pytestmark = pytest.mark.usefixtures("runs_folder")
 
-
-@pytest.fixture(autouse=True)
-def runs_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
 
 
 @pytest.mark.parametrize("run", [r for r in results.records(published=True)], ids=lambda run: run.name)
@@ -78,13 +75,9 @@ def test_seeds_follow_from_the_design_and_are_used_once():
     every = [seed for arm in cases.arms() for seed in arm.seeds]
     assert len(set(every)) == len(every) and min(every) >= 100_000
     assert cases.seeds("mixup", "plain") == cases.arm("mixup.plain").seeds
-
-
-def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(SceneError, match="known: calibration, custom_lenet"):
-        cases.design("mixups")
-    with pytest.raises(SceneError, match="known: plain, mixup"):
-        cases.arm("mixup.none")
+    for function, name, known in ((cases.design, "mixups", "calibration, custom"), (cases.arm, "mixup.none", "plain")):
+        with pytest.raises(SceneError, match=f"known: {known}"):
+            function(name)
 
 
 def test_runs_of_cases_keep_to_their_designs():
@@ -239,9 +232,6 @@ def test_an_estimate_knows_both_sources_of_chance():
     d = same["b"][0].astype(float) - same["a"][0]
     assert images_alone.standard_error == pytest.approx(d.std(ddof=1) / len(d) ** 0.5)
     assert intervals.estimate(arms, {"a": 1, "b": -1}).p_value == pytest.approx(found.p_value)
-
-
-def test_one_seed_is_refused():
     with pytest.raises(SceneError, match="two seeds"):
         intervals.estimate({"a": np.ones((1, 9)), "b": np.ones((3, 9))}, {"a": -1, "b": 1})
 
@@ -262,13 +252,9 @@ def test_the_ladder_holds_the_claimed_rate():
 
 
 def test_pixel_scales():
-    from scene_utils.batches import normalize
-
     pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
-    byte, unit = normalize(pixels, 64, "byte"), normalize(pixels, 64, "unit")
-    assert torch.equal(byte, pixels.permute(0, 3, 1, 2).float())
-    assert torch.allclose(unit, byte / 255)
-
+    byte, unit = (batches.normalize(pixels, 64, scale) for scale in ("byte", "unit"))
+    assert torch.equal(byte, pixels.permute(0, 3, 1, 2).float()) and torch.allclose(unit, byte / 255)
 
 
 def test_the_published_trials_of_the_tuning_study_are_still_found(monkeypatch):

@@ -28,33 +28,26 @@ def simulated(seed=0, n=600, classes=4, skill=1.5):
 @pytest.mark.parametrize(
     ("correct", "total", "expected"),
     # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3
-    [
-        (81, 263, (0.2553, 0.3662)),
-        (15, 148, (0.0624, 0.1605)),
-        (0, 20, (0, 0.1611)),
-        (1, 29, (0.0061, 0.1718)),
-    ],
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0, 0.1611)), (1, 29, (0.0061, 0.1718))],
 )
 def test_wilson_interval_is_the_published_one(correct, total, expected):
     assert intervals.wilson_interval(correct, total) == pytest.approx(expected, abs=5e-5)
-
-
-def test_interval_of_nothing_is_refused():
     with pytest.raises(SceneError, match="0 correct of 0"):
         intervals.wilson_interval(0, 0)
+    for count in range(1, 200):
+        assert intervals.wilson_interval(count, count)[1] == 1 and intervals.wilson_interval(0, count)[0] == 0
+
+
+def test_newcombes_interval_is_the_published_one():
+    # Newcombe (1998), Statistics in Medicine 17, 873-890, table II: 56/70 and 48/80, method 10
+    assert intervals.newcombe_interval(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
 
 
 def test_confusion_has_the_truth_in_rows():
-    # the example of scikit-learn's confusion_matrix
-    matrix = ev.confusion([2, 0, 2, 2, 0, 1], [0, 0, 2, 2, 0, 2], ["a", "b", "c"])
-    assert matrix.tolist() == [[2, 0, 0], [0, 0, 1], [1, 0, 2]]
-
-
-def test_confusion_keeps_classes_that_do_not_occur_and_takes_logits():
-    logits = torch.eye(4)[[0, 1, 1]]
-    matrix = ev.confusion(torch.tensor([0, 1, 0]), logits, 4)
-    assert matrix.shape == (4, 4)
-    assert matrix[0].tolist() == [1, 1, 0, 0]
+    # the example of scikit-learn's confusion_matrix; a fourth class does not occur
+    logits = torch.eye(4)[[0, 0, 2, 2, 0, 2]]
+    matrix = ev.confusion(torch.tensor([2, 0, 2, 2, 0, 1]), logits, ["a", "b", "c", "d"])
+    assert matrix.tolist() == [[2, 0, 0, 0], [0, 0, 1, 0], [1, 0, 2, 0], [0, 0, 0, 0]]
 
 
 def test_per_class_recall_agrees_with_scikit_learn():
@@ -63,12 +56,8 @@ def test_per_class_recall_agrees_with_scikit_learn():
     assert table["recall"].to_numpy() == pytest.approx(recall_score(labels, logits.argmax(1), average=None))
     row = table.iloc[1]
     assert (row["low"], row["high"]) == intervals.wilson_interval(int(row["correct"]), int(row["total"]))
-
-
-def test_per_class_of_a_class_without_images_is_unknown():
-    table = ev.per_class([0, 0, 2], [0, 1, 2], ["a", "b", "c"])
-    assert table["total"].tolist() == [2, 0, 1]
-    assert np.isnan(table.loc[1, ["recall", "low", "high"]].astype(float)).all()
+    empty = ev.per_class([0, 0, 2], [0, 1, 2], ["a", "b", "c"]).loc[1]
+    assert empty["total"] == 0 and empty[["recall", "low", "high"]].isna().all()
 
 
 def test_confused_pairs_count_both_directions():
@@ -126,6 +115,8 @@ def test_compare_counts_images_and_rests_on_the_seed():
     assert (comparison.fixes, comparison.breaks, comparison.total) == (2, 1, 5)
     assert comparison.difference == pytest.approx(0.2)
     assert comparison == ev.compare(torch.eye(3)[first], torch.eye(3)[second], torch.tensor(labels))
+    with pytest.raises(SceneError, match="same images"):
+        ev.compare([0, 1], [0, 1, 1], [0, 1])
 
 
 def test_bootstrap_over_counts_is_the_bootstrap_over_images():
@@ -134,29 +125,13 @@ def test_bootstrap_over_counts_is_the_bootstrap_over_images():
     means = [rng.choice(change, change.size).mean() for _ in range(3000)]
     expected = np.quantile(means, [0.025, 0.975])
     assert intervals.compare_counts(107, 19, 3407).interval == pytest.approx(tuple(expected), abs=4e-4)
-
-
-@pytest.mark.parametrize(
-    ("fixes", "breaks", "expected"),
-    [(107, 19, "higher"), (19, 107, "lower"), (20, 19, "same"), (0, 0, "same")],
-)
-def test_the_interval_picks_the_verdict(fixes, breaks, expected):
-    assert intervals.compare_counts(fixes, breaks, 3407).verdict == expected
-
-
-def test_models_on_different_images_are_refused():
-    with pytest.raises(SceneError, match="same images"):
-        ev.compare([0, 1], [0, 1, 1], [0, 1])
+    assert intervals.compare_counts(0, 0, 3407).verdict == "same"
 
 
 def test_class_changes_add_up_to_the_comparison():
     (first, labels), (second, _) = simulated(1), simulated(2, skill=2.5)
-    changes, comparison = (
-        ev.class_changes(first, second, labels, list("abcd")),
-        ev.compare(first, second, labels),
-    )
-    assert changes["gained"].sum() == comparison.fixes
-    assert changes["lost"].sum() == comparison.breaks
+    changes, comparison = ev.class_changes(first, second, labels, list("abcd")), ev.compare(first, second, labels)
+    assert (changes["gained"].sum(), changes["lost"].sum()) == (comparison.fixes, comparison.breaks)
     assert (changes["net"] == changes["gained"] - changes["lost"]).all()
 
 
@@ -176,22 +151,13 @@ def test_the_facts_of_the_report_agree_with_themselves():
     for model, result in FACTS["results"].items():
         recalls = np.divide(report_facts.counts(FACTS, model), FACTS["dataset"]["val_counts"])
         assert recalls == pytest.approx(result["per_class"], abs=5.001e-5)
-        assert (
-            round(report_facts.total(FACTS, model) / sum(FACTS["dataset"]["val_counts"]), 4)
-            == result["accuracy"]
-        )
-
-
-def test_facts_that_disagree_are_found():
-    wrong = json.loads(json.dumps(FACTS))
-    wrong["results"]["lenet"]["per_class"][0] = 0.7
-    assert not report_facts.agree(wrong)["lenet"]
-
-
-def test_reported_differences_follow_from_the_reported_accuracies():
+        assert round(report_facts.total(FACTS, model) / sum(FACTS["dataset"]["val_counts"]), 4) == result["accuracy"]
     for row in FACTS["reported_differences"]:
         after, before = (FACTS["results"][row[side]]["accuracy"] for side in ("to", "from"))
         assert after - before == pytest.approx(row["difference"], abs=1e-9)
+    wrong = json.loads(json.dumps(FACTS))
+    wrong["results"]["lenet"]["per_class"][0] = 0.7
+    assert not report_facts.agree(wrong)["lenet"]
 
 
 @pytest.mark.parametrize(
@@ -221,15 +187,12 @@ def test_hard_vote_takes_the_majority_and_the_mean_where_votes_are_even():
     assert averaging.hard_vote([a, c]).tolist() == [1, 2]
 
 
-def test_weights_prefer_the_better_member():
+def test_weights_prefer_the_better_member_not_the_surest():
     (bad, labels), (good, _) = simulated(1, skill=0), simulated(2, skill=3)
     weights = averaging.choose_weights([bad, good], labels)
     assert sum(weights) == pytest.approx(1)
     assert weights[1] >= 0.9
     assert averaging.choose_weights([good, bad, bad], labels)[0] >= 0.8
-
-
-def test_weights_do_not_prefer_the_surest_member():
     (one, labels), (two, _) = simulated(1, skill=2), simulated(2, skill=2)
     for members in ([one, two], [one / 2, two / 2], [one / 2, two]):  # of one skill, not as sure of their answers
         assert 0.4 <= averaging.choose_weights(members, labels)[0] <= 0.6
@@ -251,3 +214,5 @@ def test_ensemble_analysis_counts_images():
     assert (analysis.total, analysis.disagree, analysis.none_right, analysis.all_right) == (5, 3, 1, 1)
     assert (analysis.best, analysis.rescued, analysis.lost) == (0, 1, 1)
     assert averaging.analyse_ensemble(members, members[1], labels, best=1).rescued == 0
+    row = averaging.shared_errors({"A": np.array([1, 1, 0, 0, 1]), "B": np.array([1, 2, 0, 0, 0])}, labels).iloc[0]
+    assert row.tolist() == ["A + B", 2, 2, 1.2]

@@ -1,53 +1,23 @@
 """Runs and records: found, never stale, whole; the declared experiments; the stand-in for pretrained weights."""
 
 import dataclasses
-import datetime
 import json
 import re
-import threading
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch import nn
 
-from scene_utils import (
-    averaging,
-    catalogue,
-    data,
-    durations,
-    experiments,
-    models,
-    pretraining,
-    results,
-    trained,
-    training,
-)
+from scene_utils import averaging, catalogue, data, durations, experiments, models, pretraining, results, training
+from scene_utils import trained as trained_models
 from scene_utils.catalogue import EXPERIMENTS, Experiment
-from scene_utils.recipe import Recipe, learning_rates
+from scene_utils.recipe import Recipe
 from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
+from tests.fakes import RECIPE, net, tiny
 
-RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32")
-
-
-def net(classes=6, weights=None, strides=None):
-    return nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.Linear(48, classes))
-
-
-def tiny(**changes):
-    return Experiment("tiny", "Tiny", "tiny", net, {"short": RECIPE, "sample": RECIPE.replace(**changes)})
-
-
-@pytest.fixture(autouse=True)
-def runs_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setenv("SCENE_PROFILE", "sample")
-    monkeypatch.delenv("SCENE_WEIGHTS", raising=False)
-    monkeypatch.delenv("RETRAIN", raising=False)
-    return tmp_path / "runs"
+pytestmark = pytest.mark.usefixtures("runs_folder")
 
 
 @pytest.fixture
@@ -67,43 +37,31 @@ def test_a_finished_run_is_found_and_its_record_fits_the_schema(trainings, monke
     assert again.correct == np.trace(again.confusion) == (again.logits.argmax(1) == again.labels).sum()
     assert again.dataset["source"].startswith("https://")
     assert str(settings.runs_dir()) not in json.dumps(again.record)
-    assert trained.load_model(again)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
+    assert trained_models.load_model(again)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
 
 
 def test_nothing_stale_is_served(trainings, monkeypatch):
-    experiments.run(tiny())
-    experiments.run(tiny(learning_rate=0.02))  # another recipe
-    assert len(trainings) == 2
-    experiments.run(tiny(learning_rate=0.02), seed=1)  # another seed
-    assert len(trainings) == 3
-    monkeypatch.setattr(models, "VERSION", 2)  # a changed model
-    experiments.run(tiny(learning_rate=0.02))
-    assert len(trainings) == 4
-    monkeypatch.setattr(training, "ENGINE_VERSION", 99)  # a changed engine
-    experiments.run(tiny(learning_rate=0.02))
-    assert len(trainings) == 5
     train, holdout, dataset = experiments.sets("sample")
     changed = dataclasses.replace(dataset, key="other images")
-    monkeypatch.setattr(experiments, "sets", lambda *a: (train, holdout, changed))
-    experiments.run(tiny(learning_rate=0.02))
-    assert len(trainings) == 6
-
-
-@pytest.fixture
-def retrain(monkeypatch):
-    """Sets RETRAIN=1 as a process would have it that begins now, after all runs so far."""
-
-    def set_it():
-        time.sleep(1.1)  # records are dated in seconds
-        monkeypatch.setattr(settings, "STARTED", datetime.datetime.now(datetime.UTC))
-        monkeypatch.setenv("RETRAIN", "1")
-
-    return set_it
-
-
-def test_retrain_trains_each_run_once_a_process(trainings, retrain, monkeypatch):
     experiments.run(tiny())
-    retrain()
+    for count, (name, seed, patch) in enumerate([
+        ("another recipe", 0, ()),
+        ("another seed", 1, ()),
+        ("a changed model", 0, (models, "VERSION", 2)),
+        ("a changed engine", 0, (training, "ENGINE_VERSION", 99)),
+        ("other images", 0, (experiments, "sets", lambda *a: (train, holdout, changed))),
+    ], 2):  # fmt: skip
+        if patch:
+            monkeypatch.setattr(*patch)
+        experiments.run(tiny(learning_rate=0.02), seed=seed)
+        assert len(trainings) == count, name
+
+
+def test_retrain_trains_each_run_once_a_process(trainings, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr(results, "now", lambda: "2026-01-02T00:00:00+00:00")
+        experiments.run(tiny())
+    monkeypatch.setenv("RETRAIN", "1")
     for _ in range(3):
         experiments.run(tiny())
     assert len(trainings) == 2
@@ -173,60 +131,27 @@ def test_a_torn_pair_of_record_and_arrays_is_not_used(runs_folder, trainings, ca
     assert "its arrays are those of another run); delete it to train again" in capsys.readouterr().out
 
 
-def test_two_processes_never_train_one_run_at_once(monkeypatch):
-    held, waits, done, said = threading.Event(), threading.Event(), threading.Event(), []
-
-    def other():
-        with experiments.run_lock("tiny.sample.s0"):
-            held.set()
-            done.set() if waits.wait(60) else None
-
-    def say(line, **options):
-        said.append(line)
-        waits.set()
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    held.wait()
-    monkeypatch.setattr(settings, "print", say, raising=False)
-    experiments.run(tiny())
-    assert done.is_set()
-    thread.join()
-    assert "another process trains this run; waiting" in said[0]
-
-
-def test_an_ensemble_averages_its_members_probabilities(monkeypatch):
-    members = {}
+@pytest.mark.parametrize("weighted", [False, True])
+def test_an_ensemble_averages_its_members_probabilities(weighted, monkeypatch):
+    """Where its weights are chosen on the hold-out, also over each image and its mirror image."""
+    members = []
     for number in (1, 2):
         member = dataclasses.replace(tiny(learning_rate=0.01 * number), name=f"tiny{number}", save_epoch_logits=True)
         monkeypatch.setitem(EXPERIMENTS, member.name, member)
-        members[member.name] = member
-    both = Experiment("both", "Both", "ensemble", None, {"short": RECIPE}, members=tuple(members))
-    run = experiments.run(both)
-    logits = [torch.from_numpy(experiments.run(name).logits) for name in members]
-    expected = (logits[0].softmax(1) + logits[1].softmax(1)) / 2
-    np.testing.assert_allclose(np.exp(run.logits), expected, atol=2e-3)
-    assert run.history["holdout_accuracy"].iloc[-1] == (
-        (run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]).mean()
-    )
-
-
-def test_weights_chosen_on_the_hold_out_average_mirrored_answers(monkeypatch):
-    members = []
-    for number in (1, 2):
-        member = dataclasses.replace(tiny(learning_rate=0.01 * number), name=f"tiny{number}")
-        monkeypatch.setitem(EXPERIMENTS, member.name, member)
         members.append(experiments.run(member.name))
     names = tuple(member.experiment for member in members)
-    together = Experiment("all", "All", "ensemble", None, {"short": RECIPE}, members=names, weighted=True)
-    run = experiments.run(together)
-    weights = run.recipe["weights"]
-    mirrored = [member.arrays["holdout_logits_mirror"] for member in members]
-    assert tuple(weights) == averaging.choose_weights(mirrored, run.arrays["holdout_labels"])
-    parts = [torch.from_numpy(member.arrays["test_logits_mirror"]).float().softmax(1) for member in members]
+    run = experiments.run(
+        Experiment("all", "All", "ensemble", None, {"short": RECIPE}, members=names, weighted=weighted)
+    )
+    kind = "_mirror" if weighted else ""
+    weights = run.recipe["weights"] if weighted else (0.5, 0.5)
+    if weighted:
+        holdout = [member.arrays["holdout_logits_mirror"] for member in members]
+        assert tuple(weights) == averaging.choose_weights(holdout, run.arrays["holdout_labels"])
+    parts = [torch.from_numpy(member.arrays[f"test_logits{kind}"]).float().softmax(1) for member in members]
     expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
     np.testing.assert_allclose(np.exp(run.logits), expected, atol=2e-3)
-    assert run.record["inference_ms"] == 2 * sum(member.record["inference_ms"] for member in members)
+    assert run.record["inference_ms"] == (1 + weighted) * sum(member.record["inference_ms"] for member in members)
 
 
 def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):
@@ -246,7 +171,7 @@ def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):
     answers = training.predict(model, dataset.test, recipe)
     torch.testing.assert_close(torch.from_numpy(run.arrays["test_logits"]).float(), answers, atol=0.02, rtol=0.01)
     assert run.key != once.key and (run.logits != once.logits).any() and run.seconds > run.history["seconds"].sum()
-    torch.testing.assert_close(training.predict(trained.load_model(run), dataset.test, recipe), answers)
+    torch.testing.assert_close(training.predict(trained_models.load_model(run), dataset.test, recipe), answers)
     assert "then again on all" in run.provenance
 
 
@@ -266,7 +191,7 @@ def test_a_student_learns_its_teachers_answers(monkeypatch):
     torch.testing.assert_close(seen[2][5], lessons[0])
     torch.testing.assert_close(seen[3][5], torch.cat(lessons))
     # its answers are enough for another student: the teacher's weights need not be at hand
-    trained.model_path(taught.name, taught.key).unlink()
+    trained_models.model_path(taught.name, taught.key).unlink()
     assert experiments.run("student", retrain=True).correct == student.correct
     # another teacher, another student
     again = dataclasses.replace(teacher, recipes=tiny(learning_rate=0.02).recipes)
@@ -304,39 +229,26 @@ def test_what_is_done_of_a_training_is_not_announced_again(slow, capsys, tmp_pat
 
 
 def test_the_series_says_how_long_what_it_lacks_will_take(slow, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny())
+    monkeypatch.setitem(EXPERIMENTS, "student", dataclasses.replace(tiny(), name="student", teacher="tiny"))
     count, seconds = experiments.time_needed("short")
     own = [each for each in EXPERIMENTS.values() if not each.members and not each.case]
     assert count == len([each for each in own if not each.name.endswith("-reported")])
-    resnet18 = catalogue.get("resnet18").recipe("short")
-    assert seconds > 60 * resnet18.epochs
-    finished = experiments.is_finished
-    monkeypatch.setattr(experiments, "is_finished", lambda e, *more: e.name == "resnet50_final" or finished(e, *more))
+    assert seconds > 60 * catalogue.get("resnet18").recipe("short").epochs
+    experiments.run("student", "short")  # and its teacher
     fewer, less = experiments.time_needed("short")
-    assert fewer == count - 1 and less < seconds
+    assert fewer == count - 2 and less < seconds
+    monkeypatch.setenv("RETRAIN", "2999-01-01T00:00:00+00:00")
+    assert experiments.time_needed("short")[0] == count
     monkeypatch.setattr(experiments, "is_finished", lambda *args: True)
     assert experiments.time_needed("short") == (0, 0.0)
 
 
-def test_what_run_would_find_is_not_counted(slow, monkeypatch):
-    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny())
-    student = dataclasses.replace(tiny(), name="student", teacher="tiny")
-    dataset = experiments.sets()[2]
-    assert not experiments.is_finished(tiny(), "short", 0, dataset)
-    assert not experiments.is_finished(student, "short", 0, dataset)
-    experiments.run(tiny(), "short")
-    assert experiments.is_finished(tiny(), "short", 0, dataset)
-    monkeypatch.setenv("RETRAIN", "2999-01-01T00:00:00+00:00")
-    assert not experiments.is_finished(tiny(), "short", 0, dataset)
-
-
-def test_unknown_names_are_refused_with_the_known_ones():
+def test_unknown_names_are_refused_with_the_known_ones(monkeypatch):
     with pytest.raises(SceneError, match="experiment 'lenett' is unknown; known: lenet, custom_lenet"):
         experiments.run("lenett")
     with pytest.raises(SceneError, match="profile 'long' is unknown; known: sample, short, full"):
         experiments.run("lenet", profile="long")
-
-
-def test_an_unknown_environment_value_is_refused(monkeypatch):
     monkeypatch.setenv("SCENE_RUN_DIR", "x")
     with pytest.raises(SceneError, match="SCENE_RUN_DIR is unknown; known: SCENE_PROFILE"):
         experiments.run(tiny())
@@ -345,18 +257,6 @@ def test_an_unknown_environment_value_is_refused(monkeypatch):
 def test_the_seven_models_of_the_report_are_declared_in_both_readings():
     for name in results.facts()["results"]:
         assert EXPERIMENTS[name].drop_test_duplicates and not EXPERIMENTS[f"{name}-reported"].drop_test_duplicates
-
-
-def test_the_reported_recipe_is_the_reports():
-    protocol = results.facts()["ensemble_protocol"]
-    for name in EXPERIMENTS["ensemble-reported"].members:
-        recipe = EXPERIMENTS[name].recipe("full")
-        assert (recipe.epochs, recipe.learning_rate, recipe.optimizer) == (
-            protocol["epochs"], protocol["learning_rate"], protocol["optimizer"].lower(),
-        )  # fmt: skip
-        scheduler = protocol["scheduler"]
-        assert (list(recipe.milestones), recipe.gamma) == (scheduler["milestones"], scheduler["gamma"])
-        assert learning_rates(recipe)[10] == pytest.approx(protocol["learning_rate"] / 2)
 
 
 def test_weights_that_cannot_be_had_are_an_error_before_any_training(monkeypatch, tmp_path, trainings):

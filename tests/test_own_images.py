@@ -14,7 +14,7 @@ from scene_utils import catalogue, data, evaluation, experiments, explain, plots
 from scene_utils.lessons import course, duplicates, ensembles, labels, sketches
 from scene_utils.report import series
 from scene_utils.support import audit as audits
-from scene_utils.support import intervals, settings
+from scene_utils.support import settings
 from scene_utils.support.settings import escaped
 from scene_utils.text import say, sentences
 
@@ -156,11 +156,6 @@ def test_names_with_signs_stand_in_sentences_as_they_are(own):
     assert escaped(ODD[1]) in course.guessed("most confused", None, ODD[1])
     figure = plots.image_grid(experiments.tested(run).images[:2], ["a $ and\na $", ODD[0]])
     assert [axis.get_title() for axis in figure.axes] == ["a $ and\na $", ODD[0]] and plots.render(figure)
-
-
-def test_all_and_none_right_lie_in_their_intervals():
-    for total in range(1, 500):
-        assert intervals.wilson_interval(total, total)[1] == 1 and intervals.wilson_interval(0, total)[0] == 0
 
 
 def test_letters_without_a_font_are_said_once(capsys):

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 from filelock import FileLock
+from nbconvert.filters import markdown2html
 
+from scene_utils import catalogue
 from scene_utils.support import progress, settings
 from scene_utils.support.settings import SceneError
 
@@ -96,8 +99,6 @@ def test_what_a_command_starts_runs_the_command_s_own_code(copy):
 
 
 def test_one_place_resolves_profile_and_seed(monkeypatch):
-    from scene_utils import catalogue
-
     monkeypatch.delenv("SCENE_PROFILE", raising=False)
     lenet = catalogue.get("lenet")
     assert settings.profile(None) == "sample" and settings.seed(None) == 0
@@ -124,9 +125,5 @@ NAMES = ["$1_to_$5", "a*b*c", "<5cm", "x|y & z", "2^8~", "[a](b)", "back\\slash"
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_class_name_looks_the_same_in_markdown(name):
-    from nbconvert.filters import markdown2html
-
     html = markdown2html(f"Most gained: {settings.escaped(name)} (3 images).")
-    from bs4 import BeautifulSoup
-
     assert BeautifulSoup(html, "html.parser").get_text().strip() == f"Most gained: {name} (3 images)."

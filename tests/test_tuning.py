@@ -32,7 +32,7 @@ def trained(tmp_path, monkeypatch):
     return done
 
 
-def test_the_levels_hold_the_start_and_every_recipe_may_have_them():
+def test_every_recipe_may_have_the_levels():
     assert all(tuning.START[name] in levels for name, levels in tuning.LEVELS.items())
     for recipe in tuning.RECIPES.values():
         for name, levels in tuning.LEVELS.items():
@@ -48,6 +48,8 @@ def test_one_at_a_time_keeps_the_best_level_and_takes_its_budget(trained):
     assert tuning.winner(rows)["momentum"] == 0.95
     changed = (rows[order].iloc[1:] != pd.Series(tuning.START)[order]).any()
     assert changed["learning_rate"] and (rows["learning_rate"].iloc[4:] == 0.064).all()
+    assert tuning.again(tuning.START, "winner", "sample", n=2) == [score(tuning.START)] * 2
+    assert [recipe.seed for recipe in trained[-2:]] == [1, 2]
 
 
 def test_the_order_matters_where_one_setting_hides_another(trained):
@@ -69,9 +71,8 @@ def test_nothing_is_trained_twice_and_an_interrupted_study_goes_on(trained, monk
     table = tuning.trials("sample")
     settings.atomic_write(path, table.head(5).to_csv(index=False))
     pd.testing.assert_frame_equal(tuning.study("sample"), whole)
-    assert len(trained) == count + len(table.drop_duplicates(list(tuning.LEVELS))) - len(
-        table.head(5).drop_duplicates(list(tuning.LEVELS))
-    )
+    distinct, kept = (len(each.drop_duplicates(list(tuning.LEVELS))) for each in (table, table.head(5)))
+    assert len(trained) == count + distinct - kept
     monkeypatch.setenv("RETRAIN", "1")
     before = len(trained)
     pd.testing.assert_frame_equal(tuning.study("sample"), whole)
@@ -93,12 +94,6 @@ def test_published_trials_are_found_and_those_of_another_study_are_not(trained):
     assert len(tuning.trials("sample")) == len(whole)
     assert len(tuning.trials("sample", 0, key="another")) == 0
     assert len(tuning.trials("sample", 1)) == 0
-
-
-def test_winners_are_trained_again_with_new_seeds(trained):
-    again = tuning.again(tuning.START, "study", "sample", n=2)
-    assert [recipe.seed for recipe in trained] == [1, 2]
-    assert again == [score(tuning.START)] * 2
 
 
 def test_importances_find_what_matters_and_add_up():
