@@ -97,7 +97,7 @@ def test_a_choice_names_what_leads_and_what_is_significantly_lower():
     runs = {"0": run(11), "0.2": run(10), "1": run(120), "4": run(600, status="diverged", correct=None)}
     said = [course.choice(runs, used) for used in ("", "0", "0.2", "1")]
     assert all("0.2" in each and "590" in each and ": 1." in each and ": 0." in each for each in said)
-    assert len({each.removeprefix(said[0]) for each in said}) == 4  # what is said of the one that goes on
+    assert len({each.rpartition(": ")[2] for each in said[1:]}) == 3  # what is said of the one that goes on
     tied, clear = dict.fromkeys(("0", "0.2", "1"), run(100)), {"0": run(100), "0.2": run(10), "1": run(120)}
     assert "0, 0.2 and 1 " in course.choice(tied) and ": 0, 1." in course.choice(clear)
 
