@@ -425,7 +425,7 @@ def costs(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def contradictions(run: Run, n: int = 18) -> Figure | Markdown:
-    """Show the test images whose label a run contradicts most confidently, each with a person's verdict."""
+    """Show the test images whose label a run contradicts most confidently, each with the rater's verdict."""
     table = labels.contradicted(run).head(n)
     if table.empty:
         return Markdown(f"*{run.title} contradicts no label.*")
@@ -450,7 +450,7 @@ def doubtful(profile: str, table: pd.DataFrame, n: int = 12) -> Figure | Markdow
 
 
 def ceiling(run: Run) -> str:
-    """Say what share of a run's mistakes on the test set are labels that a person would contradict too."""
+    """Say what share of a run's mistakes on the test set are labels that the rater contradicts too."""
     table = labels.contradicted(run)
     verdicts = table["verdict"].dropna()
     agree = int(verdicts.isin(("answer", "neither")).sum())

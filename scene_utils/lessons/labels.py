@@ -1,4 +1,4 @@
-"""Labels that deserve a second look: doubtful ones in ``train``, and a person's verdicts on the test set's.
+"""Labels that deserve a second look: doubtful ones in ``train``, and a rater's verdicts on the test set's.
 
 The table ``label-issues.<profile>.s<seed>.csv`` lies beside the run records, is published with them and found again.
 The verdicts, one a test image, are data of the repository (``facts/verdicts.csv``), to be checked and redone.
@@ -21,7 +21,7 @@ from scene_utils.support import intervals, progress, settings
 FOLDS = 5
 VERDICTS = {
     "label": "the label is right",
-    "answer": "the answer is right",
+    "answer": "the prediction is right",
     "both": "both fit the picture",
     "neither": "neither fits",
 }
@@ -106,7 +106,7 @@ def cross_validated(values: np.ndarray, labels: np.ndarray, seed: int = 0) -> np
 
 
 def verdicts() -> pd.DataFrame:
-    """Return a person's verdicts: columns image, label, answer (classes), verdict (one of ``VERDICTS``)."""
+    """Return the automated rater's verdicts: columns image, label, answer (classes), verdict (one of ``VERDICTS``)."""
     return pd.read_csv(results.FACTS.with_name("verdicts.csv"))
 
 
