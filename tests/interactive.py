@@ -24,7 +24,12 @@ def noise(outputs) -> list[str]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Refuse noise in every cell that nbval executes, those whose output it does not compare among them."""
+    """Refuse noise in every cell that nbval executes, those whose output it does not compare among them.
+
+    Pictures are not compared, as nbval does with PNG: what Pillow and Matplotlib write differs between their versions.
+    """
+    if hasattr(item, "cell_num") and "image/svg+xml" not in item.parent.skip_compare:
+        item.parent.skip_compare += ("image/svg+xml",)
     result = yield
     if hasattr(item, "cell_num") and (found := noise(item.test_outputs or [])):
         item.raise_cell_error("Noise on the page", "\n".join(found))

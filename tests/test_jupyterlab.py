@@ -33,7 +33,7 @@ TRAINING = [
     """\
 from pathlib import Path
 import torch
-from scene_utils import catalogue, experiments, models, training"""
+from scene_utils import catalogue, experiments, models, training""",
     """\
 epochs = 60""",  # long enough to be stopped in the middle
     """\
@@ -77,11 +77,13 @@ class Page:
         return state
 
     def start_all(self) -> None:
-        """Choose *Run All Cells* from the menus; again where JupyterLab had not yet wired its menu to the page."""
+        """Give the command of the menu's *Run All Cells*; again where JupyterLab was not yet ready for it."""
         self.forget(*range(len(self.state()["cells"])))
         for _attempt in range(3):
-            for entry in ("Run", "Run All Cells"):
-                self.tab.get_by_role("menuitem", name=entry, exact=True).click()
+            self.tab.evaluate("""() => {
+              jupyterapp.shell.activateById(jupyterapp.shell.currentWidget.id);
+              jupyterapp.commands.execute('notebook:run-all-cells');  // not awaited: it ends with the last cell
+            }""")
             end = time.monotonic() + 10
             while time.monotonic() < end:
                 state = self.state()

@@ -464,7 +464,7 @@ def test_publish(published):
         "report.html",
         "report.ko.html",
         "report.md",
-        "figures/what-no-model-gets-1.png",
+        "figures/what-no-model-gets-right-1.png",
         "minutes.json",
         "results/other.short.s0.json",
         "results/lenet.sample.s0.json",
