@@ -25,6 +25,19 @@ def model_path(name: str, key: str) -> Path | None:
     return next((path for folder in folders if (path := folder / f"{name}.{key}.safetensors").exists()), None)
 
 
+def shipped_run() -> Run:
+    """Return the run of the model that comes with the package.
+
+    Raises:
+        SceneError: where its weights or its published record are missing.
+    """
+    for path in SHIPPED.glob("*.safetensors"):
+        experiment, profile, seed, key = path.stem.split(".")
+        if run := results.find(experiment, profile, int(seed[1:]), key):
+            return run
+    raise SceneError(f"no record belongs to the weights in {SHIPPED}; restore both with git")
+
+
 def save_model(model: nn.Module, name: str, key: str) -> None:
     """Keep the trained weights in the runs folder (they are not published)."""
     state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}

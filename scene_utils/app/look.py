@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from scene_utils import classify, data, experiments, results, trained
+from scene_utils import classify, data, experiments, trained
 from scene_utils.data import Split
 from scene_utils.support import progress, settings
 from scene_utils.support.images import SIDE, small
@@ -79,15 +79,7 @@ def shipped() -> classify.Model:
     Raises:
         SceneError: where its weights or its published record are missing.
     """
-    for path in trained.SHIPPED.glob("*.safetensors"):
-        experiment, profile, seed, key = path.stem.split(".")
-        run = results.find(experiment, profile, int(seed[1:]), key)
-        if run is not None:
-            return classify.Model(run)
-    raise SceneError(
-        f"no model in {trained.SHIPPED} that a record in {settings.published_dir()} vouches for; restore both"
-        " with git"
-    )
+    return classify.Model(trained.shipped_run())
 
 
 @dataclass(frozen=True)

@@ -72,11 +72,7 @@ def shipped(profile: str, seed: int = 0) -> Run:
     """
     if settings.data_dir():
         return experiments.run("lite0", profile, seed)
-    for path in trained.SHIPPED.glob("*.safetensors"):
-        experiment, named, seed, key = path.stem.split(".")
-        if run := results.find(experiment, named, int(seed[1:]), key):
-            return run
-    raise SceneError(f"no record belongs to the weights in {trained.SHIPPED}; restore both with git")
+    return trained.shipped_run()
 
 
 def seen(run: Run, holdout: Split) -> str:
