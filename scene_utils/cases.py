@@ -19,7 +19,6 @@ from scipy import stats
 
 from scene_utils.support import settings
 from scene_utils.support.intervals import LEVEL
-from scene_utils.support.settings import SceneError
 
 DESIGNS = Path(__file__).resolve().parent / "designs"
 CHOSEN = DESIGNS / "chosen.toml"
@@ -64,8 +63,7 @@ class Arm:
 @cache
 def design(case: str) -> dict:
     """Return the design of a case; raise ``SceneError`` listing the known ones for another name."""
-    if case not in names():
-        raise SceneError(f"case {case!r} is unknown; known: {', '.join(names())}")
+    settings.check_known("case", case, names())
     return tomllib.loads((DESIGNS / f"{case}.toml").read_text(encoding="utf-8"))
 
 
@@ -122,9 +120,8 @@ def seeds(case: str, arm: str) -> tuple[int, ...]:
 def arm(name: str, case: str = "") -> Arm:
     """Return an arm by its name in ``case``, or by ``<case>.<arm>``."""
     case, name = name.split(".") if "." in name else (case, name)
-    written = design(case)["arms"].get(name)
-    if written is None:
-        raise SceneError(f"case {case} has no arm {name!r}; known: {', '.join(design(case)['arms'])}")
+    settings.check_known(f"arm of case {case}", name, design(case)["arms"])
+    written = design(case)["arms"][name]
     base = arm(written["like"], case) if "like" in written else None
     full, grid = f"{case}.{name}", written.get("grid", {})
     known = chosen().get(full, {})

@@ -87,7 +87,7 @@ def run(
 
     Args:
         retrain: train again though a finished run exists (``RETRAIN=1`` does so once a process for each run).
-        weights: source of pretrained weights, one of ``settings.WEIGHTS``; by default ``SCENE_WEIGHTS``, else
+        weights: source of pretrained weights, as ``SCENE_WEIGHTS`` knows them; by default ``SCENE_WEIGHTS``, else
             whatever the finished run names, else torchvision's.
 
     Raises:

@@ -30,7 +30,7 @@ def pretrained_source(experiment: Experiment, profile: str, seed: int, weights: 
         return None
     if profile == "sample":
         return ROTATION
-    if chosen := weights or settings.weights_choice():
+    if chosen := weights or settings.choice("SCENE_WEIGHTS"):
         return chosen
     known = results.find(experiment.name, profile, seed)
     return known.weights_choice if known is not None else "imagenet"

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from scene_utils.support.settings import SceneError
+from scene_utils.support.settings import SceneError, check_known
 
 CHOICES = {
     "optimizer": ("sgd", "adamw"),
@@ -78,8 +78,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise SceneError(f"recipe: {name} {getattr(self, name)!r} is unknown; known: {', '.join(known)}")
+            check_known(f"recipe: {name}", getattr(self, name), known)
         for name, (low, high) in RANGES.items():
             value = getattr(self, name)
             optional = name == "images" and value is None

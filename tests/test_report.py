@@ -405,5 +405,5 @@ def test_without_training_a_missing_run_is_named_in_one_line(checkout, monkeypat
     )
     assert not list((checkout / "runs").rglob("*.json")) and not list((checkout / "runs").rglob("started.csv"))
     monkeypatch.setenv("SCENE_TRAIN", "no")
-    with pytest.raises(SceneError, match="SCENE_TRAIN 'no' is unknown; known: 0, 1"):
+    with pytest.raises(SceneError, match="SCENE_TRAIN 'no' is unknown; known: 1, 0"):
         settings.check_environment()

@@ -57,5 +57,5 @@ def test_without_tensorboard_a_line_says_so_and_the_training_goes_on(tmp_path, m
 
 def test_another_value_is_refused(monkeypatch):
     monkeypatch.setenv("SCENE_TENSORBOARD", "yes")
-    with pytest.raises(SceneError, match="neither 0 nor 1"):
+    with pytest.raises(SceneError, match="SCENE_TENSORBOARD 'yes' is unknown; known: 0, 1"):
         settings.check_environment()

@@ -154,7 +154,7 @@ def summary_sentences(records: Records) -> list[Text]:
         if not runs:
             return [say("choice.none")]
         best = max(runs, key=lambda run: run.accuracy)
-        same = [run.title for run in slides.told_apart(best, runs)[1]] or say("none")
+        same = [run.title for run in course.told_apart(best, runs)[1]] or say("none")
         return [say("summary.own", all=len(runs), best=best.title, accuracy=best.accuracy, same=same)]
     final, goal = records.done("ensemble"), records.facts["target_accuracy"]
     told = [sentences.target(run.title, run.correct, run.total, goal) for run in final] or [say("summary.final")]
@@ -329,7 +329,7 @@ def choice(records: Records) -> None:
 def advice_table(runs: Sequence[Run]) -> pd.DataFrame:
     """What matters most, the model to take then, and why."""
     best = max(runs, key=lambda run: run.accuracy)
-    same = slides.told_apart(best, runs)[1]
+    same = course.told_apart(best, runs)[1]
     low, high = wilson_interval(best.correct, best.total)
     close = [run.title for run in same] or say("none")
     told = say("advice.accurate", accuracy=best.accuracy, low=low, high=high, same=close)

@@ -16,7 +16,7 @@ from scene_utils.lessons import labels, sketches
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import intervals, progress, settings
-from scene_utils.text import join, number, sentences
+from scene_utils.text import Text, join, say, sentences
 
 
 def start(profile: str | None = None, seed: int = 0) -> str:
@@ -167,35 +167,22 @@ def bullets(*lines: str) -> Markdown:
     return Markdown("\n".join(f"- {line}" for line in lines if line))
 
 
-def aloud(*lines: str) -> Markdown:
-    """Show sentences as one would say them, one after the other."""
-    return Markdown("> " + " ".join(lines))
-
-
-def guessed(what: str, guess: object, value: object) -> str:
+def guessed(what: str, guess: object, value: object) -> Text:
     """Put a reader's guess beside what came out."""
-    told = f"{what}: {settings.escaped(str(value))}"
-    return told + (" (no guess made)" if guess is None else f"; you guessed {guess}")
+    value = settings.escaped(str(value))
+    return say("guessed.none" if guess is None else "guessed", what=what, value=value, guess=str(guess))
 
 
-def conditions(recipe: Recipe) -> str:
+def conditions(recipe: Recipe) -> Text:
     """Say in one line how a recipe trains: the conditions of a model, as the report calls them."""
-    parts = [
-        f"{recipe.epochs} epoch{'s' * (recipe.epochs > 1)}",
-        f"batches of {recipe.batch_size}",
-        f"{recipe.optimizer} with momentum {recipe.momentum:g} and weight decay {recipe.weight_decay:g}",
-        f"learning rate {recipe.learning_rate:g} ({recipe.schedule})",
-        f"Mixup of strength {recipe.mixup:g}" if recipe.mixup else "",
-        f"label smoothing {recipe.label_smoothing:g}" if recipe.label_smoothing else "",
-        {"none": "", "flip": "random mirroring"}.get(recipe.augmentation, "random mirroring and shifts"),
-        "CutMix in half of the batches" if recipe.augmentation.endswith("cutmix") else "",
-        f"images enlarged to {recipe.input_size} pixels" if recipe.input_size > data.SIDE else "",
-        f"a teacher's answers for {recipe.distillation:.0%} of the loss, at temperature {recipe.temperature:g}"
-        if recipe.distillation
-        else "",
-        f"at most {recipe.images:,} images" if recipe.images else "",
-    ]
-    return "; ".join(part for part in parts if part) + "."
+    augmented = {"none": "", "flip": "flip"}.get(recipe.augmentation, "crop")
+    parts = {
+        "epochs": True, "batches": True, "optimizer": True, "rate": True, "mixup": recipe.mixup,
+        "smoothing": recipe.label_smoothing, augmented: augmented, "cutmix": recipe.augmentation.endswith("cutmix"),
+        "enlarged": recipe.input_size > data.SIDE, "distilled": recipe.distillation, "images": recipe.images,
+    }  # fmt: skip
+    told = [say(f"recipe.{part}", **recipe.fields()) for part, there in parts.items() if there]
+    return say("recipe", parts=join(told, "; "))
 
 
 def run_all(names: Sequence[str], profile: str, seed: int = 0) -> list[Run]:
@@ -226,27 +213,20 @@ def gap(run: Run) -> tuple[float, tuple[float, float]]:
     return last["accuracy"] - last["holdout_accuracy"], interval
 
 
-def reading(run: Run) -> list[str]:
+def reading(run: Run) -> list[Text]:
     """Read a run's curves aloud: where loss and accuracy end, whether the best epoch was the last, the gap."""
     table = run.history
     first, last = table.iloc[0], table.iloc[-1]
     best = table.loc[table["holdout_accuracy"].idxmax()]
-    difference, interval = gap(run)
-    meaning = {
-        "higher": "it begins to know its training images by heart",
-        "lower": "the training images, changed at random and counted while the weights still move, are harder",
-        "same": "not to be told apart, so nothing shows that it learns by heart",
-    }[intervals.verdict(interval)]
-    low, high = (number(end, "pp") for end in interval)
-    lines = [
-        f"In the last epoch {run.title}'s loss is {last['loss']:.3f} on the training images (first"
-        f" epoch: {first['loss']:.3f}), {last['holdout_loss']:.3f} on the hold-out ({first['holdout_loss']:.3f}).",
-        f"Its highest hold-out accuracy, {best['holdout_accuracy']:.1%}, is that of epoch {best['epoch']:.0f}; the last"
-        f" epoch has {last['holdout_accuracy']:.1%}. The last is kept, so that no lucky epoch is picked.",
-        f"{run.title}'s accuracy on its training images less that on the hold-out is {number(difference, '+pp')}"
-        f" points in the end (95 % interval {low} to {high}): {meaning}.",
-    ]
-    return lines if len(table) > 1 else lines[-1:]
+    points, (low, high) = gap(run)
+    values = {"last": last["loss"], "first": first["loss"]}
+    values |= {"holdout_last": last["holdout_loss"], "holdout_first": first["holdout_loss"]}
+    accuracies = {"best": best["holdout_accuracy"], "epoch": int(best["epoch"]), "last": last["holdout_accuracy"]}
+    form = say(f"gap.{intervals.verdict((low, high))}")
+    told = say("gap", name=run.title, points=points, low=low, high=high, form=form)
+    if len(table) == 1:
+        return [told]
+    return [say("curves.loss", name=run.title, **values), say("curves.best", **accuracies), told]
 
 
 def claim(first: Run, second: Run) -> str:
@@ -264,36 +244,32 @@ def claim(first: Run, second: Run) -> str:
 # --- choices, changes and weights
 
 
-def choice(runs: Mapping[str, Run], used: str = "") -> str:
-    """Say which run the hold-out prefers, and from which of the others it is not to be told apart.
+def told_apart(best: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """Which of the other runs are less accurate than ``best``, and which show no significant difference from it."""
+    others = [run for run in runs if run is not best]
+    lower = [r for r in others if evaluation.compare(best.logits, r.logits, best.labels).verdict == "lower"]
+    return lower, [run for run in others if run not in lower]
+
+
+def choice(runs: Mapping[str, Run], used: str = "") -> Text:
+    """Say which run the hold-out prefers, and which of the others show no significant difference from it.
 
     Args:
         used: the name of the one that goes on, to be told where it stands.
     """
     finished = {name: run for name, run in runs.items() if run.status == "finished"}
     best = max(finished, key=lambda name: finished[name].correct)
-    ahead = finished[best]
-    apart, alike = [], []
-    for name, run in finished.items():
-        if name != best:
-            lower = evaluation.compare(ahead.logits, run.logits, ahead.labels).verdict == "lower"
-            (apart if lower else alike).append(name)
-    leaders = [name for name, run in finished.items() if run.correct == ahead.correct]
-    named = " and ".join([*([", ".join(leaders[:-1])] if len(leaders) > 1 else []), leaders[-1]])
-    have = f"{named} {'has' if len(leaders) == 1 else 'have'}"
-    lines = [f"Of {ahead.total:,} hold-out images {have} most right, {ahead.correct:,}."]
-    if not apart:
-        lines.append("None of the others is to be told apart from it: the hold-out does not choose.")
-    else:
-        lines.append(f"Less accurate: {', '.join(apart)}.")
-        lines.append(
-            f"Not to be told apart from it: {', '.join(alike)}." if alike else "The hold-out chooses it."
-        )
+    lower, same = told_apart(finished[best], list(finished.values()))
+    apart, alike = ([name for name, run in finished.items() if run in group] for group in (lower, same))
+    leaders = [name for name, run in finished.items() if run.correct == finished[best].correct]
+    lines = [say("chosen", names=leaders, total=finished[best].total, correct=finished[best].correct)]
+    lines.append(say("chosen.lower", names=apart) if apart else say("chosen.open"))
+    if apart:
+        lines.append(say("chosen.same", names=alike) if alike else say("chosen.clear"))
     if used:
-        place = "the best here" if used == best else "not to be told apart from the best"
-        place = "less accurate here than the best" if used in apart else place
-        lines.append(f"What follows uses {used}: {place}.")
-    return " ".join(lines)
+        form = "best" if used == best else "lower" if used in apart else "same"
+        lines.append(say("chosen.used", used=used, form=say(f"chosen.used.{form}")))
+    return join(lines)
 
 
 def reported_changes(first: Run, second: Run) -> list[int] | None:
@@ -312,23 +288,17 @@ def calibration(first: Run, second: Run) -> str:
 
 def caption(*runs: Run) -> Markdown:
     """Write below a figure from which weights each of its runs started, and how long it trained."""
-    parts = [
-        f"{run.title}: {f'weights {run.weights}' if run.weights else 'from scratch'}, {run.epochs} epochs"
-        for run in runs
-    ]
-    return Markdown(f"<small>{'; '.join(parts)}; profile {runs[0].profile}, seed {runs[0].seed}.</small>")
+    started = [run.weights and say("caption.weights", weights=run.weights) or say("scratch") for run in runs]
+    each = [say("caption.run", name=run.title, weights=weights, epochs=run.epochs)
+            for run, weights in zip(runs, started, strict=True)]  # fmt: skip
+    told = say("caption", runs=join(each, "; "), profile=runs[0].profile, seed=runs[0].seed)
+    return Markdown(f"<small>{told}</small>")
 
 
-def pretrained_source(run: Run) -> str:
+def pretrained_source(run: Run) -> Text:
     """Say which pretrained weights a run starts from, and what the stand-in is not."""
-    if run.weights_choice == pretraining.ROTATION:
-        return (
-            "**A stand-in.** In this profile nothing may be downloaded, so the weights come from a few seconds of"
-            " another task: telling by how many quarter turns the sample's own images were rotated ([Gidaris et al.,"
-            " 2018](https://arxiv.org/abs/1803.07728)). The code is the same, the eyes are not: this page shows the"
-            " way, the profiles short and full what it is worth."
-        )
-    return f"The weights of this page: {run.weights}."
+    standin = run.weights_choice == pretraining.ROTATION
+    return say("source.standin") if standin else say("source", weights=run.weights)
 
 
 def reached(history: pd.DataFrame, goal: float) -> tuple[int, float] | None:
@@ -340,28 +310,23 @@ def reached(history: pd.DataFrame, goal: float) -> tuple[int, float] | None:
     return int(history["epoch"].iloc[row]), float(history["seconds"].iloc[: row + 1].sum())
 
 
-def worth(first: Run, second: Run) -> list[str]:
+def worth(first: Run, second: Run) -> list[Text]:
     """Say when the second run has the hold-out accuracy that the first ends with, and the reverse."""
     lines = []
     for slow, fast in ((first, second), (second, first)):
         goal = float(slow.history["holdout_accuracy"].iloc[-1])
-        start = f"{slow.title} ends with a hold-out accuracy of {goal:.1%}, after {slow.epochs} epochs"
-        place = reached(fast.history, goal)
-        if place is None:
-            lines.append(f"{start}; {fast.title} never has it in its {fast.epochs} epochs.")
-        elif not results.same_processor(slow, fast):
-            lines.append(f"{start}; {fast.title} has it after epoch {place[0]}.")
+        values = {"slow": slow.title, "fast": fast.title, "goal": goal, "epochs": slow.epochs}
+        if (place := reached(fast.history, goal)) is None:
+            lines.append(say("worth.never", others=fast.epochs, **values))
+            continue
+        epoch, seconds = place
+        if results.same_processor(slow, fast):
+            ratio = slow.seconds / seconds
+            times = say("worth.faster", ratio=ratio) if ratio >= 1 else say("worth.slower", ratio=1 / ratio)
+            lines.append(say("worth.seconds", at=epoch, seconds=slow.seconds, there=seconds, times=times, **values))
         else:
-            lines.append(
-                f"{start} and {slow.seconds:,.0f} s; {fast.title} has it after epoch {place[0]}, at"
-                f" {place[1]:,.0f} s: {_times(slow.seconds / place[1])}."
-            )
+            lines.append(say("worth.epochs", at=epoch, **values))
     return lines
-
-
-def _times(ratio: float) -> str:
-    """A ratio of training times in words."""
-    return f"{ratio:.1f} times as fast" if ratio >= 1 else f"{1 / ratio:.1f} times as slow"
 
 
 def having(runs: Mapping[str, Run], array: str) -> dict[str, Run]:

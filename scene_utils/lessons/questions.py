@@ -9,7 +9,8 @@ import pandas as pd
 
 from scene_utils import evaluation, plots
 from scene_utils.lessons import tuning
-from scene_utils.lessons.slides import between, reached, share, told_apart
+from scene_utils.lessons.course import told_apart
+from scene_utils.lessons.slides import between, reached, share
 from scene_utils.results import Run
 from scene_utils.support import intervals
 from scene_utils.support.intervals import wilson_interval

@@ -179,10 +179,3 @@ def mixup_trade(plain: Run, mixed: Run) -> None:
 def holdout_accuracy(run: Run) -> float:
     """Accuracy of the finished model on the hold-out."""
     return float((run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]).mean())
-
-
-def told_apart(best: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
-    """Which of the other runs are less accurate than ``best``, and which show no significant difference from it."""
-    others = [run for run in runs if run.name != best.name]
-    same = [r for r in others if evaluation.compare(best.logits, r.logits, best.labels).verdict != "lower"]
-    return [run for run in others if run not in same], same

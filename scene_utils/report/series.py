@@ -444,7 +444,7 @@ def threads(cores: int, gpu: bool) -> int:
 
 def gpu() -> bool:
     """Whether notebooks will train on a GPU of this machine (looked for without importing torch)."""
-    choice = settings.device_choice()
+    choice = settings.choice("SCENE_DEVICE")
     mac = sys.platform == "darwin" and platform.machine() == "arm64"
     return choice in ("cuda", "mps") or choice == "auto" and (mac or any(Path("/dev").glob("nvidia[0-9]*")))
 

@@ -23,11 +23,11 @@ from scene_utils.support.settings import SceneError
 
 def fast_precision() -> str:
     """Return the precision that this machine is fast at: ``bfloat16``, ``float16`` or ``float32``."""
-    if torch.cuda.is_available() and settings.device_choice() in ("auto", "cuda"):
+    if torch.cuda.is_available() and settings.choice("SCENE_DEVICE") in ("auto", "cuda"):
         return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float16"
     # torch before 2.9 cannot tell what the processor has
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    on_cpu = settings.device_choice() == "cpu" or not torch.backends.mps.is_available()
+    on_cpu = settings.choice("SCENE_DEVICE") == "cpu" or not torch.backends.mps.is_available()
     fast = on_cpu and (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return "bfloat16" if fast else "float32"
 
@@ -46,7 +46,7 @@ def accelerator(curves: str | None = None) -> Accelerator:
     Raises:
         SceneError: where ``SCENE_DEVICE`` names a GPU and there is none.
     """
-    choice = settings.device_choice()
+    choice = settings.choice("SCENE_DEVICE")
     if choice == "cuda" and not torch.cuda.is_available():
         raise SceneError("SCENE_DEVICE is cuda, but torch finds no GPU; choose auto or cpu")
     cpu = choice == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())

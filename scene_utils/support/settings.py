@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -33,12 +33,22 @@ ENVIRONMENT = {
 
 FOLDERS = ("SCENE_RUNS_DIR", "SCENE_CACHE_DIR", "SCENE_DATA_DIR", "SCENE_DATA_URL", "SCENE_WEIGHTS_DIR")
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-WEIGHTS = ("imagenet", "imagenet-v2", "local")
+CHOICES = {  # known values of a variable, the default first
+    "SCENE_DEVICE": ("auto", "cpu", "cuda", "mps"),
+    "SCENE_WEIGHTS": ("", "imagenet", "imagenet-v2", "local"),
+    "SCENE_TRAIN": ("1", "0"),
+    "SCENE_TENSORBOARD": ("0", "1"),
+}
 
 
 class SceneError(Exception):
     """An error that a user can mend; its message is one line: what, where, remedy."""
+
+
+def check_known(what: str, value: object, known: Iterable[object]) -> None:
+    """Raise ``SceneError`` for a value that is none of the known ones."""
+    if value not in (known := list(known)):
+        raise SceneError(f"{what} {value!r} is unknown; known: {', '.join(str(each) for each in known if each != '')}")
 
 
 def check_environment() -> None:
@@ -51,11 +61,9 @@ def check_environment() -> None:
         if name.startswith("SCENE_") and name not in ENVIRONMENT:
             raise SceneError(f"environment variable {name} is unknown; known: {', '.join(ENVIRONMENT)}")
     profile()
-    device_choice()
-    weights_choice()
+    for name in CHOICES:
+        choice(name)
     threads()
-    may_train()
-    tensorboard()
     check_checkout()
 
 
@@ -79,8 +87,7 @@ def profile(name: str | None = None) -> str:
         SceneError: for a name that is none of ``PROFILES``.
     """
     chosen = name or os.environ.get("SCENE_PROFILE") or "sample"
-    if chosen not in PROFILES:
-        raise SceneError(f"profile {chosen!r} is unknown; known: {', '.join(PROFILES)}")
+    check_known("profile", chosen, PROFILES)
     return chosen
 
 
@@ -92,19 +99,10 @@ def seed(value: int | None = None) -> int:
     return chosen
 
 
-def device_choice() -> str:
-    """Return ``SCENE_DEVICE`` (default ``auto``); raise ``SceneError`` for an unknown value."""
-    chosen = os.environ.get("SCENE_DEVICE") or "auto"
-    if chosen not in DEVICES:
-        raise SceneError(f"SCENE_DEVICE {chosen!r} is unknown; known: {', '.join(DEVICES)}")
-    return chosen
-
-
-def weights_choice() -> str | None:
-    """Return ``SCENE_WEIGHTS``, None where it is not set; raise ``SceneError`` for an unknown value."""
-    chosen = os.environ.get("SCENE_WEIGHTS") or None
-    if chosen not in (None, *WEIGHTS):
-        raise SceneError(f"SCENE_WEIGHTS {chosen!r} is unknown; known: {', '.join(WEIGHTS)}")
+def choice(name: str) -> str:
+    """Return the value of a variable of ``CHOICES``; raise ``SceneError`` for an unknown one."""
+    chosen = os.environ.get(name) or CHOICES[name][0]
+    check_known(name, chosen, CHOICES[name])
     return chosen
 
 
@@ -116,29 +114,19 @@ def threads() -> int | None:
     return int(value) if value else None
 
 
-def may_train() -> bool:
-    """Return whether a missing run is trained: not with ``SCENE_TRAIN=0``; raise ``SceneError`` for another value."""
-    value = os.environ.get("SCENE_TRAIN") or "1"
-    if value not in ("0", "1"):
-        raise SceneError(f"SCENE_TRAIN {value!r} is unknown; known: 0, 1")
-    return value == "1"
-
-
 def check_may_train(run: str, command: str) -> None:
     """Raise ``SceneError``, naming a missing run and the command that trains it, where nothing is to be trained."""
-    if not may_train():
+    if choice("SCENE_TRAIN") == "0":
         raise SceneError(f"{run} is missing, and SCENE_TRAIN=0 trains nothing; call: {command}")
 
 
 def tensorboard() -> bool:
-    """Whether ``SCENE_TENSORBOARD`` asks for curves; raise ``SceneError`` for what is neither 0 nor 1."""
-    value = os.environ.get("SCENE_TENSORBOARD") or "0"
-    if value not in ("0", "1"):
-        raise SceneError(f"SCENE_TENSORBOARD {value!r} is neither 0 nor 1; set SCENE_TENSORBOARD=1 to write curves")
-    if value == "1" and importlib.util.find_spec("tensorboard") is None:
+    """Whether ``SCENE_TENSORBOARD`` asks for curves and TensorBoard is installed, else that is said."""
+    wanted = choice("SCENE_TENSORBOARD") == "1"
+    if wanted and importlib.util.find_spec("tensorboard") is None:
         say_once("SCENE_TENSORBOARD=1: no curves, TensorBoard is not installed; call: pip install tensorboard")
         return False
-    return value == "1"
+    return wanted
 
 
 STARTED = datetime.datetime.now(datetime.UTC)

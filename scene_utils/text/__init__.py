@@ -19,7 +19,7 @@ from functools import cache
 from numbers import Number
 from pathlib import Path
 
-from scene_utils.support.settings import SceneError
+from scene_utils.support.settings import SceneError, check_known
 
 LANGUAGES = ("en", "ko")
 
@@ -31,8 +31,7 @@ def texts(language: str) -> dict[str, str]:
     Raises:
         SceneError: for a language that is none of ``LANGUAGES``.
     """
-    if language not in LANGUAGES:
-        raise SceneError(f"language {language!r} is unknown; known: {', '.join(LANGUAGES)}")
+    check_known("language", language, LANGUAGES)
     path = Path(__file__).with_name(f"{language}.toml")
     return {key.removesuffix(".main"): text for key, text in _flat(tomllib.loads(path.read_text(encoding="utf-8")))}
 
