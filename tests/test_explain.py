@@ -171,7 +171,6 @@ def test_patience_table():
     assert table["epochs"].tolist() == [1, 2, 4] * 2 and table["seconds"].tolist() == [2, 4, 8] * 2
     assert table["holdout_accuracy"].tolist() == [0, 0.5, 1, 0, 0, 0.5]
     assert table["net"].unique().tolist() == ["ResNet18", "plain 34"]
-    assert depth.last_doubling(runs) == {"ResNet18": 0.5, "plain 34": 0.5}
     assert depth.pairs([run_of(18, [[1]], False, "diverged")], runs) == []
 
 
@@ -184,12 +183,8 @@ def test_slope_is_that_of_the_fitted_line():
     assert low < slope < high < 0
 
 
-@pytest.mark.parametrize("last, expected", [(1.0, "higher"), (0.3, "same"), (0.1, "lower")])
-def test_findings_take_the_form_that_the_interval_picks(last, expected):
-    def right(share):
-        return np.arange(1000) % 10 < 10 * share
-
-    runs = [run_of(18, [right(0.9)] * 4), run_of(152, [right(0.3), right(0.3), right(0.3), right(last)])]
-    forms = [text.values["form"].key for text in depth.findings(runs)]
-    assert forms == ["depth.lower", f"depth.{'higher' if last == 1 else 'lower'}", f"patience.{expected}"]
-    assert depth.findings(runs[:1]) == []
+def test_findings_compare_neighbours_with_the_same_kind_of_block():
+    runs = [run_of(layers, [np.arange(400) % 10 < right]) for layers, right in ((50, 4), (18, 9), (152, 2), (34, 9))]
+    told = [text.values for text in depth.findings([*runs, run_of(101, [[1]], status="diverged")])]
+    assert [(each["first"], each["second"]) for each in told] == [("ResNet18", "ResNet34"), ("ResNet50", "ResNet152")]
+    assert [each["points"] for each in told] == [0, pytest.approx(-0.2)] and depth.findings(runs[:1]) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -100,25 +101,12 @@ def mean(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def findings(runs: Sequence[Run]) -> list[str]:
-    """Say whether deeper is worse after the shortest and the longest training, and whether patience helps."""
-    runs = finished(runs)
-    if len({layers(run) for run in runs}) < 2:
-        return []
-    first, *_, last = lengths(min(run.epochs for run in runs))
-    short, long = slopes(runs, first), slopes(runs, last)
-    told = [sentences.depth(mean(values), n) for values, n in ((short, first), (long, last))]
-    if first == last:
-        return told[:1]
-    return [*told, sentences.patience(mean(long - short), first, last)]
-
-
-def last_doubling(runs: Sequence[Run]) -> dict[str, float]:
-    """Return by how much the second half of the epochs raised each net's hold-out accuracy."""
-    gains = {}
-    for run in finished(runs):
-        accuracy = run.history.set_index("epoch")["holdout_accuracy"]
-        gains[name(run)] = float(accuracy[run.epochs] - accuracy[max(1, run.epochs // 2)])
-    return gains
+    """Say what changes from each depth to the next one with the same kind of block; one run each."""
+    told = []
+    for bottleneck in (False, True):
+        alike = sorted((run for run in finished(runs) if (layers(run) in models.BOTTLENECKS) == bottleneck), key=layers)
+        told += [difference(shallow, deep) for shallow, deep in itertools.pairwise(alike)]
+    return told
 
 
 def pairs(plain: Sequence[Run], deep: Sequence[Run]) -> list[tuple[Run, Run]]:
@@ -142,4 +130,6 @@ def slide(runs: Sequence[Run], plain: Sequence[Run]) -> None:
     wide = wide.reset_index(names="model")
     wide["training seconds"] = [f"{run.seconds:,.0f}" for run in done]
     told = Paragraph([say("page.depth" if compared else "depth.own")])
-    shown(told, plots.accuracy_vs_depth(table), Table(wide), Paragraph(findings(runs)), runs=done)
+    found = findings(runs)
+    one = say("depth.one_seed") if found else ""
+    shown(told, plots.accuracy_vs_depth(table), Table(wide), Paragraph([*found, one], "list"), runs=done)

@@ -73,7 +73,7 @@ def per_class(run: Run) -> Table:
         table["report"] = [share(recall) for recall in theirs["per_class"]]
     table["ours"] = [share(recall) for recall in found["recall"]]
     table["95 % interval"] = [between(ends) for ends in zip(found["low"], found["high"], strict=True)]
-    table["images right"] = [of(row.correct, row.total) for row in found.itertuples()]
+    table["correct"] = [of(row.correct, row.total) for row in found.itertuples()]
     return Table(table)
 
 

@@ -210,19 +210,6 @@ def cost(first: Run, second: Run) -> Text:
     return say("cost", first=first.title, second=second.title, **values, **seconds)
 
 
-def depth(slope: tuple[float, float, float], epochs: int) -> Text:
-    """Whether deeper is better or worse after ``epochs``: the slope per doubling and its interval."""
-    value, low, high = slope
-    return say("depth", epochs=epochs, points=value, low=low, high=high, form=say(f"depth.{verdict((low, high))}"))
-
-
-def patience(change: tuple[float, float, float], first: int, last: int) -> Text:
-    """Whether the deeper nets catch up between ``first`` and ``last`` epochs: the slope's change and interval."""
-    value, low, high = change
-    form = say(f"patience.{verdict((low, high))}")
-    return say("patience", first=first, last=last, points=value, low=low, high=high, form=form)
-
-
 def divergence(sweep: pd.DataFrame, reported: float | None) -> Text:
     """Whether the loss becomes NaN from the report's learning rate on, and only from there.
 
