@@ -546,14 +546,21 @@ def _levels_at_right(axis: Axes, reported: Mapping[str, float]) -> None:
         axis.annotate(f"report: {name}", (1, value), xytext=(1.04, height), **place, **look)
 
 
-def seeds(values: Mapping[str, Sequence[float]], label: str = "accuracy") -> Figure:
-    """One point a seed, with the mean as a bar and the standard deviation as its length, a row a recipe."""
+def seeds(values: Mapping[str, Sequence[float]], label: str = "accuracy", guessing: float | None = None) -> Figure:
+    """One point a seed, with the mean as a bar and the standard deviation as its length, a row a recipe.
+
+    Args:
+        guessing: accuracy of guessing, drawn as a line.
+    """
     figure, axis = row_axes(list(values), label, per_row=0.45, width=6.4, fractions=True)
     for row, points in enumerate(values.values()):
         spread = np.std(points, ddof=1) if len(points) > 1 else 0
         bar = {"fmt": "|", "color": INK, "markersize": 18, "capsize": 3}
         row_points(axis, [row], [np.mean(points)], [[spread], [spread]], **bar)
         axis.plot(points, row + dodged(len(points), 0.4), "o", color=BLUE, alpha=0.7, linestyle="none")
+    if guessing is not None:
+        axis.axvline(guessing, color=INK, linestyle=":", label="guessing")
+        legend_below(figure, axis)
     figure.alt = f"Mean of {label} over seeds: " + listed({name: np.mean(v) for name, v in values.items()})
     return figure
 

@@ -19,19 +19,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from scene_utils.batches import normalize, steps_per_epoch, to_device, train_batches
 from scene_utils.data import Split
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
-from scene_utils.support import checkpoints, progress
+from scene_utils.support import checkpoints, devices, progress
 from scene_utils.support.convolution import use_fast_conv_
-from scene_utils.support.devices import (
-    accelerator,
-    autocast,
-    device_name,
-    free_threads,
-    grad_scaler,
-    keep_freed_memory,
-    precision_of,
-    processor_use,
-    work_seconds,
-)  # fmt: skip
 from scene_utils.support.settings import SceneError
 
 ENGINE_VERSION = 1  # raised by hand when the same recipe would give other numbers
@@ -91,9 +80,9 @@ class Engine:
     def __init__(self, model: nn.Module, recipe: Recipe, steps: int, curves: str | None = None) -> None:
         """Take ``steps`` batches an epoch; ``curves`` names the run for TensorBoard (``devices.accelerator``)."""
         self.recipe, self.steps = recipe, steps
-        self.acc = accelerator(curves)
+        self.acc = devices.accelerator(curves)
         self.device = self.acc.device
-        self.precision = precision_of(recipe.precision, self.device)
+        self.precision = devices.precision_of(recipe.precision, self.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)
         use_fast_conv_(model)  # the same results, faster on a CPU
         freeze(model, recipe)
@@ -102,7 +91,7 @@ class Engine:
         self.wrapped = self.acc.prepare(model)
         self.optimizer = make_optimizer(model, recipe)
         self.scheduler = make_scheduler(self.optimizer, recipe, steps)
-        self.scaler = grad_scaler(self.device, self.precision)
+        self.scaler = devices.grad_scaler(self.device, self.precision)
 
     @property
     def evaluated(self) -> nn.Module:
@@ -122,7 +111,7 @@ class Engine:
             targets: float (B, classes), beside them the teacher's probabilities where the recipe distils.
         """
         mine = slice(self.acc.process_index, None, self.acc.num_processes)
-        with autocast(self.device, self.precision):
+        with devices.autocast(self.device, self.precision):
             logits = self.wrapped(images[mine])
         target, *soft_targets = targets[mine].split(classes, dim=1)
         loss = loss_function(logits.float(), target, self.recipe, *soft_targets)
@@ -160,9 +149,9 @@ def fit(
         KeyboardInterrupt: passed on, after a line that says how to go on.
     """
     check_sets(train, holdout, recipe, teacher_logits)
-    keep_freed_memory()
+    devices.keep_freed_memory()
     engine = Engine(model, recipe, steps_per_epoch(len(train), recipe), curves=name if checkpoint else None)
-    history = History(device=device_name(engine.device), precision=engine.precision)
+    history = History(device=devices.device_name(engine.device), precision=engine.precision)
     load_checkpoint(checkpoint, engine.parts(), history, recipe, engine.device)
     pixels, targets = to_device(train.images, engine.device), targets_of(train, recipe, teacher_logits, engine.device)
     start, limit = len(history.epochs), torch.get_num_threads()
@@ -246,16 +235,16 @@ def timed(device: torch.device, history: History, limit: int) -> Iterator[dict]:
     """Train an epoch on as many threads as are free, and choose the next one's; yields a dict of what it took."""
     on_cpu = device.type == "cpu"
     if on_cpu and not history.threads:
-        history.threads = free_threads(None, limit)
-    began, worked, use = time.perf_counter(), work_seconds(device), processor_use()
+        history.threads = devices.free_threads(None, limit)
+    began, worked, use = time.perf_counter(), devices.work_seconds(device), devices.processor_use()
     if on_cpu:
         torch.set_num_threads(history.threads)
     spent = {}
     yield spent
-    spent |= {"seconds": work_seconds(device) - worked, "elapsed": time.perf_counter() - began}
+    spent |= {"seconds": devices.work_seconds(device) - worked, "elapsed": time.perf_counter() - began}
     if on_cpu:
         spent["threads"] = history.threads
-        history.threads = free_threads(use, limit)  # an interrupted run goes on with the same
+        history.threads = devices.free_threads(use, limit)  # an interrupted run goes on with the same
 
 
 def end_epoch(engine: Engine, checkpoint: Path | None, history: History) -> None:
@@ -299,13 +288,13 @@ def predict(model: nn.Module, split: Split, recipe: Recipe, mirror: bool = False
     Args:
         mirror: average the probabilities of each image and its mirror image, and return their logarithms.
     """
-    device = accelerator().device
-    precision = precision_of(recipe.precision, device)
+    device = devices.accelerator().device
+    precision = devices.precision_of(recipe.precision, device)
     model.to(device, memory_format=torch.channels_last).eval()
     rows = []
     for chunk in split.images.split(256):
         images = normalize(to_device(chunk, device), recipe.input_size, recipe.pixel_scale)
-        with autocast(device, precision):
+        with devices.autocast(device, precision):
             logits = model(images).float()
             if mirror:
                 both = logits.softmax(1) + model(images.flip(3)).float().softmax(1)

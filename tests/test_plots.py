@@ -165,12 +165,11 @@ def lessons(images, maps):
         "log loss": sketches.log_loss([0.05, 1 / 6, 0.5, 0.9]),
         "slope": sketches.slope(np.linspace(-3, 3, 61), np.linspace(-3, 3, 61) ** 2, 0, 0, 0.1, "weight"),
         "by rate": sketches.by_rate([0.01, 0.1, 0.3, 1, 2, 3, 5, 10], np.arange(8), 1.8, "learning rate"),
-        "steps": sketches.step_lines({"rate 1": np.arange(60), "yours": np.arange(60) ** 0.5}, ("ln 6", 1.8)),
         "boxes": sketches.two_layers([("x", "32 × 64"), ("z", "32 × 6")], [("times W1", "gives dW1\nand db1")]),
         "relu": sketches.relu(),
         "validation": sketches.train_validation([[1.8, 0.3, 1.9, 0.2], [0.1, 1.0, 2.5, 0.4]]),
         "paths": sketches.paths(walks, lambda first, second: first**2 + second**2),
-        "runs": sketches.runs({"images": [0.5, 0.52, 0.5], "scrambled": [0.2]}, "validation accuracy", 1 / 6),
+        "guessing": plots.seeds({"images": [0.5, 0.52, 0.5], "scrambled": [0.2]}, "validation accuracy", 1 / 6),
         "positions": sketches.positions([(1, 0), (2, 1)]),
         "before and after": sketches.before_after(
             rng.normal(size=(500, 4)) * 3, rng.normal(size=(500, 4)), [f"map {i}" for i in range(1, 5)]

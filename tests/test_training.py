@@ -45,16 +45,16 @@ def test_a_run_begun_without_a_gradient_scaler_goes_on_with_one_and_back(sets, t
     path = tmp_path / "run.pt"
 
     def scaled(enabled):
-        monkeypatch.setattr(training, "grad_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=enabled))
+        monkeypatch.setattr(training.devices, "grad_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=enabled))
 
     scaled(first)
-    monkeypatch.setattr(training, "device_name", lambda device: "Tesla T4" if first else "cpu (2 threads)")
+    monkeypatch.setattr(training.devices, "device_name", lambda device: "Tesla T4" if first else "cpu (2 threads)")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_after(1, patch)
         training.fit(small_net(), *sets, QUICK, path)
     assert ("scaler" in torch.load(path, weights_only=True)) == first
     scaled(not first)
-    monkeypatch.setattr(training, "device_name", lambda device: "cpu (1 thread)" if first else "Tesla T4")
+    monkeypatch.setattr(training.devices, "device_name", lambda device: "cpu (1 thread)" if first else "Tesla T4")
     history = training.fit(small_net(), *sets, QUICK, path)
     assert history.status == "finished" and [row["epoch"] for row in history.epochs] == [1, 2]
     assert history.device == ("Tesla T4, then cpu (1 thread)" if first else "cpu (2 threads), then Tesla T4")
@@ -225,7 +225,7 @@ def stop_after(epochs, monkeypatch):
 
 def test_threads_follow_what_is_free_and_an_interrupted_run_repeats_them(sets, tmp_path, monkeypatch):
     choices = iter([2, 1, 2, 9, 9])
-    monkeypatch.setattr(training, "free_threads", lambda since, limit: next(choices))
+    monkeypatch.setattr(training.devices, "free_threads", lambda since, limit: next(choices))
     recipe, used = QUICK.replace(epochs=3), []
     monkeypatch.setattr(torch, "set_num_threads", used.append)
     stop_after(1, monkeypatch)

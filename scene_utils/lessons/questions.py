@@ -72,15 +72,9 @@ def study_provenance(trials: pd.DataFrame, profile: str, seed: int) -> Text:
     """The small print of the tuning study: every training once, though several searches may have asked for it."""
     recipe = tuning.RECIPES[profile]
     once = trials.drop_duplicates([*tuning.LEVELS, "training_seed"])
-    return say(
-        "provenance.study",
-        profile=profile,
-        seed=seed,
-        epochs=recipe.epochs,
-        images=f"{recipe.images:,}" if recipe.images else say("all"),
-        trainings=len(once),
-        seconds=once["seconds"].sum(),
-    )
+    images = f"{recipe.images:,}" if recipe.images else say("all")
+    done = {"images": images, "trainings": len(once), "seconds": once["seconds"].sum()}
+    return say("provenance.study", profile=profile, seed=seed, epochs=recipe.epochs, **done)
 
 
 def second_layer(one: Run, two: Run) -> None:

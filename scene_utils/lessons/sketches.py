@@ -10,39 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
-from scene_utils.plots import (
-    BLUE,
-    GREEN,
-    GREY,
-    HATCHES,
-    INK,
-    LETTER,
-    LINE_COLORS,
-    MARKERS,
-    RED,
-    SHOWN,
-    SKY,
-    Figure,
-    class_colors,
-    counted,
-    dodged,
-    draw_lines,
-    error_bars,
-    finish_lines,
-    image_and_rows,
-    legend_below,
-    line_style,
-    listed,
-    name_rows,
-    percent,
-    picture,
-    picture_axes,
-    row_axes,
-    row_points,
-    show,
-    subplots,
-    whole_numbers,
-)  # fmt: skip
+from scene_utils import plots
+from scene_utils.plots import BLUE, GREEN, GREY, INK, RED, SKY, Figure, legend_below, percent, picture, show, subplots
 
 
 def _numbers(values: ArrayLike) -> np.ndarray:
@@ -58,7 +27,7 @@ def _minus(number: float, form: str = ".1f") -> str:
 
 def channels(image: ArrayLike) -> Figure:
     """One image (3, H, W), uint8, and its three channels in grey."""
-    figure, axes = picture_axes(1, 4, 2.1, 2.4)
+    figure, axes = plots.picture_axes(1, 4, 2.1, 2.4)
     show(axes[0, 0], picture(image), "the image", size=10)
     for number, (axis, name) in enumerate(zip(axes[0, 1:], ("red", "green", "blue"), strict=True)):
         show(axis, np.asarray(image)[number], f"channel {number}: {name}", size=10, vmin=0, vmax=255)
@@ -70,8 +39,8 @@ def scatter(points: ArrayLike, labels: ArrayLike, classes: Sequence[str], xlabel
     """Points (N, 2), a colour and a marker per class."""
     points, labels = _numbers(points), np.asarray(labels)
     figure, axis = subplots(size=(6.4, 4.2))
-    for label, (name, color) in enumerate(zip(classes, class_colors(len(classes)), strict=True)):
-        marker = MARKERS[label % len(MARKERS)]
+    for label, (name, color) in enumerate(zip(classes, plots.class_colors(len(classes)), strict=True)):
+        marker = plots.MARKERS[label % len(plots.MARKERS)]
         axis.scatter(*points[labels == label].T, s=26, c=color, marker=marker, alpha=0.75, linewidths=0, label=name)
     axis.set(xlabel=xlabel, ylabel=ylabel)
     figure.legend(loc="outside right upper")
@@ -143,23 +112,6 @@ def by_rate(rates: Sequence[float], losses: ArrayLike, before: float, xlabel: st
     return figure
 
 
-def step_lines(
-    series: Mapping[str, Sequence[float]],
-    level: tuple[str, float] | None = None,
-    ylabel: str = "loss",
-    xlabel: str = "step",
-) -> Figure:
-    """One line per name, its values at 1, 2, 3 and so on; a level across where one is given."""
-    figure, axis = subplots(size=(6.4, 3.6))
-    draw_lines(axis, {name: counted(_numbers(values)) for name, values in series.items()}, marker="")
-    if level is not None:
-        axis.axhline(level[1], color=INK, linestyle=(0, (1, 2)), linewidth=1.2, label=level[0])
-    whole_numbers(axis.xaxis)
-    finish_lines(figure, axis, xlabel, ylabel)
-    figure.alt = f"{ylabel} per {xlabel}; last values: " + listed({n: float(v[-1]) for n, v in series.items()}, ".2f")
-    return figure
-
-
 # --- 00b: training
 
 
@@ -210,10 +162,10 @@ def train_validation(history: Sequence[Sequence[float]]) -> Figure:
     values = _numbers(history)
     figure, axes = subplots(1, 2, (8.6, 3.4))
     for axis, column, name in zip(axes, (0, 1), ("loss", "accuracy"), strict=True):
-        axis.plot(*counted(values[:, column]), "--", color=BLUE, label="training")
-        axis.plot(*counted(values[:, column + 2]), "-", color=RED, label="validation")
+        axis.plot(*plots.counted(values[:, column]), "--", color=BLUE, label="training")
+        axis.plot(*plots.counted(values[:, column + 2]), "-", color=RED, label="validation")
         axis.set(xlabel="epoch", ylabel=name)
-        whole_numbers(axis.xaxis)
+        plots.whole_numbers(axis.xaxis)
     axes[0].set_ylim(bottom=0)
     axes[1].set_ylim(0, 1.03)
     percent(axes[1].yaxis)
@@ -243,20 +195,6 @@ def paths(walks: Mapping[str, ArrayLike], height) -> Figure:
     return figure
 
 
-def runs(values: Mapping[str, Sequence[float]], xlabel: str, guess: float | None = None) -> Figure:
-    """One row per name, one point per run, a bar at their mean; the level of guessing where it is given."""
-    figure, axis = row_axes(list(values), xlabel, per_row=0.5, width=7.4, fractions=True)
-    for row, results in enumerate(values.values()):
-        axis.plot(_numbers(results), row + dodged(len(results), 0.4), "o", color=BLUE, alpha=0.8)
-        axis.plot([np.mean(results)] * 2, [row - 0.28, row + 0.28], color=RED, linewidth=2)
-    if guess is not None:
-        axis.axvline(guess, color=INK, linestyle=":")
-        axis.text(guess, 1.01, "guessing", transform=axis.get_xaxis_transform(), ha="center", va="bottom", fontsize=9)
-    axis.set_xlim(0, 1)
-    figure.alt = f"{xlabel}: " + "; ".join(f"{n} {np.mean(v):.0%} on average" for n, v in values.items())
-    return figure
-
-
 # --- 00c: convolution
 
 
@@ -280,7 +218,7 @@ def convolutions(image: ArrayLike, filters: ArrayLike, maps: ArrayLike, names: S
     titles = [f"on {color}" for color in ("red", "green", "blue")] if filters.ndim == 4 else ["the filter"]
     width = 9 / (2.6 + parts.shape[1]) if parts.shape[1] > 1 else 2.5
     ratios = {"width_ratios": [1.3, *([1] * parts.shape[1]), 1.3]} if parts.shape[1] > 1 else None
-    figure, axes = picture_axes(len(parts), 2 + parts.shape[1], width * 1.12, width * 1.36, gridspec_kw=ratios)
+    figure, axes = plots.picture_axes(len(parts), 2 + parts.shape[1], width * 1.12, width * 1.36, gridspec_kw=ratios)
     for row, kernels, response, name in zip(axes, parts, maps, names, strict=True):
         show(row[0], picture(image), "the image", size=10)
         for axis, kernel, title in zip(row[1:-1], kernels, titles, strict=True):
@@ -325,7 +263,7 @@ def before_after(before: ArrayLike, after: ArrayLike, names: Sequence[str]) -> F
     for axis, values, title in zip(axes, (_numbers(before), _numbers(after)), ("before", "after"), strict=True):
         densities = [np.histogram(column, bins=edges, density=True)[0] for column in values.T]
         middles = (edges[1:] + edges[:-1]) / 2
-        draw_lines(axis, {name: (middles, each) for name, each in zip(names, densities, strict=True)}, marker="")
+        plots.draw_lines(axis, {name: (middles, each) for name, each in zip(names, densities, strict=True)}, marker="")
         axis.set(title=title, xlabel="value in the map")
     axes[0].set_ylabel("density")
     legend_below(figure, axes[0])
@@ -335,7 +273,7 @@ def before_after(before: ArrayLike, after: ArrayLike, names: Sequence[str]) -> F
 
 def receptive_fields(image: ArrayLike, gradients: Mapping[str, ArrayLike]) -> Figure:
     """Where one output looks: the image with a frame around all pixels that have a gradient, one panel per network."""
-    figure, axes = picture_axes(1, len(gradients), 2.6, 2.9)
+    figure, axes = plots.picture_axes(1, len(gradients), 2.6, 2.9)
     sides = []
     for axis, (name, gradient) in zip(axes[0], gradients.items(), strict=True):
         rows, columns = np.nonzero(np.abs(_numbers(gradient)).sum(0))
@@ -356,15 +294,16 @@ def class_means(means: ArrayLike, classes: Sequence[str]) -> Figure:
 
     Differences have one scale for all classes: grey is zero, and all but the largest 2 % lie within it.
     """
-    means = np.asarray(means, dtype=float)[:SHOWN]
+    means = np.asarray(means, dtype=float)[:plots.SHOWN]
     differences = means - means.mean(axis=0)
     factor = 0.5 / max(np.quantile(np.abs(differences), 0.98), 1e-12)
     rows = {"mean": means, f"difference\nx {factor:.1f}": 0.5 + factor * differences}
-    figure, axes = picture_axes(2, len(means), 1.15, 1.25, list(rows))
+    figure, axes = plots.picture_axes(2, len(means), 1.15, 1.25, list(rows))
     for row, (line, pictures) in enumerate(zip(axes, rows.values(), strict=True)):
         for axis, each, name in zip(line, pictures, classes, strict=False):
             show(axis, picture(each), "" if row else name)
-    figure.alt = f"The mean image of each class, and how it differs from the mean of all: {', '.join(classes[:SHOWN])}."
+    names = ", ".join(classes[: plots.SHOWN])
+    figure.alt = f"The mean image of each class, and how it differs from the mean of all: {names}."
     return figure
 
 
@@ -372,12 +311,12 @@ def colour_means(mean: ArrayLike, deviation: ArrayLike, classes: Sequence[str]) 
     """Mean and standard deviation of red, green and blue, each (C, 3) in 0..1, by class."""
     mean, deviation = np.asarray(mean, float), np.asarray(deviation, float)
     label = "mean of an image, and its standard deviation over the images"
-    figure, axis = row_axes(classes, label, per_row=0.5, width=6.4)
+    figure, axis = plots.row_axes(classes, label, per_row=0.5, width=6.4)
     channels = (("red", RED, "s"), ("green", GREEN, "^"), ("blue", BLUE, "o"))
-    for channel, ((name, color, marker), shift) in enumerate(zip(channels, dodged(3, 0.6), strict=True)):
+    for channel, ((name, color, marker), shift) in enumerate(zip(channels, plots.dodged(3, 0.6), strict=True)):
         rows, bars = np.arange(len(classes)) + shift, np.stack([deviation[:, channel]] * 2)
         style = {"fmt": marker, "color": color, "markeredgecolor": color, "capsize": 2}
-        row_points(axis, rows, mean[:, channel], bars, label=name, **style)
+        plots.row_points(axis, rows, mean[:, channel], bars, label=name, **style)
     legend_below(figure, axis)
     figure.alt = "Mean colour of each class (red, green, blue): " + "; ".join(
         f"{name} " + ", ".join(f"{value:.2f}" for value in row) for name, row in zip(classes, mean, strict=True)
@@ -387,7 +326,7 @@ def colour_means(mean: ArrayLike, deviation: ArrayLike, classes: Sequence[str]) 
 
 def image_pairs(first: ArrayLike, second: ArrayLike, titles: Sequence[str], columns: int = 5) -> Figure:
     """Pairs of images (N, 3, H, W), uint8, side by side, each pair with its title."""
-    figure, axes = picture_axes(max(1, -(-len(titles) // columns)), columns, 1.75, 1.3)
+    figure, axes = plots.picture_axes(max(1, -(-len(titles) // columns)), columns, 1.75, 1.3)
     for axis, left, right, title in zip(axes.flat, first, second, titles, strict=False):
         left, right = picture(left), picture(right)
         gap = np.full((len(left), 4, 3), 255, dtype=np.uint8)
@@ -407,11 +346,11 @@ def interaction(table: pd.DataFrame, xlabel: str = "", ylabel: str = "accuracy o
     """
     variants, nets = (list(dict.fromkeys(table[name])) for name in ("variant", "net"))
     figure, axis = subplots(size=(5.6, 3.8))
-    for position, (net, shift) in enumerate(zip(nets, dodged(len(nets), 0.04 * len(nets)), strict=True)):
+    for position, (net, shift) in enumerate(zip(nets, plots.dodged(len(nets), 0.04 * len(nets)), strict=True)):
         rows = table[table["net"] == net]
         places = [variants.index(variant) + shift for variant in rows["variant"]]
-        errors = error_bars(rows["accuracy"], rows["low"], rows["high"])
-        axis.errorbar(places, rows["accuracy"], yerr=errors, capsize=4, label=net, **line_style(position))
+        errors = plots.error_bars(rows["accuracy"], rows["low"], rows["high"])
+        axis.errorbar(places, rows["accuracy"], yerr=errors, capsize=4, label=net, **plots.line_style(position))
     axis.set_xticks(range(len(variants)), variants)
     axis.set_xlim(-0.4, len(variants) - 0.6)
     axis.grid(axis="x", visible=False)
@@ -419,7 +358,7 @@ def interaction(table: pd.DataFrame, xlabel: str = "", ylabel: str = "accuracy o
     percent(axis.yaxis)
     legend_below(figure, axis)
     values = {f"{row.net}, {row.variant}": row.accuracy for row in table.itertuples()}
-    figure.alt = f"{ylabel}: " + listed(values)
+    figure.alt = f"{ylabel}: " + plots.listed(values)
     return figure
 
 
@@ -429,7 +368,7 @@ def soft_labels(images: ArrayLike, targets: ArrayLike, classes: Sequence[str], t
     Up to eight images, and the classes of which they have most.
     """
     images, targets = images[:8], np.asarray(targets, dtype=float)[:8]
-    if len(classes) > SHOWN:
+    if len(classes) > plots.SHOWN:
         kept = np.sort(targets.max(axis=0).argsort(kind="stable")[::-1][:8])
         targets, classes = targets[:, kept], [classes[position] for position in kept]
     count = len(images)
@@ -438,9 +377,10 @@ def soft_labels(images: ArrayLike, targets: ArrayLike, classes: Sequence[str], t
     for column, (above, below) in enumerate(axes.T):
         show(above, picture(images[column]), titles[column] if len(titles) else "")
         shares = targets[column]
-        drawn = below.barh(range(len(classes)), shares, color=class_colors(len(classes)), edgecolor=INK, linewidth=0.5)
+        look = {"color": plots.class_colors(len(classes)), "edgecolor": INK, "linewidth": 0.5}
+        drawn = below.barh(range(len(classes)), shares, **look)
         below.bar_label(drawn, [f"{share:.0%}" if share > 0.005 else "" for share in shares], fontsize=8, padding=2)
-        name_rows(below, classes if column == 0 else [""] * len(classes), "")
+        plots.name_rows(below, classes if column == 0 else [""] * len(classes), "")
         below.set(xlim=(0, 1.6), xticks=[])
         below.tick_params(axis="y", length=0)
         below.spines["bottom"].set_visible(False)
@@ -462,14 +402,15 @@ def mixup_interpolation(probabilities: Mapping[str, ArrayLike]) -> Figure:
     axes[0].plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as mixed")
     for axis, column in zip(axes, (0, 2), strict=True):
         values = {name: np.asarray(each)[:, column] for name, each in probabilities.items()}
-        draw_lines(axis, {name: (np.linspace(0, 1, len(each)), each) for name, each in values.items()}, clip_on=False)
+        points = {name: (np.linspace(0, 1, len(each)), each) for name, each in values.items()}
+        plots.draw_lines(axis, points, clip_on=False)
     for axis, title in zip(axes, ("class of the first image", "class of neither image"), strict=True):
         axis.set(xlabel="fraction of the first image", ylabel="probability", title=title, ylim=(0, 1))
         percent(axis.xaxis)
         percent(axis.yaxis)
     legend_below(figure, axes[0])
     halves = {name: np.asarray(each)[len(each) // 2, 2] for name, each in probabilities.items()}
-    figure.alt = "Probabilities along mixtures of two images. Halfway, for classes of neither: " + listed(halves)
+    figure.alt = "Probabilities along mixtures of two images. Halfway, for classes of neither: " + plots.listed(halves)
     return figure
 
 
@@ -488,8 +429,8 @@ def heatmaps(
     """
     count, answers = len(images), answers or {}
     longest = max((len(each) for row in [titles, *answers.values()] for each in row), default=0)
-    width = max(1.3, 0.1 + LETTER * 8 / 72 * longest)
-    figure, axes = picture_axes(1 + len(maps), count, width, 1.45, ["image", *maps])
+    width = max(1.3, 0.1 + plots.LETTER * 8 / 72 * longest)
+    figure, axes = plots.picture_axes(1 + len(maps), count, width, 1.45, ["image", *maps])
     for column, axis in enumerate(axes[0]):
         show(axis, picture(images[column]), titles[column] if len(titles) else "")
     for row, (name, heats) in zip(axes[1:], maps.items(), strict=True):
@@ -508,14 +449,15 @@ def member_probabilities(image: ArrayLike, table: pd.DataFrame, title: str = "")
 
     Of many classes the most probable ones are shown; the last column is black.
     """
-    if len(table) > SHOWN:
-        table = table.loc[table.max(axis=1).sort_values(ascending=False).index[:SHOWN]]
+    if len(table) > plots.SHOWN:
+        table = table.loc[table.max(axis=1).sort_values(ascending=False).index[:plots.SHOWN]]
     count = table.shape[1]
     size = (8, max(2.8, 0.6 + (0.16 + 0.11 * count) * len(table)))
-    figure, axis = image_and_rows(image, list(table.index), title, size, 2.4)
-    for position, (name, shift) in enumerate(zip(table, dodged(count, 0.8), strict=True)):
+    figure, axis = plots.image_and_rows(image, list(table.index), title, size, 2.4)
+    for position, (name, shift) in enumerate(zip(table, plots.dodged(count, 0.8), strict=True)):
         last = position == count - 1
-        look = {"color": INK if last else LINE_COLORS[position % 6], "hatch": "" if last else HATCHES[position % 6]}
+        look = {"color": plots.LINE_COLORS[position % 6], "hatch": plots.HATCHES[position % 6]}
+        look = {"color": INK} if last else look
         axis.barh(np.arange(len(table)) + shift, table[name], 0.8 / count, edgecolor="white", label=name, **look)
     axis.set_xlim(0, 1)
     legend_below(figure, axis)

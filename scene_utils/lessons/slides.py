@@ -101,17 +101,9 @@ def curve(run: Run) -> None:
     if run.status == "diverged":
         return shown(diverged(run), runs=[run])
     history = run.history
-    best = history["holdout_accuracy"].idxmax()
-    told = say(
-        "curve",
-        name=run.title,
-        first=history["loss"].iloc[0],
-        last=history["loss"].iloc[-1],
-        epochs=run.epochs,
-        accuracy=history["holdout_accuracy"].iloc[-1],
-        best=history["holdout_accuracy"][best],
-        at=int(history["epoch"][best]),
-    )
+    loss, accuracy = history["loss"], history["holdout_accuracy"]
+    values = {"first": loss.iloc[0], "last": loss.iloc[-1], "accuracy": accuracy.iloc[-1], "best": accuracy.max()}
+    told = say("curve", name=run.title, epochs=run.epochs, at=int(history["epoch"][accuracy.idxmax()]), **values)
     shown(plots.curves(history), Paragraph([told], "wide"), runs=[run])
 
 

@@ -46,7 +46,7 @@ class Text(str):
 
     Attributes:
         key: of the template; empty where the text is made of parts.
-        values: what the template is filled with: strings, numbers, other texts, lists of them.
+        values: what the template is filled with: strings, numbers, other texts, lists of them; no others are kept.
     """
 
     key: str
@@ -54,12 +54,18 @@ class Text(str):
 
     def __new__(cls, key: str, values: Mapping) -> Text:
         self = super().__new__(cls, fill(key, values, "en"))
-        self.key, self.values = key, dict(values)
+        self.key, self.values = key, {name: value for name, value in values.items() if name in places(key)}
         return self
 
 
-def say(key: str, **values: object) -> Text:
-    """Return the text of a key, filled with values.
+@cache
+def places(key: str) -> set[str]:
+    """Names of the places in a template."""
+    return {name for _, name, _, _ in string.Formatter().parse(texts("en")[key]) if name} if key else {"parts", "by"}
+
+
+def say(key: str, /, **values: object) -> Text:
+    """Return the text of a key, filled with values, of which there may be more than it has places.
 
     Raises:
         SceneError: for a key that is unknown, a value that is missing or of the wrong kind.

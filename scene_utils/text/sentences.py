@@ -32,18 +32,17 @@ def _accuracy(correct: int, total: int) -> dict[str, float]:
 
 def difference(comparison: Comparison, first: str, second: str) -> Text:
     """What the second model fixes and breaks of the first, the difference, and the form that fits."""
-    return say(
-        "difference",
-        first=first,
-        second=second,
-        fixes=comparison.fixes,
-        breaks=comparison.breaks,
-        total=comparison.total,
-        points=comparison.difference,
-        low=comparison.low,
-        high=comparison.high,
-        form=say(f"difference.{comparison.verdict}", first=first, second=second),
-    )
+    return _compared("difference", comparison, first, second)
+
+
+def seeds(comparison: SeedComparison, first: str, second: str) -> Text:
+    """Two recipes over several seeds: means, spreads, difference."""
+    return _compared("seeds", comparison, first, second)
+
+
+def _compared(key: str, comparison: Comparison | SeedComparison, first: str, second: str) -> Text:
+    form = say(f"difference.{comparison.verdict}", first=first, second=second)
+    return say(key, first=first, second=second, form=form, points=comparison.difference, **vars(comparison))
 
 
 def against_report(name: str, correct: int, total: int, reported: float) -> Text:
@@ -60,43 +59,16 @@ def target(name: str, correct: int, total: int, goal: float) -> Text:
     return say(f"target.{form}", name=name, target=goal, **values)
 
 
-def seeds(comparison: SeedComparison, first: str, second: str) -> Text:
-    """Two recipes over several seeds: means, spreads, difference."""
-    return say(
-        "seeds",
-        first=first,
-        second=second,
-        seeds=comparison.seeds,
-        first_mean=comparison.first_mean,
-        first_spread=comparison.first_spread,
-        second_mean=comparison.second_mean,
-        second_spread=comparison.second_spread,
-        points=comparison.difference,
-        low=comparison.low,
-        high=comparison.high,
-        form=say(f"difference.{comparison.verdict}", first=first, second=second),
-    )
-
-
 def calibration(errors: tuple[float, float], interval: tuple[float, float], first: str, second: str) -> Text:
     """Two calibration errors and the interval of their difference (``evaluation.compare_calibration``)."""
-    return say(
-        "calibration",
-        first=first,
-        second=second,
-        first_error=errors[0],
-        second_error=errors[1],
-        points=errors[1] - errors[0],
-        low=interval[0],
-        high=interval[1],
-        form=say(f"calibration.{verdict(interval)}", first=first, second=second),
-    )
+    form = say(f"calibration.{verdict(interval)}", second=second)
+    values = {"first_error": errors[0], "second_error": errors[1], "points": errors[1] - errors[0]}
+    return say("calibration", first=first, second=second, low=interval[0], high=interval[1], form=form, **values)
 
 
 def ensemble(analysis: EnsembleAnalysis, members: list[str]) -> Text:
     """Where the members disagree, and what the vote rescues and loses."""
-    names = ("total", "disagree", "rescued", "lost", "none_right")
-    return say("ensemble", best=members[analysis.best], **{name: getattr(analysis, name) for name in names})
+    return say("ensemble", **vars(analysis) | {"best": members[analysis.best]})
 
 
 def ceiling(name: str, mistakes: int, judged: int, agree: int, both: int, total: int) -> Text:
@@ -123,21 +95,11 @@ def limits(run: Run, reported: float, verdicts: pd.Series) -> Text:
     middle = max(1, round(0.75 * run.epochs))
     mirrored = (run.arrays["test_logits_mirror"].argmax(1) == run.labels).mean()
     counts = {each: int((verdicts == each).sum()) for each in ("label", "answer", "both", "neither")}
-    return say(
-        "limits",
-        name=run.title,
-        short=round(reported * run.total) - run.correct,
-        epochs=run.epochs,
-        middle=middle,
-        before=curve[middle],
-        after=curve[run.epochs],
-        mirrored=mirrored,
-        weights=re.sub(r" \(sha256 \w+\)", "", run.pretrained_source) or "nothing",
-        judged=int(verdicts.notna().sum()),
-        mistakes=len(verdicts),
-        tried=tried(run),
-        **counts,
-    )
+    accuracies = {"before": curve[middle], "after": curve[run.epochs], "mirrored": mirrored}
+    weights = re.sub(r" \(sha256 \w+\)", "", run.pretrained_source) or "nothing"
+    judged = {"judged": int(verdicts.notna().sum()), "mistakes": len(verdicts), "weights": weights, "tried": tried(run)}
+    values = accuracies | judged | counts | {"short": round(reported * run.total) - run.correct}
+    return say("limits", name=run.title, epochs=run.epochs, middle=middle, **values)
 
 
 def tried(run: Run) -> Text:
@@ -155,16 +117,9 @@ def tried(run: Run) -> Text:
 def grown(first_answers, second_answers, labels, first: str, second: str) -> Text:
     """How far a member grown from another has come to disagree with it; answers and labels are integers (N,)."""
     differ = first_answers != second_answers
-    return say(
-        "grown",
-        first=first,
-        second=second,
-        images=int(differ.sum()),
-        total=len(labels),
-        share=differ.mean(),
-        first_right=int((differ & (first_answers == labels)).sum()),
-        second_right=int((differ & (second_answers == labels)).sum()),
-    )
+    first_right, second_right = (int((differ & (each == labels)).sum()) for each in (first_answers, second_answers))
+    values = {"first_right": first_right, "second_right": second_right, "images": int(differ.sum())}
+    return say("grown", first=first, second=second, total=len(labels), share=differ.mean(), **values)
 
 
 def changes(table: pd.DataFrame) -> Text:
@@ -187,27 +142,21 @@ def confused(pairs: pd.DataFrame) -> Text:
 
 def claim(reported: float, comparison: Comparison, first: str, second: str) -> Text:
     """Whether a difference that the report states survives our interval."""
-    return say(
-        f"claim.{report_facts.claim_verdict(reported, comparison.interval)}",
-        first=first,
-        second=second,
-        reported=reported,
-        points=comparison.difference,
-        low=comparison.low,
-        high=comparison.high,
-    )
+    form = report_facts.claim_verdict(reported, comparison.interval)
+    values = {"reported": reported, "points": comparison.difference, **vars(comparison)}
+    return say(f"claim.{form}", first=first, second=second, **values)
 
 
 def cost(first: Run, second: Run) -> Text:
     """What a second run costs beyond the first: weights and, where both had one processor, training time."""
+    timed = same_processor(first, second)
     values = {
         "weights": (second.parameters - first.parameters) / 1e6,
         "weights_share": (second.parameters / first.parameters - 1) * 100,
+        "seconds": second.seconds - first.seconds,
+        "seconds_share": (second.seconds / first.seconds - 1) * 100,
     }
-    if not same_processor(first, second):
-        return say("cost.weights", first=first.title, second=second.title, **values)
-    seconds = {"seconds": second.seconds - first.seconds, "seconds_share": (second.seconds / first.seconds - 1) * 100}
-    return say("cost", first=first.title, second=second.title, **values, **seconds)
+    return say("cost" if timed else "cost.weights", first=first.title, second=second.title, **values)
 
 
 def divergence(sweep: pd.DataFrame, reported: float | None) -> Text:
@@ -221,8 +170,7 @@ def divergence(sweep: pd.DataFrame, reported: float | None) -> Text:
     finished = say("none") if ended.all() else f"{rates[~ended].max():g}"
     diverged = f"{rates[ended].min():g}" if ended.any() else say("none")
     form = "own" if reported is None else divergence_form(sweep, reported)
-    values = {} if form == "own" else {"reported": reported}
-    return say(f"divergence.{form}", finished=finished, diverged=diverged, **values)
+    return say(f"divergence.{form}", finished=finished, diverged=diverged, reported=reported)
 
 
 def divergence_form(sweep: pd.DataFrame, reported: float) -> str:
@@ -262,17 +210,15 @@ def schedules(accuracies: Mapping[str, Sequence[float]]) -> list[Text]:
 def importance(shares: Mapping[str, float], trials: int) -> Text:
     """What matters most and least in a hyperparameter study (``tuning.importances``, largest first)."""
     names = list(shares)
-    told = {}
-    for place, name in (("first", names[0]), ("second", names[1]), ("last", names[-1])):
-        told |= {place: setting(name), f"{place}_share": shares[name]}
-    return say("importance", trials=trials, **told)
+    places = {"first": names[0], "second": names[1], "last": names[-1]}
+    told = {place: setting(name) for place, name in places.items()}
+    return say("importance", trials=trials, **told, **{f"{place}_share": shares[n] for place, n in places.items()})
 
 
 def order(names: Sequence[str], comparison: SeedComparison) -> Text:
     """In which order to tune; ``comparison`` is the least important first against the most important first."""
     told = [setting(name) for name in names]
-    values = {"first": told[0]} if comparison.verdict == "same" else {"order": told}
-    return say(f"order.{comparison.verdict}", **values)
+    return say(f"order.{comparison.verdict}", first=told[0], order=told)
 
 
 def setting(name: str) -> str:
@@ -282,5 +228,4 @@ def setting(name: str) -> str:
 
 def second_layer(comparison: Comparison, weights: int) -> Text:
     """Whether AlexNet's second fully connected layer earns its ``weights`` (one layer against two)."""
-    values = {"total": comparison.total, "weights": weights / 1e6} if comparison.verdict == "same" else {}
-    return say(f"second_layer.{comparison.verdict}", **values)
+    return say(f"second_layer.{comparison.verdict}", total=comparison.total, weights=weights / 1e6)
