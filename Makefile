@@ -14,7 +14,7 @@ APP := $(VENV)/.app
 UNFINISHED := build/unfinished
 SIZE := about 3 GB to download and 7 GB on disk
 
-.PHONY: report app test test-cluster lint bench publish publish-runs student check-numbers predictions cards audit clean
+.PHONY: report app test test-cluster lint bench publish publish-runs student colab check-numbers predictions cards audit clean
 .DEFAULT_GOAL := report
 
 report: $(READY)
@@ -47,6 +47,10 @@ publish-runs: $(READY)
 
 student: $(READY)
 	@$(RUN) scene_utils student
+
+# The repository's address, set in pyproject.toml, into the notebooks' first cell, with a Colab badge.
+colab: $(READY)
+	@$(RUN) scene_utils colab
 
 check-numbers: $(READY)
 	@$(RUN) scene_utils check-numbers

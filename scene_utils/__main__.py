@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     command(_publish, "publish")
     command(_publish_runs, "publish-runs", profile=False)
     command(_student, "student", profile=False)
+    command(_colab, "colab", profile=False)
     command(_check_numbers, "check-numbers", profile=False)
     predictions = command(_predictions, "predictions", profile=False)
     predictions.add_argument("--profile", help="runs of this profile (default: SCENE_PROFILE, else sample)")
@@ -173,6 +174,14 @@ def _student() -> None:
     from scene_utils.report import publish
 
     print(f"notebooks without solutions: {publish.student()}")
+
+
+def _colab() -> None:
+    """Write the repository's address, set in pyproject.toml, into the notebooks' first cell, with a Colab badge."""
+    from scene_utils.report import colab
+
+    changed = colab.write()
+    print(f"address {colab.repository() or '(none)'}: {len(changed)} notebooks changed")
 
 
 def _check_numbers() -> None:

@@ -4,11 +4,12 @@ import json
 import re
 import statistics
 import tempfile
+from copy import deepcopy
 
 import nbformat
 import pytest
 
-from scene_utils.report import series
+from scene_utils.report import colab, publish, series
 from scene_utils.report.manifest import CONCLUSIONS
 from scene_utils.support import settings
 from scene_utils.text.shown import MIME
@@ -17,7 +18,6 @@ from tests.interactive import WIDGET, noise
 PATHS = [series.notebooks_dir() / f"{name}.ipynb" for name in sorted(series.notebooks())]
 FOLDERS = "|".join(["/home", "/Users", "/root", "/work", tempfile.gettempdir(), re.escape(str(settings.project_dir()))])
 MACHINE = re.compile(rf"(?<![\w.])(?:{FOLDERS})/|site-packages")
-FIRST_LINES = ("git clone", "pip install -e")
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)
@@ -79,8 +79,16 @@ def test_parameters_kernel_and_a_first_cell_that_helps_in_a_fresh_session(path, 
     defaults = series.parameters(path)
     assert defaults["profile"] == "None" and defaults["seed"] == "0"
     assert notebook.metadata.kernelspec.name == series.KERNEL
-    source = code_cells(notebook)[0].source
-    assert "scene_utils" in source and all(line in source for line in FIRST_LINES)
+    assert code_cells(notebook)[0].id == colab.ID
+
+
+def test_the_first_cell_and_the_badge_say_the_address_that_is_set(path, notebook):
+    assert colab.with_address(deepcopy(notebook), path.stem, colab.repository()) == notebook
+    there = colab.with_address(deepcopy(notebook), path.stem, "https://github.com/a/b")
+    assert f"github/a/b/blob/main/notebooks/{path.name})" in there.cells[0].source
+    assert 'REPOSITORY = "https://github.com/a/b"\n' in code_cells(there)[0].source
+    assert publish.without_solutions(deepcopy(there)).cells[0] == notebook.cells[0]  # a class gets no badge
+    assert colab.with_address(there, path.stem, "") == colab.with_address(notebook, path.stem, "")
 
 
 def test_size_and_short_cells(path, notebook):

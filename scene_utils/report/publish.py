@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 
 from scene_utils import catalogue
-from scene_utils.report import pages, series
+from scene_utils.report import colab, pages, series
 from scene_utils.support import intervals, ledger, report_facts, settings
 from scene_utils.support.settings import SceneError
 
@@ -258,8 +258,9 @@ def student() -> Path:
 
 
 def without_solutions(notebook) -> nbformat.NotebookNode:
-    """Drop the cells tagged ``solution``, and every output."""
-    notebook.cells = [cell for cell in notebook.cells if not series.tagged(cell, "solution")]
+    """Drop the cells tagged ``solution``, the badge, which opens the page with solutions, and every output."""
+    kept = (cell for cell in notebook.cells if not series.tagged(cell, "solution"))
+    notebook.cells = [cell for cell in kept if cell.id != colab.BADGE_ID]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.execution_count, cell.outputs = None, []

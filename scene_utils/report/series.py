@@ -405,9 +405,9 @@ def _imported_by(module: Path, changed: int) -> frozenset[Path]:
 
 
 def code_of(notebook: Path) -> list[str]:
-    """Sources of a notebook's code cells."""
+    """Sources of a notebook's code cells, but for the first, which only installs and holds lines for the shell."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code" and cell["id"] != "install"]
 
 
 def modules(source: str) -> set[Path]:
