@@ -7,6 +7,7 @@ import tempfile
 from copy import deepcopy
 
 import nbformat
+import papermill
 import pytest
 
 from scene_utils.report import colab, publish, series
@@ -76,7 +77,7 @@ def test_nothing_of_a_machine_or_of_papermill(path):
 
 def test_parameters_kernel_and_a_first_cell_that_helps_in_a_fresh_session(path, notebook):
     assert sum("parameters" in tags(cell) for cell in notebook.cells) == 1
-    defaults = series.parameters(path)
+    defaults = {name: each["default"] for name, each in papermill.inspect_notebook(str(path)).items()}
     assert defaults["profile"] == "None" and defaults["seed"] == "0"
     assert notebook.metadata.kernelspec.name == series.KERNEL
     assert code_cells(notebook)[0].id == colab.ID

@@ -119,7 +119,7 @@ def test_parameters_reach_the_notebook(tmp_path):
 @pytest.mark.parametrize(
     "values, message",
     [
-        ({"profil": "short"}, r"a\.ipynb has no parameter 'profil'; known: profile, seed"),
+        ({"profil": "short"}, r"parameter of a\.ipynb 'profil' is unknown; known: profile, seed"),
         ({"profile": "long"}, "profile 'long' is unknown; known: sample, short, full"),
     ],
 )
@@ -257,7 +257,6 @@ def test_retrain_executes_everything_and_a_newer_record_what_shows_it(project, m
 @pytest.mark.skipif(os.cpu_count() < 2, reason="one core")
 def test_notebooks_are_executed_side_by_side_with_a_share_of_the_threads(project, monkeypatch):
     """Each of two independent notebooks waits until the other has begun; one that builds on another waits for it."""
-    assert [series.threads(cores, gpu=False) for cores in (1, 2, 4, 16)] == [1, 1, 1, 4]
     source = """
         import os, pathlib, time
         pathlib.Path({0!r}).touch()
@@ -273,13 +272,13 @@ def test_notebooks_are_executed_side_by_side_with_a_share_of_the_threads(project
     monkeypatch.setenv("SCENE_DEVICE", "cpu")
     code_, text = call(project, "report")
     assert code_ == 0, text
-    assert output_of(series.executed("sample", 0, "02_lenet")) == f"{series.threads(os.cpu_count(), gpu=False)}\n"
+    assert output_of(series.executed("sample", 0, "02_lenet")) == f"{max(1, os.cpu_count() // 4)}\n"
 
 
 def test_on_one_gpu_notebooks_are_executed_one_after_the_other(project, monkeypatch):
     """Threads and the resource that the graph gives each notebook, where the device is a GPU."""
     monkeypatch.setenv("SCENE_DEVICE", "cuda")
-    assert series.gpu() and series.threads(8, gpu=True) == 8
+    assert series.gpu()
     line = [sys.executable, "-m", "snakemake", "--cores", "8", "--dry-run", "--config"]
     line += ["profile=sample", "gpu=1", "threads=8"]
     done = subprocess.run(line, cwd=project, capture_output=True, text=True, encoding="utf-8")

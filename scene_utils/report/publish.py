@@ -107,28 +107,20 @@ def _executed(name: str, profile: str, seed: int):
 
 def with_outputs(notebook, run: list):
     """Put the outputs of executed cells into a notebook, but for stderr, and number its code cells from 1."""
-    count = 0
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+
+    count, joined = 0, CoalesceStreamsPreprocessor()  # a busy machine leaves what one print said in parts
     for cell, done in zip(notebook.cells, run, strict=True):
         if cell.cell_type == "code":
             count += 1
             cell.execution_count = count
             # what goes to stderr is this machine's: fonts it lacks, warnings of its libraries
-            cell.outputs = joined_streams([output for output in done.outputs if output.get("name") != "stderr"])
+            cell.outputs = [output for output in done.outputs if output.get("name") != "stderr"]
+            joined.preprocess_cell(cell, {}, count)
             for output in cell.outputs:
                 if "execution_count" in output:
                     output.execution_count = count
     return notebook
-
-
-def joined_streams(outputs: list) -> list:
-    """Return outputs with what one print left in parts, as it does on a busy machine, in one piece."""
-    joined: list = []
-    for output in outputs:
-        if joined and output.output_type == joined[-1].output_type == "stream":
-            joined[-1].text += output.text
-        else:
-            joined.append(output)
-    return joined
 
 
 # --- tables from records
@@ -217,9 +209,10 @@ def note_minutes(seed: int = 0) -> None:
     path = settings.project_dir() / "report" / "minutes.json"
     noted = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for profile in settings.PROFILES:
-        took = {name: series.took(series.executed(profile, seed, name)) for name in series.notebooks()}
-        took = {name: round(seconds, 1) for name, seconds in took.items() if seconds is not None}
-        noted[profile] = noted.get(profile, {}) | took
+        done = [series.executed(profile, seed, name) for name in series.notebooks()]
+        read = {path.stem: series.read_notebook(path).metadata for path in done if path.exists()}
+        took = {name: found.get("papermill", {}).get("duration") for name, found in read.items()}
+        noted[profile] = noted.get(profile, {}) | {name: round(s, 1) for name, s in took.items() if s is not None}
     settings.atomic_write(path, json.dumps(noted, indent=1) + "\n")
 
 

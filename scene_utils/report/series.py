@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from unittest.mock import patch
 
 from filelock import FileLock, Timeout
 
@@ -105,19 +106,6 @@ def write_notebook(notebook, path: Path) -> Path:
     return settings.atomic_write(path, nbformat.writes(notebook) + "\n")
 
 
-def parameters(notebook: Path) -> dict[str, str]:
-    """Names and default values (as source) of a notebook's parameters.
-
-    Raises:
-        SceneError: where there is no cell tagged ``parameters``.
-    """
-    source = "\n".join(cell.source for cell in read_notebook(notebook).cells if tagged(cell, "parameters"))
-    if not source:
-        raise SceneError(f"{notebook.name} has no cell tagged 'parameters'; tag the cell that sets them")
-    assigned = [node for node in ast.parse(source).body if isinstance(node, ast.Assign)]
-    return {node.targets[0].id: ast.unparse(node.value) for node in assigned}
-
-
 def _braces(path: Path) -> str:
     """Papermill fills in ``{...}`` in paths; ours are meant as they are."""
     return str(path).replace("{", "{{").replace("}", "}}")
@@ -138,15 +126,16 @@ def execute(notebook: Path, output: Path, values: dict[str, object], timeout: in
     import papermill
 
     notebook, output = Path(notebook).absolute(), Path(output).absolute()
-    known = parameters(notebook)
+    if not any(tagged(cell, "parameters") for cell in read_notebook(notebook).cells):
+        raise SceneError(f"{notebook.name} has no cell tagged 'parameters'; tag the cell that sets them")
     for name in values:
-        if name not in known:
-            raise SceneError(f"{notebook.name} has no parameter {name!r}; known: {', '.join(known)}")
+        settings.check_known(f"parameter of {notebook.name}", name, papermill.inspect_notebook(_braces(notebook)))
     profile = settings.profile(values.get("profile"))
     running = output.with_suffix(".running.ipynb")
     failed = output.with_suffix(".failed.ipynb")
     output.parent.mkdir(parents=True, exist_ok=True)
-    with _turn(output), _private_jupyter():
+    waiting = f"{output.stem}: still executed by an interrupted run; waiting for it to finish"
+    with settings.locked(output.with_name(f".{output.name}.lock"), waiting), _private_jupyter():
         try:
             papermill.execute_notebook(
                 _braces(notebook),
@@ -184,14 +173,6 @@ def _reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _turn(output: Path) -> Iterator[None]:
-    """Wait where a notebook is still executed by what an interrupted run left behind."""
-    waiting = f"{output.stem}: still executed by an interrupted run; waiting for it to finish"
-    with settings.locked(output.with_name(f".{output.name}.lock"), waiting):
-        yield
-
-
-@contextlib.contextmanager
 def _private_jupyter() -> Iterator[None]:
     """Use this interpreter's kernel, keep a user's IPython start-up files out, do without a writable home folder."""
     with tempfile.TemporaryDirectory() as place:
@@ -201,13 +182,8 @@ def _private_jupyter() -> Iterator[None]:
         others = os.environ.get("JUPYTER_PATH")  # of a hub or a module, which may hold another Python's kernel
         paths = os.pathsep.join([place, others] if others else [place])
         private = {"IPYTHONDIR": place, "JUPYTER_RUNTIME_DIR": place, "JUPYTER_PATH": paths, "TQDM_DISABLE": "1"}
-        before = {name: os.environ.get(name) for name in private}
-        os.environ.update(private)
-        try:
+        with patch.dict(os.environ, private):
             yield
-        finally:
-            for name, value in before.items():
-                os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 class _Progress:
@@ -323,7 +299,9 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
     project = settings.project_dir()
     config = [f"profile={profile}", f"seed={seed}"]
     if not options:
-        config += [f"gpu={int(gpu())}", f"threads={threads(os.cpu_count() or 1, gpu())}"]
+        # up to four notebooks are executed side by side, one after the other on one GPU
+        cores = os.cpu_count() or 1
+        config += [f"gpu={int(gpu())}", f"threads={cores if gpu() else max(1, cores // 4)}"]
     arguments = ["--snakefile", project / "Snakefile", *(options or local_options()), "--config", *config]
     arguments += ["--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
     # Not "input": a record more or less is no reason, a newer one is.
@@ -390,7 +368,10 @@ class _Log(logging.Handler):
 def sources(name: str) -> list[Path]:
     """Files that an executed notebook depends on: what it imports of the package, what that imports, and the facts."""
     package = settings.project_dir() / "scene_utils"
-    found, ahead = set(), modules("\n".join(code_of(notebooks_dir() / f"{name}.ipynb")))
+    cells = json.loads((notebooks_dir() / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    # not of the first one, which only installs and holds lines for the shell
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code" and cell["id"] != "install"]
+    found, ahead = set(), modules("\n".join(code))
     while ahead:
         module = ahead.pop()
         if module not in found:
@@ -402,12 +383,6 @@ def sources(name: str) -> list[Path]:
 @cache
 def _imported_by(module: Path, changed: int) -> frozenset[Path]:
     return frozenset(modules(module.read_text(encoding="utf-8")))
-
-
-def code_of(notebook: Path) -> list[str]:
-    """Sources of a notebook's code cells, but for the first, which only installs and holds lines for the shell."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code" and cell["id"] != "install"]
 
 
 def modules(source: str) -> set[Path]:
@@ -437,11 +412,6 @@ def record_files(name: str, profile: str, seed: int) -> list[Path]:
     return sorted({path for place in places for pattern in patterns for path in place.glob(pattern)})
 
 
-def threads(cores: int, gpu: bool) -> int:
-    """Threads of one notebook: up to four are executed side by side, one after the other on one GPU."""
-    return cores if gpu else max(1, cores // 4)
-
-
 def gpu() -> bool:
     """Whether notebooks will train on a GPU of this machine (looked for without importing torch)."""
     choice = settings.choice("SCENE_DEVICE")
@@ -465,7 +435,7 @@ def execute_job(name: str, output: Path, profile: str, seed: int) -> None:
     print(f"{name} ...", flush=True)
     start = time.monotonic()
     execute(notebooks_dir() / f"{name}.ipynb", output, {"profile": profile, "seed": seed})
-    print(f"{name}: {duration(time.monotonic() - start)}", flush=True)
+    print(f"{name}: {time.monotonic() - start:,.0f} s", flush=True)
 
 
 def conclude(profile: str, seed: int) -> None:
@@ -477,18 +447,3 @@ def conclude(profile: str, seed: int) -> None:
             execute_job(CONCLUSIONS, output, profile, seed)
         except SceneError as error:  # the report is made from what there is
             print(error, flush=True)
-
-
-def took(path: Path) -> float | None:
-    """Seconds that an executed notebook took."""
-    if not path.exists():
-        return None
-    return json.loads(path.read_text(encoding="utf-8"))["metadata"].get("papermill", {}).get("duration")
-
-
-def duration(seconds: float) -> str:
-    """A duration for people: ``12 s``, ``3 min``, ``2 h 5 min``."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
