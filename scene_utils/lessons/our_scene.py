@@ -73,3 +73,30 @@ def conv2d(images: Tensor, weight: Tensor, bias: Tensor, stride: int = 1, paddin
             window = images[:, :, top : top + side, left : left + side]
             maps[:, :, row, column] = window.flatten(1) @ weight.flatten(1).T + bias
     return maps
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 x 3 convolutions, and the input added to what they make of it."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1):
+        super().__init__()
+        self.inside = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs),
+        )  # fmt: skip
+        self.shortcut = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.inside(x) + self.shortcut(x))
+
+
+def resnet18(classes: int = 6) -> nn.Module:
+    """ResNet18 (He et al., 2016) as one stack of residual blocks: (N, 3, H, W) to logits (N, classes)."""
+    layers = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    channels = 64
+    for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        layers += [ResidualBlock(channels, outputs, stride), ResidualBlock(outputs, outputs)]
+        channels = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))

@@ -1,0 +1,160 @@
+"""Checks of 05: residual blocks, ResNet18, and a design that compares depths fairly."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+
+import torch
+from scipy import stats
+from torch import Tensor, nn
+from torchvision.models import resnet18 as torch_resnet18
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from scene_utils import explain, models
+from scene_utils.lessons.checks import check, close, given, number
+
+CORE_HOURS, IMAGES, RATE = 6, 10_800, 200  # budget of a design; training images; ResNet18's images per second
+SEED_SD, DETECTABLE = 0.008, 0.015  # of an accuracy between seeds; what a design has to detect
+
+
+@check("give one number between 0 and 1")
+def power_of_fifty(answer):
+    """The factor whose fiftieth power is a thousandth."""
+    factor = number(answer)
+    if not 0 < factor < 1:
+        return "a factor between 0 and 1"
+    left = factor**50
+    return None if abs(left * 1000 - 1) < 0.02 else f"fifty such factors leave {left:.2g} of the norm"
+
+
+@check("give one number")
+def bottleneck_ratio(answer):
+    """Weights of two 3 x 3 convolutions of 256 channels over those of a bottleneck, counted in torchvision's nets."""
+    basic, narrow = (
+        sum(p.numel() for p in block.parameters() if p.ndim == 4)
+        for block in (BasicBlock(256, 256), Bottleneck(256, 64))
+    )
+    return None if abs(number(answer) / (basic / narrow) - 1) < 0.005 else "kernel x kernel x inputs x outputs, each"
+
+
+class Block(nn.Module):
+    """The parts of a residual block, to try out a ``forward`` on."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn1, self.bn2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
+
+
+def _stirred(module: nn.Module) -> nn.Module:
+    """The module in evaluation mode, its normalizations no longer the identity."""
+    for each in module.modules():
+        if isinstance(each, nn.BatchNorm2d):
+            nn.init.uniform_(each.weight, 0.5, 2)
+            nn.init.normal_(each.bias)
+            nn.init.normal_(each.running_mean)
+    return module.eval()
+
+
+@check("write a function (self, x) that returns the block's output")
+def residual_forward(answer):
+    """``forward`` of a residual block: what torchvision's block computes with the same weights."""
+    block, x = _stirred(Block(8)), torch.randn(2, 8, 4, 4).relu()
+    reference = BasicBlock(8, 8).eval()
+    reference.load_state_dict(block.state_dict())
+    own = torch.as_tensor(given(answer(block, x.clone()))).detach()
+    if own.shape != x.shape:
+        return f"the output must have the shape of the input, {tuple(x.shape)}, not {tuple(own.shape)}"
+    if (own < 0).any():
+        return "after the addition comes a ReLU; yours returns negative values"
+    if not close(own, reference(x)):
+        return "what is x at the moment when it is added?"
+    return None
+
+
+def _same_function(own: nn.Module, reference: nn.Module, x: Tensor) -> bool:
+    """Whether the layers of ``reference``, in some order, are those of ``own`` and the two compute the same."""
+    kinds = ([m for m in reference.modules() if isinstance(m, kind)] for kind in (nn.Conv2d, nn.BatchNorm2d))
+    mine = [[m for m in own.modules() if isinstance(m, kind)] for kind in (nn.Conv2d, nn.BatchNorm2d)]
+    for theirs in itertools.product(*map(itertools.permutations, kinds)):
+        pairs = [pair for a, b in zip(mine, theirs, strict=True) for pair in zip(a, b, strict=False)]
+        if any(a.weight.shape != b.weight.shape for a, b in pairs):
+            continue
+        for a, b in pairs:
+            a.load_state_dict(b.state_dict(), strict=False)  # a bias that ours lacks keeps its value
+        if close(own(x).detach(), reference(x).detach()):
+            return True
+    return False
+
+
+@check("write a class with __init__(inputs, outputs, stride=1) and forward(x)")
+def residual_block(answer):
+    """A basic block, with a convolution in the shortcut where the shape changes."""
+    for inputs, outputs, stride in ((8, 8, 1), (8, 16, 2), (8, 8, 2), (8, 16, 1)):
+        block = answer(inputs, outputs, stride) if stride > 1 else answer(inputs, outputs)
+        x = torch.randn(2, inputs, 6, 6).relu()
+        where = f"from {inputs} to {outputs} channels with stride {stride}"
+        shape = (2, outputs, 6 // stride, 6 // stride)
+        y = given(block.eval()(x))
+        if tuple(y.shape) != shape:
+            return f"{where} the output must have the shape {shape}, not {tuple(y.shape)}"
+        changes = stride > 1 or inputs != outputs
+        if changes == (sum(isinstance(m, nn.Conv2d) for m in block.modules()) == 2):
+            return f"{where} the shortcut {'needs' if changes else 'needs no'} a convolution"
+        downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        reference = BasicBlock(inputs, outputs, stride, downsample if changes else None)
+        if not _same_function(block, _stirred(reference), x):
+            return f"{where} it does not compute what torchvision's block computes; which order, what is added?"
+    return None
+
+
+def _map_sizes(net: nn.Module) -> list[tuple[int, ...]]:
+    return sorted(step.output for step in explain.trace(net, (3, 64, 64)) if isinstance(step.module, nn.Conv2d))
+
+
+@check("write a function (classes=6) that returns a network for images (N, 3, 64, 64)")
+def resnet18(answer):
+    """ResNet18: shapes, weights, and that it is one stack of residual blocks."""
+    net, reference = answer(5), torch_resnet18(num_classes=5)
+    if not isinstance(net, nn.Module):
+        return "it must return a network, an nn.Module"
+    if tuple(net(torch.randn(2, 3, 64, 64)).shape) != (2, 5):
+        return "resnet18(5) must give five scores per image"
+    counts = [sum(p.numel() for p in each.parameters()) for each in (net, reference)]
+    if _map_sizes(net) != _map_sizes(reference):
+        return "the maps of its convolutions have other sizes than ResNet18's; strides, channels, number of blocks?"
+    if counts[0] != counts[1]:
+        return f"ResNet18 with five classes has {counts[1]:,} weights, yours {counts[0]:,}"
+    made = answer()
+    return None if made(torch.zeros(1, 3, 64, 64)).shape[1] == 6 else "without an argument it has six classes"
+
+
+@functools.cache
+def _cost(depth: int) -> int:
+    return explain.layer_costs(models.resnet(depth))["multiplications"].sum()
+
+
+@check('give a dict with "shallow", "deep", "epochs", "rates" and "seeds"')
+def depth_design(answer):
+    """A comparison of two depths that changes one thing, fits the budget and can detect the difference."""
+    answer = dict(answer)
+    shallow, deep, epochs, seeds = (int(number(answer[name])) for name in ("shallow", "deep", "epochs", "seeds"))
+    rates = [number(rate) for rate in answer["rates"]]
+    if not {shallow, deep} <= set(models.BLOCKS) or shallow >= deep:
+        return f"two depths of {sorted(models.BLOCKS)}, the deep one deeper"
+    if (shallow in models.BOTTLENECKS) != (deep in models.BOTTLENECKS):
+        return "two things differ: the depth and the kind of block"
+    if len(set(rates)) < 2 or min(rates) <= 0:
+        return "a grid needs at least two learning rates, all positive"
+    if epochs < 4 or seeds < 2:
+        return "at least four epochs and two seeds"
+    seconds = sum(_cost(depth) / _cost(18) for depth in (shallow, deep)) * epochs * IMAGES / RATE
+    hours = (len(set(rates)) + seeds) * seconds / 3600
+    if hours > CORE_HOURS:
+        return f"this takes {hours:.1f} hours of one core, {CORE_HOURS} are there"
+    half = stats.t.ppf(0.975, 2 * seeds - 2) * SEED_SD * math.sqrt(2 / seeds)
+    print(f"{hours:.1f} hours; half of the interval is {100 * half:.2f} points")
+    return None if half <= DETECTABLE else f"with {seeds} seeds, half of the interval is {100 * half:.1f} points"
