@@ -32,12 +32,6 @@ NOTHING = (
 )
 
 
-def holdout_accuracy(run: Run) -> float:
-    """Return the accuracy on the hold-out, by which models are chosen."""
-    right = run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]
-    return float(right.mean())
-
-
 def best_run(profile: str | None = None) -> Run | None:
     """Return the run with the best hold-out accuracy among those whose weights are at hand.
 
@@ -52,7 +46,7 @@ def best_run(profile: str | None = None) -> Run | None:
     for runs in ([r for r in usable if r.dataset["key"] == own], [r for r in usable if r.dataset["commit"]]):
         for name in profiles:
             if found := [run for run in runs if run.profile == name]:
-                return max(found, key=holdout_accuracy)
+                return max(found, key=lambda run: run.holdout_accuracy)
     return None
 
 
@@ -167,7 +161,7 @@ def description(run: Run) -> str:
 
 def holdout_words(run: Run) -> str:
     """Say how accurate a run is on the set that models are chosen by."""
-    return f"{holdout_accuracy(run):.1%} of the hold-out right"
+    return f"{run.holdout_accuracy:.1%} of the hold-out right"
 
 
 def own_photo(photo: str | Path | None = None):

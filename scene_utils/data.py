@@ -284,13 +284,8 @@ def sealed_listed(train: Split) -> tuple[Split, Split]:
 
 def without_duplicates(train: Split, test: Split) -> Split:
     """Return ``train`` without the images whose pixels stand in ``test`` too."""
-    known = set(digests(test))
-    return train.select([i for i, digest in enumerate(digests(train)) if digest not in known])
-
-
-def digests(split: Split) -> list[bytes]:
-    """One hash of the pixels for every image."""
-    return audits.digests(split.images)
+    known = set(audits.digests(test.images))
+    return train.select([i for i, digest in enumerate(audits.digests(train.images)) if digest not in known])
 
 
 def audit(dataset: Dataset) -> audits.Audit:

@@ -455,17 +455,16 @@ def sets(profile: str | None = None, drop_test_duplicates: bool = True) -> tuple
     return _sets(settings.profile(profile), drop_test_duplicates, fetching.own_state())
 
 
-@lru_cache(maxsize=4)
-def _sealed_sets(profile: str, own: str) -> tuple[Split, Split]:
-    train, holdout, dataset = sets(profile)
-    if dataset.key == data.COMMIT:
-        return data.sealed_listed(train)
-    return data.sealed_split(train, holdout, dataset.test)
-
-
 def sealed_sets(profile: str | None = None) -> tuple[Split, Split]:
     """Return (train, sealed set) of the cases of a profile; the hold-out is the same as everywhere."""
     return _sealed_sets(settings.profile(profile), fetching.own_state())
+
+
+@lru_cache(maxsize=4)
+def _sealed_sets(profile: str, own: str) -> tuple[Split, Split]:
+    train, holdout, dataset = sets(profile)
+    listed = dataset.key == data.COMMIT
+    return data.sealed_listed(train) if listed else data.sealed_split(train, holdout, dataset.test)
 
 
 def tested(run: Run) -> Split:

@@ -67,6 +67,11 @@ class Run:
         return ", ".join(dict.fromkeys(re.split("[;,] ", self.record["weights"] or "")))
 
     @property
+    def holdout_accuracy(self) -> float:
+        """Accuracy of the finished model on the hold-out, by which models are chosen."""
+        return float((self.arrays["holdout_logits"].argmax(1) == self.arrays["holdout_labels"]).mean())
+
+    @property
     def low(self) -> float:
         """Lower end of the 95 % interval of its accuracy (Wilson)."""
         return wilson_interval(self.record["correct"], self.record["total"])[0]
@@ -89,16 +94,12 @@ class Run:
     @property
     def logits(self) -> np.ndarray:
         """float32 logits of the set that it was evaluated on (N, classes)."""
-        return self.arrays[self._prefix + "_logits"].astype(np.float32)
+        return self.arrays[f"{'test' if self.evaluated_on == 'test' else 'holdout'}_logits"].astype(np.float32)
 
     @property
     def labels(self) -> np.ndarray:
         """int64 labels of the set that it was evaluated on (N,)."""
-        return self.arrays[self._prefix + "_labels"]
-
-    @property
-    def _prefix(self) -> str:
-        return "test" if self.record["evaluated_on"] == "test" else "holdout"
+        return self.arrays[f"{'test' if self.evaluated_on == 'test' else 'holdout'}_labels"]
 
     @property
     def provenance(self) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from scene_utils import data
+from scene_utils.support import audit
 
 COUNTS = {"train": 64, "val": 16}
 COLUMNS = 8
@@ -23,10 +24,10 @@ COLUMNS = 8
 def choose(dataset: data.Dataset) -> dict[str, list[list[int]]]:
     """Indices of the sample: set -> class -> images."""
     parts = {"train": dataset.train, "val": dataset.test}
-    shared = set(data.digests(dataset.train)) & set(data.digests(dataset.test))
+    shared = set(audit.digests(dataset.train.images)) & set(audit.digests(dataset.test.images))
     chosen = {}
     for part, split in parts.items():
-        twin = [digest in shared for digest in data.digests(split)]
+        twin = [digest in shared for digest in audit.digests(split.images)]
         rank = [sha256(name.encode()).digest() for name in split.names]
         order = sorted(range(len(split)), key=lambda i, twin=twin, rank=rank: (not twin[i], rank[i]))
         by_class = [[i for i in order if split.labels[i] == label] for label in range(len(split.classes))]

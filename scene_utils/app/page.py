@@ -20,7 +20,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from scene_utils import classify
 from scene_utils.app import look
 from scene_utils.support import progress, settings
 from scene_utils.support.settings import SceneError
@@ -237,7 +236,7 @@ def _about(network: look.Network) -> dict:
     """What the foot of the page says of the model and the threshold."""
     return {
         "run": network.run,
-        "accuracy": classify.holdout_accuracy(network.run),
+        "accuracy": network.run.holdout_accuracy,
         "places": len(look.hidden(network.images.images[0].numpy())),
         "images": len(network.images),
         "threshold": network.threshold,

@@ -371,7 +371,7 @@ def beyond(records: Records) -> None:
     table = reached(runs, ("parameters", "training seconds", "weights"))
     costs = course.costs(records.done(*SEVEN, *catalogue.BEYOND)).dropna()
     shown(say("beyond"), table, say("beyond.cost"), plots.cost(costs), runs=runs)
-    best = max(runs, key=slides.holdout_accuracy)
+    best = max(runs, key=lambda run: run.holdout_accuracy)
     if records.sets is not None and records.compared:
         shown(course.ceiling(best), say("beyond.ceiling"), course.contradictions(best), runs=runs)
 

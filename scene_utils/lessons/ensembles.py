@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scene_utils import averaging, catalogue, evaluation, experiments, plots, results
 from scene_utils.lessons import sketches
 from scene_utils.lessons.course import bullets, depth_name, difference, goal, verdict
-from scene_utils.lessons.slides import holdout_accuracy, reached
+from scene_utils.lessons.slides import reached
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
 from scene_utils.support import intervals
@@ -141,7 +141,7 @@ def reported_reading(run: Run) -> Markdown:
 
 def final_model(members: Sequence[Run], together: Run) -> None:
     """17: the members of the ensemble, each alone and together."""
-    best = max(range(len(members)), key=lambda i: holdout_accuracy(members[i]))
+    best = max(range(len(members)), key=lambda i: members[i].holdout_accuracy)
     logits = [run.logits for run in members]
     analysis = averaging.analyse_ensemble(logits, together.logits, together.labels, best)
     told = sentences.ensemble(analysis, [run.title for run in members])
@@ -188,7 +188,7 @@ def final_curve(members: Sequence[Run], together: Run) -> None:
     lines[together.title] = together.history["holdout_accuracy"].tolist()
     goal = results.facts()["target_accuracy"]
     level = (f"{goal:.0%}", goal) if experiments.report_images(together) else None
-    best = max(members, key=holdout_accuracy)
+    best = max(members, key=lambda run: run.holdout_accuracy)
     logits = [run.arrays["holdout_logits"] for run in (best, together)]
     comparison = evaluation.compare(*logits, best.arrays["holdout_labels"])
     told = [say("holdout"), sentences.difference(comparison, best.title, together.title)]

@@ -166,8 +166,3 @@ def mixup_trade(plain: Run, mixed: Run) -> None:
     changes = evaluation.class_changes(plain.logits, mixed.logits, plain.labels, plain.classes)
     figure = plots.class_changes(changes, course.reported_changes(plain, mixed))
     shown(figure, sentences.changes(changes), runs=[plain, mixed])
-
-
-def holdout_accuracy(run: Run) -> float:
-    """Accuracy of the finished model on the hold-out."""
-    return float((run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]).mean())

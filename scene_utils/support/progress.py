@@ -82,10 +82,7 @@ def line(text: str, end: str = "\n") -> None:
             print(text + end, end="", flush=True)
 
 
-@cache
-def line_once(text: str) -> None:
-    """Print a line, once in a process: the members of an ensemble are asked for again and again."""
-    line(text)
+line_once = cache(line)  # the members of an ensemble are asked for again and again
 
 
 @contextlib.contextmanager

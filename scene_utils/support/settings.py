@@ -260,10 +260,7 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-@cache
-def say_once(line: str) -> None:
-    """Say a line, once in a process."""
-    say(line)
+say_once = cache(say)
 
 
 def escaped(text: str) -> str:
