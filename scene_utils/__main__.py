@@ -49,8 +49,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("names", metavar="EXPERIMENT", nargs="+")
     train.add_argument("--retrain", action="store_true", help="train again though a finished run exists")
     case = command(_case, "case")
-    case.add_argument("names", metavar="CASE", nargs="+")
+    case.add_argument("names", metavar="CASE", nargs="*")
     case.add_argument("--grids", action="store_true", help="only the trainings that choose")
+    case.add_argument("--status", action="store_true", help="which arms are done, about how many core-hours are left")
+    case.add_argument("--judge", action="store_true", help="read test set and sealed set, once, and write the verdicts")
+    case.add_argument("--unfinished", action="store_true", help="with --judge: though other cases wait for runs")
     classify = command(_classify, "classify", profile=False)
     classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
     classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
@@ -96,16 +99,21 @@ def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> N
         print(f"{run.name}: {right if run.status == 'finished' else f'{run.status}, so judged on no set'}")
 
 
-def _case(names: list[str], profile: str | None, seed: int, grids: bool) -> None:
-    """Run what is missing of a case: what its grids choose, then its arms with their seeds."""
-    from scene_utils import experiments
-    from scene_utils.lessons import limits
+def _case(names: list[str], profile: str | None, seed: int, grids: bool, status: bool, judge: bool,
+          unfinished: bool) -> None:  # fmt: skip
+    """Run what is missing of a case: what its grids choose, then its arms with their seeds; or show how far all are."""
+    from scene_utils import cases, experiments
+    from scene_utils.lessons import limits, orders, verdicts
 
     for name in names:
-        if name == "nan":
-            print(limits.limits(profile).to_string(index=False))
+        if name in ("nan", "order"):
+            print({"nan": limits.limits, "order": orders.run}[name](profile).to_string(index=False))
         else:
             experiments.run_case(name, profile, seeds=not grids)
+    if judge:
+        print(f"judged: {', '.join(verdicts.judge(unfinished)) or 'nothing new'}")
+    if status or not names and not judge:
+        print(verdicts.status(names or cases.names()).to_string(index=False))
 
 
 def _classify(photos: list[Path], profile: str | None) -> None:

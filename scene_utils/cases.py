@@ -112,8 +112,12 @@ def design_grid(arm: Arm) -> list[float]:
 
 def seeds(case: str, arm: str) -> tuple[int, ...]:
     """Return the seeds of an arm: six digits each, from the design's hash."""
-    count = design(case)["arms"][arm]["seeds"]
-    hashes = (hashlib.sha256(f"{digest(case)} {arm} {i}".encode()).digest() for i in range(count))
+    return drawn(case, arm, design(case)["arms"][arm]["seeds"])
+
+
+def drawn(case: str, name: str, count: int) -> tuple[int, ...]:
+    """Return seeds for what a design calls ``name``: six digits each, from the design's hash."""
+    hashes = (hashlib.sha256(f"{digest(case)} {name} {i}".encode()).digest() for i in range(count))
     return tuple(100_000 + int.from_bytes(each[:4]) % 900_000 for each in hashes)
 
 
@@ -138,6 +142,11 @@ def arm(name: str, case: str = "") -> Arm:
 def arms(case: str | None = None) -> list[Arm]:
     """Return the arms that a case, or every case, declares."""
     return [arm(name, each) for each in ([case] if case else names()) for name in design(each).get("arms", {})]
+
+
+def arm_of(experiment: str) -> Arm:
+    """Return the arm to which an experiment belongs, as one of its seeds or of its grid."""
+    return next(each for each in arms() if experiment.removeprefix("case-").split("-grid-")[0] == each.experiment[5:])
 
 
 def detectable(case: str, images: int, power: float = 0.8) -> float:

@@ -11,8 +11,8 @@ import torch
 
 from scene_utils import batches, cases, catalogue, data, experiments, results
 from scene_utils.catalogue import EXPERIMENTS
-from scene_utils.lessons import limits, tuning
-from scene_utils.support import intervals, settings
+from scene_utils.lessons import limits, orders, tuning, verdicts
+from scene_utils.support import intervals, ledger, settings
 from scene_utils.support.settings import SceneError
 
 DIFFERS = {  # the fields of the recipes in which the two sides may differ, whatever the grids choose
@@ -249,6 +249,64 @@ def test_the_ladder_holds_the_claimed_rate():
     rates = cases.ladder("nan")
     assert cases.design("nan")["limit"] in rates
     assert all(1.25 < b / a < 1.6 for a, b in itertools.pairwise(rates))
+
+
+# --- verdicts
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """Runs of all arms: those of ``mixup.mixup`` have 30 images more of 300 correct, ensembles two members of three."""
+    rng, labels = np.random.default_rng(0), {"val": np.zeros(300, int), "sealed": np.zeros(200, int)}
+
+    def runs_of(arm):
+        made = []
+        for i, seed in enumerate(arm.seeds):
+            arrays = {}
+            for of, array in verdicts.SETS.items():
+                wrong = rng.random(len(labels[of])) < (0.1 if arm.name == "mixup.mixup" else 0.25)
+                arrays[array] = arrays[f"{array}_mirror"] = np.stack([1 - wrong, 0.9 * wrong], 1)
+            record = {"experiment": arm.experiment, "profile": "short", "seed": seed, "key": f"{arm.name}{i}",
+                      "date": "2026", "dataset": {"commit": "c"}, "accuracy": 0.8}  # fmt: skip
+            made.append(results.Run(record, arrays))
+        return made
+
+    monkeypatch.setattr(verdicts, "runs_of", runs_of)
+    monkeypatch.setattr(verdicts, "labels_of_sets", lambda: labels)
+    monkeypatch.setattr(orders, "progress", lambda profile: (0, 170))
+
+
+def test_cases_are_judged_once_by_the_ledger_and_shown(judged):
+    with pytest.raises(SceneError, match="still wait for runs: order"):
+        verdicts.judge()
+    assert set(verdicts.judge(unfinished=True)) >= {"mixup", "ensemble", "calibration", "student"}
+    assert verdicts.judge(unfinished=True) == []
+    read = [line for line in ledger.logged(settings.results_dir(), "readings.csv") if "case mixup" in line]
+    assert len(read) == 2 * 12 and {line.split(",")[4] for line in read} == {"val", "sealed"}
+    words = {name: verdicts.verdict(name).word for name in ("mixup", "deeper", "ensemble", "order")}
+    assert words == {"mixup": "holds", "deeper": "open", "ensemble": "holds", "order": "missing"}
+    table = verdicts.table().frame.set_index("claim")
+    assert table.loc["Mixup raises ResNet18's accuracy", "adjusted p"] == "0.000"
+    assert "case order --profile short" in table["verdict"].iloc[-3]
+
+
+def test_equivalence_needs_a_margin():
+    rng = np.random.default_rng(0)
+    first, noise = rng.random(3000) < 0.9, rng.random(3000) < 0.01
+    assert intervals.equivalence(first, first ^ noise, 0.02).p_value < 0.001
+    assert intervals.equivalence(first, first ^ noise, 0.0005).p_value > 0.05
+    assert intervals.welch([0.1, 0.2, 0.3], [0.4, 0.5, 0.6]).p_value == pytest.approx(0.0213, abs=1e-4)
+
+
+def test_every_order_has_as_many_updates_and_its_winner_is_trained_again(monkeypatch):
+    for size in tuning.LEVELS["batch_size"]:
+        recipe = orders.recipe({"batch_size": size}, "short", 0)
+        assert recipe.epochs * orders.IMAGES // size == cases.design("order")["updates"]
+    monkeypatch.setattr(tuning, "study", lambda profile: None)
+    monkeypatch.setattr(tuning, "importances", lambda *_: dict.fromkeys(tuning.LEVELS, 0.2))
+    history = SimpleNamespace(status="finished", epochs=[{"holdout_accuracy": 0.5}], seconds=1.0)
+    monkeypatch.setattr(orders.training, "fit", lambda *_, **__: history)
+    assert orders.run("sample").shape == (5, 2) and orders.progress("sample") == (170, 170)
 
 
 def test_pixel_scales():

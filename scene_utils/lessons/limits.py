@@ -7,6 +7,7 @@ row. Nothing is judged but whether the loss stays finite, so neither hold-out no
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pandas as pd
 import torch
@@ -15,6 +16,7 @@ from scene_utils import cases, experiments, models, training
 from scene_utils.lessons.trials import Trials, matching
 from scene_utils.recipe import Recipe
 from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
 
 COLUMNS = ("pixel_scale", "momentum", "batch_size", "rate", "seed", "diverged_step", "seconds", "design")
 SAMPLE = {"epochs": 1, "images": 96}
@@ -48,14 +50,29 @@ def diverges(setting: dict, rate: float, profile: str, seed: int) -> bool:
     return history.status == "diverged"
 
 
-def limit(setting: dict, profile: str | None = None, seed: int = 0) -> float | None:
-    """Return the lowest rate of the ladder at which a setting diverges, by bisection; None where none does."""
+def recorded(setting: dict, rate: float, profile: str, seed: int) -> bool:
+    """Whether LeNet's loss stopped being finite at ``rate``, by the table.
+
+    Raises:
+        SceneError: where the table does not have it.
+    """
+    found = matching(kept(profile).rows(), setting | {"rate": rate, "seed": seed})
+    if not len(found):
+        raise SceneError(f"LeNet has not been trained at rate {rate:g} with {setting}")
+    return bool(found["diverged_step"].iloc[0])
+
+
+def limit(setting: dict, profile: str | None = None, seed: int = 0, ask: Callable | None = None) -> float | None:
+    """Return the lowest rate of the ladder at which a setting diverges, by bisection; None where none does.
+
+    ``ask`` is ``diverges``, which trains what is missing, or ``recorded``.
+    """
     profile = settings.profile(profile)
     rates = cases.ladder("nan")
     low, high = 0, len(rates)  # rates[:low] stay finite, rates[high:] diverge
     while low < high:
         middle = (low + high) // 2
-        if diverges(setting, rates[middle], profile, seed):
+        if (ask or diverges)(setting, rates[middle], profile, seed):
             high = middle
         else:
             low = middle + 1
@@ -68,19 +85,36 @@ def all_settings() -> list[dict]:
     return [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
 
 
-def limits(profile: str | None = None) -> pd.DataFrame:
+def limits(profile: str | None = None, ask: Callable | None = None) -> pd.DataFrame:
     """Return one row per setting, kind of loss and seed: the factors, ``loss``, ``seed`` and ``limit`` (NaN: none).
 
     A setting whose limit lies within a factor of two of the claimed one is repeated with two more seeds. A loss summed
     over the batch has the limit of the mean divided by the batch size: its gradient is that many times as long.
     """
-    claimed, rows = cases.design("nan")["limit"], []
+    rows = []
     for setting in all_settings():
-        first = limit(setting, profile)
-        found = [first]
-        if first and any(claimed / 2 <= first / factor <= claimed * 2 for factor in (1, setting["batch_size"])):
-            found += [limit(setting, profile, seed) for seed in (1, 2)]
+        found = [limit(setting, profile, 0, ask)]
+        if is_near(found[0], setting):
+            found += [limit(setting, profile, seed, ask) for seed in (1, 2)]
         for seed, rate in enumerate(found):
             for loss, factor in (("mean", 1), ("sum", setting["batch_size"])):
                 rows.append(setting | {"loss": loss, "seed": seed, "limit": rate and rate / factor})
     return pd.DataFrame(rows)
+
+
+def is_near(rate: float | None, setting: dict) -> bool:
+    """Whether a limit, of a mean or a summed loss, lies within a factor of two of the claimed one."""
+    claimed = cases.design("nan")["limit"]
+    return bool(rate) and any(claimed / 2 <= rate / factor <= claimed * 2 for factor in (1, setting["batch_size"]))
+
+
+def progress(profile: str | None = None) -> tuple[int, int]:
+    """Return how many of the settings have been searched to the end, and how many there are."""
+    done, every = 0, all_settings()
+    for setting in every:
+        try:
+            seeds = (1, 2) if is_near(limit(setting, profile, 0, recorded), setting) else ()
+            done += all(limit(setting, profile, seed, recorded) is not False for seed in seeds)
+        except SceneError:
+            continue
+    return done, len(every)

@@ -7,7 +7,7 @@ an interrupted search goes on after its last trial. The hold-out judges, the tes
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import optuna
@@ -142,24 +142,33 @@ def one_at_a_time(order: Sequence[str], search: str, profile: str | None = None,
     """
     profile, seed = settings.profile(profile), settings.seed(seed)
 
-    def score(values: Mapping[str, float]) -> float:
-        with progress.part(1 / (BUDGET - len(rows))):
-            return trial(search, len(rows) + 1, values, profile, seed)
+    def score(values: Mapping[str, float], number: int) -> float:
+        with progress.part(1 / (BUDGET - number + 1)):
+            return trial(search, number, values, profile, seed)
 
+    return pd.DataFrame(in_turn(order, score))
+
+
+def in_turn(order: Sequence[str], score: Callable[[Mapping[str, float], int], float]) -> list[dict]:
+    """Tune one hyperparameter after the other, from ``START``; return the trials in order.
+
+    Args:
+        score: the accuracy of a trial, given its values and its number, from 1.
+    """
     rows: list[dict] = []
     best = dict(START)
-    rows.append(best | {"accuracy": score(best)})
+    rows.append(best | {"accuracy": score(best, 1)})
     top = rows[0]["accuracy"]
     for name in order:
         start = dict(best)
         for level in LEVELS[name]:
             if level != start[name]:
                 values = start | {name: level}
-                accuracy = score(values)
+                accuracy = score(values, len(rows) + 1)
                 rows.append(values | {"accuracy": accuracy})
                 if accuracy > top:
                     best, top = values, accuracy
-    return pd.DataFrame(rows)
+    return rows
 
 
 def importances(study_trials: pd.DataFrame, seed: int = 0) -> dict[str, float]:

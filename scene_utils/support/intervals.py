@@ -202,6 +202,26 @@ def _estimate(difference: float, error: float, degrees: float) -> Estimate:
     return Estimate(difference, difference - reach, difference + reach, p_value, error, degrees)
 
 
+def welch(first: Sequence[float], second: Sequence[float]) -> Estimate:
+    """Estimate the mean of ``second`` minus that of ``first``, one value per seed (Welch's t; statsmodels)."""
+    means = CompareMeans(DescrStatsW(np.asarray(second, float)), DescrStatsW(np.asarray(first, float)))
+    error = float(means.std_meandiff_separatevar)
+    degrees = float(means.dof_satt()) if error else float("inf")
+    return _estimate(float(means.d1.mean - means.d2.mean), error, degrees)
+
+
+def equivalence(first: np.ndarray, second: np.ndarray, margin: float) -> Estimate:
+    """Estimate ``second`` minus ``first`` on the same images; the p-value is that of two one-sided tests.
+
+    It is small where the difference lies within ``margin`` on either side (Schuirmann, 1987; statsmodels).
+    """
+    differences = DescrStatsW(second.astype(float) - first.astype(float))
+    low, high = differences.tconfint_mean(alpha=1 - LEVEL)
+    p_value = float(differences.ttost_mean(-margin, margin)[0])
+    return Estimate(float(differences.mean), float(low), float(high), p_value, float(differences.std_mean),
+                    len(first) - 1.0)  # fmt: skip
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values (Holm, 1979; statsmodels), in the order given."""
     return multipletests(p_values, method="holm")[1].tolist()

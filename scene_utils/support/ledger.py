@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,16 +25,28 @@ def note(log: str, *values: object) -> None:
         file.write(f"{head}{','.join(map(str, values))}\n")
 
 
-def note_readings(record: dict, arrays: dict[str, np.ndarray]) -> None:
-    """Enter a run's readings of the public test set, as it is and averaged with the mirror image, into the ledger."""
-    if record["evaluated_on"] != "test" or record["dataset"]["commit"] is None or record["profile"] == "sample":
-        return
-    labels = arrays.get("test_labels")
-    for name, reading in (("test_logits", "plain"), ("test_logits_mirror", "mirrored")):
-        if name in arrays:
-            correct = int((arrays[name].argmax(1) == labels).sum())
-            run = [record[field] for field in ("date", "experiment", "profile", "seed")]
-            note("readings.csv", *run, "val", reading, correct, len(labels), record["key"], "a run has finished")
+def hand_out(record: Mapping, logits: np.ndarray, labels: np.ndarray, of: str, reading: str, why: str) -> np.ndarray:
+    """Return which images of a test set a run has correct, booleans (N,): the only way to them, by the ledger.
+
+    The line is written first: a reading that is lost is still a reading. The sample's images and images of one's own
+    are not entered.
+
+    Args:
+        of: ``val`` or ``sealed``; ``reading``: ``plain``, ``mirrored`` or how several runs are combined.
+    """
+    correct = logits.argmax(1) == labels
+    if record["dataset"]["commit"] is not None and record["profile"] != "sample":
+        run = [record[field] for field in ("date", "experiment", "profile", "seed")]
+        note("readings.csv", *run, of, reading, int(correct.sum()), len(labels), record["key"], why)
+    return correct
+
+
+def note_readings(record: Mapping, arrays: Mapping[str, np.ndarray]) -> None:
+    """Enter what a finished run reads of the test set: as it is, and averaged with the mirror image."""
+    if record["evaluated_on"] == "test":
+        for name, reading in (("test_logits", "plain"), ("test_logits_mirror", "mirrored")):
+            if name in arrays:
+                hand_out(record, arrays[name], arrays["test_labels"], "val", reading, "a run has finished")
 
 
 def logged(folder: Path, log: str) -> list[str]:

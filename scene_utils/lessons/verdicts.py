@@ -1,0 +1,407 @@
+"""The cases judged: each once, when all its runs exist; every page shows the same sentence of the same table.
+
+``judge`` reads test set and sealed set, by the ledger, and writes what it finds into ``cases.<profile>.csv`` beside the
+records. Everything else here reads that table.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from scene_utils import averaging, cases, durations, evaluation, experiments, results
+from scene_utils.lessons import limits, orders
+from scene_utils.lessons.trials import Trials
+from scene_utils.recipe import Recipe
+from scene_utils.results import Run
+from scene_utils.support import intervals, ledger, settings
+from scene_utils.support.intervals import Estimate, wilson_interval
+from scene_utils.support.settings import SceneError
+from scene_utils.text import Text, join, number, say
+from scene_utils.text.shown import Paragraph, Table, shown
+
+PROFILE = "short"  # of the runs of the cases
+PRIMARY = ("custom_lenet", "deeper", "longer", "mixup", "transfer", "ensemble")
+OURS = ("relu", "schedule", "order", "calibration", "student")
+DESCRIBED = ("nan", "goal")
+COLUMNS = ("case", "quantity", "estimate", "low", "high", "p_value", "date", "key")
+SETS = {"val": "test_logits", "sealed": "sealed_logits"}
+
+Rows = dict[str, Estimate | float]
+
+
+# --- which runs a case has
+
+
+def arms_of(case: str) -> list[cases.Arm]:
+    """Return the arms by which a case is decided; none where its design names runs or trials of its own."""
+    design = cases.design(case)
+    return [cases.arm(name, case) for name in (*design.get("contrast", {}), *design.get("against", ()))]
+
+
+def runs_of(arm: cases.Arm) -> list[Run | None]:
+    """Return an arm's run of each seed; None where it is missing, diverged, or follows another design."""
+    told = f"{arm.name.split('.')[0]} {cases.digest(arm.name.split('.')[0])}"
+    found = [results.find(arm.experiment, PROFILE, seed) for seed in arm.seeds]
+    return [run if run and run.status == "finished" and run.record.get("design") == told else None for run in found]
+
+
+def complete(case: str) -> bool:
+    """Whether everything exists by which a case is decided."""
+    done, every = progress(case)
+    return done == every
+
+
+def progress(case: str) -> tuple[int, int]:
+    """Return how many of the runs that decide a case exist, and how many there are to be."""
+    if case == "nan":
+        return limits.progress(PROFILE)
+    if case == "order":
+        return orders.progress(PROFILE)
+    design = cases.design(case)
+    named = design.get("contrast_of", design.get("experiments", [])[:1])
+    found = [results.find(name, PROFILE) for name in named]
+    found += [run for arm in arms_of(case) for run in runs_of(arm)]
+    return sum(run is not None for run in found), len(found)
+
+
+def key(case: str) -> str:
+    """Return the hash of the design and the runs by which a case was judged."""
+    runs = [run.key for arm in arms_of(case) for run in runs_of(arm) if run]
+    return results.run_key(design=cases.digest(case), runs=runs)
+
+
+def status(names: Sequence[str]) -> pd.DataFrame:
+    """Return one row per arm: runs that are done and to be done, what its grid chose, core-hours left (about).
+
+    The hours come from the seconds of the runs that there are, and what experiments cost beside one another.
+    """
+    finished = [run for run in results.records(PROFILE) if run.experiment.startswith("case-") and run.seconds]
+    pace = sum(run.seconds for run in finished) / max(sum(work(cases.arm_of(run.experiment)) for run in finished), 1)
+    rows: list[tuple] = []
+    for case in names:
+        arms = cases.arms(case)
+        rows += [] if arms else [(case, "", "{} of {}".format(*progress(case)), "", None)]
+        for arm in arms:
+            done, known = sum(run is not None for run in runs_of(arm)), cases.chosen().get(arm.name, {})
+            tried = [results.find(each, PROFILE) is not None for each in arm.grid_experiments().values()]
+            waits = [other for other in arm.missing if other != arm.name]
+            choice = f"waits for {', '.join(waits)}" if waits else ""
+            choice = f"{sum(tried)} of {len(tried)} tried" if tried and not waits else choice
+            choice = f"{known['field']} {known['value']:g}" if "value" in known else choice
+            left = len(arm.seeds) - done + ("value" not in known) * tried.count(False)
+            hours = left * work(arm) * pace / 3600
+            rows.append((case, arm.name.split(".")[1], f"{done} of {len(arm.seeds)}", choice, hours))
+    table = pd.DataFrame(rows, columns=["case", "arm", "runs", "grid", "core-hours left"])
+    table.loc[len(table)] = ("all", "", "", "", table["core-hours left"].sum())
+    return table.round(1).fillna("")
+
+
+def work(arm: cases.Arm) -> float:
+    """Return about how long one training of an arm takes, beside others."""
+    recipe = Recipe(**arm.recipe)
+    return recipe.epochs * recipe.input_size**2 * durations.COST[arm.model]
+
+
+# --- judging
+
+
+def kept() -> Trials:
+    """Return the table of what was found."""
+    return Trials(f"cases.{PROFILE}.csv", COLUMNS, {})
+
+
+def judge(unfinished: bool = False) -> list[str]:
+    """Judge every case whose runs are complete and that was not judged with them; return their names.
+
+    The sealed set is opened here, for all cases together: so all must be complete, unless it is certain that no
+    further run will be made (``unfinished``).
+
+    Raises:
+        SceneError: naming the cases that still wait for runs.
+    """
+    waiting = [name for name in (*PRIMARY, *OURS) if not complete(name)]
+    if waiting and not unfinished:
+        raise SceneError(f"cases that still wait for runs: {', '.join(waiting)}; --judge --unfinished judges the rest")
+    judged, table = [], kept().rows()
+    known = dict(zip(table["case"], table["key"], strict=True))
+    for name in (*PRIMARY, *OURS):
+        if name not in waiting and known.get(name) != key(name):
+            found = {what: value if isinstance(value, Estimate) else Estimate(value, *[float("nan")] * 5)
+                     for what, value in judged_by(name)().items()}  # fmt: skip
+            rows = [(name, what, e.difference, e.low, e.high, e.p_value, results.now(), key(name))
+                    for what, e in found.items()]  # fmt: skip
+            table = pd.concat([table[table["case"] != name], pd.DataFrame(rows, columns=COLUMNS)], ignore_index=True)
+            kept().write(table)
+            judged.append(name)
+    return judged
+
+
+def judged_by(case: str) -> Callable[[], Rows]:
+    """Return the function that judges a case: without arguments, its ``Rows``."""
+    special = {"ensemble": trios, "calibration": calibration, "student": student, "order": order}
+    return special.get(case, lambda: contrast(case))
+
+
+def labels_of_sets() -> dict[str, np.ndarray]:
+    """Return the labels of test set and sealed set."""
+    return {"val": experiments.sets(PROFILE)[2].test.labels.numpy(),
+            "sealed": experiments.sealed_sets(PROFILE)[1].labels.numpy()}  # fmt: skip
+
+
+def contrast(case: str) -> Rows:
+    """Estimate the contrast of a case's arms on both sets together, on each alone, and each arm's accuracies."""
+    weights = {cases.arm(name, case).name: c for name, c in cases.design(case)["contrast"].items()}
+    labels = labels_of_sets()
+    correct = {of: {arm.name: np.stack([ledger.hand_out(run.record, run.arrays[SETS[of]], labels[of], of, "plain",
+                                                        f"the case {case} is judged") for run in runs_of(arm)])
+                    for arm in arms_of(case)} for of in SETS}  # fmt: skip
+    return estimated(correct, weights)
+
+
+def estimated(correct: Mapping[str, Mapping[str, np.ndarray]], weights: Mapping[str, float], suffix: str = "") -> Rows:
+    """Return the estimates of a contrast: ``correct`` has for each set and arm booleans (seeds, images)."""
+    both = {name: np.hstack([correct[of][name] for of in correct]) for name in weights}
+    found: Rows = {f"difference{suffix}": intervals.estimate(both, weights)}
+    for of, arms in correct.items():
+        found[f"difference{suffix} on {of}"] = intervals.estimate(arms, weights)
+        found |= {f"accuracy of {name} on {of}": float(arms[name].mean()) for name in weights}
+    return found
+
+
+def trios() -> Rows:
+    """Estimate an ensemble's accuracy minus that of each member, trio by trio; the largest p-value decides.
+
+    Beside it: minus that of the member with the highest hold-out accuracy, each with its mirror image averaged.
+    """
+    labels, members = labels_of_sets(), arms_of("ensemble")
+    runs = list(zip(*(runs_of(arm) for arm in members), strict=True))
+    best = [int(np.argmax([run.accuracy for run in trio])) for trio in runs]
+    sides: dict[str, dict[str, list]] = {of: {} for of in SETS}
+    for trio, first in zip(runs, best, strict=True):
+        for of, array in SETS.items():
+            for mirror, reading in (("", "plain"), ("_mirror", "mirrored")):
+                logits = [run.arrays[array + mirror] for run in trio]
+                told = {"labels": labels[of], "of": of, "why": "the case ensemble is judged"}
+                right = [ledger.hand_out(run.record, each, reading=reading, **told)
+                         for run, each in zip(trio, logits, strict=True)]  # fmt: skip
+                mean = averaging.average_probabilities(logits)
+                how = f"{reading} mean of a trio"
+                together = ledger.hand_out(trio[0].record, mean, reading=how, **told).astype(int)
+                names = {} if mirror else {arm.name: each for arm, each in zip(members, right, strict=True)}
+                for name, each in (names | {f"the best on the hold-out, {reading}": right[first]}).items():
+                    sides[of].setdefault(name, []).append(together - each)
+    found: Rows = {}
+    for name in sides["val"]:
+        each = {of: {"d": np.stack(sides[of][name])} for of in SETS}
+        found |= {what: value for what, value in estimated(each, {"d": 1}, f" against {name}").items()
+                  if what.startswith("difference")}  # fmt: skip
+    weakest = max((arm.name for arm in members), key=lambda name: found[f"difference against {name}"].p_value)
+    return {f"difference{tail}": found[f"difference against {weakest}{tail}"]
+            for tail in ("", " on val", " on sealed")} | found  # fmt: skip
+
+
+def calibration() -> Rows:
+    """Compare the arms' expected calibration errors, one per seed, on both sets together."""
+    labels, errors, why = labels_of_sets(), [], "the case calibration is judged"
+    for arm in arms_of("calibration"):
+        errors.append([])
+        for run in runs_of(arm):
+            for of, array in SETS.items():
+                ledger.hand_out(run.record, run.arrays[array], labels[of], of, "plain", why)
+            logits = np.concatenate([run.arrays[array] for array in SETS.values()])
+            errors[-1].append(evaluation.calibration_error(logits, np.concatenate(list(labels.values()))))
+    means = {f"calibration error of {arm.name}": float(np.mean(each))
+             for arm, each in zip(arms_of("calibration"), errors, strict=True)}  # fmt: skip
+    return {"difference": intervals.welch(*errors)} | means
+
+
+def student() -> Rows:
+    """Test whether the student is as accurate as its teacher, within the design's margin, on the test set."""
+    told = cases.design("student")
+    right = [ledger.hand_out(run.record, run.logits, run.labels, "val", "plain", "the case student is judged")
+             for run in (results.find(name, PROFILE) for name in told["contrast_of"])]  # fmt: skip
+    return {"difference": intervals.equivalence(*right, told["margin"])}
+
+
+def order() -> Rows:
+    """Compare both orders of tuning by the accuracies of their winners, trained again with a new seed."""
+    first, second = (orders.winners(each, PROFILE) for each in cases.design("order")["orders"])
+    diverged = {f"diverged trials, {each}": float(orders.diverged(each, PROFILE))
+                for each in cases.design("order")["orders"]}  # fmt: skip
+    return {"difference": intervals.welch(second, first)} | diverged
+
+
+# --- what a page shows
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of a case.
+
+    Attributes:
+        word: ``holds``, ``fails`` (does not hold), ``open`` or ``missing`` (open: not run).
+        found: one sentence with the estimate, or the command that runs what is missing.
+        estimate, interval, p_value: as a table shows them, empty where there are none.
+    """
+
+    case: str
+    claim: Text
+    word: str
+    found: Text
+    estimate: str = ""
+    interval: str = ""
+    p_value: str = ""
+
+
+WORDS = {"holds": "holds", "does not hold": "fails", "open": "open"}
+
+
+def rows_of(case: str) -> dict[str, Estimate]:
+    """Return what was found when a case was judged, by quantity; nothing where it has not been."""
+    table = kept().rows()
+    mine = table[table["case"] == case]
+    return {row.quantity: Estimate(row.estimate, row.low, row.high, row.p_value, 0.0, 0.0) for row in mine.itertuples()}
+
+
+def adjusted(case: str) -> float:
+    """Return a case's p-value, adjusted over its family (Holm); a case that has not been judged counts as 1."""
+    family = PRIMARY if case in PRIMARY else OURS
+    raw = [found["difference"].p_value if (found := rows_of(name)) else 1.0 for name in family]
+    return intervals.holm(raw)[family.index(case)]
+
+
+def verdict(case: str, reported: bool = False) -> Verdict:
+    """Return what is known of a case.
+
+    Args:
+        reported: of the case ``goal``, under the report's own conditions.
+    """
+    claim = say(f"case.claim.{case}")
+    if case == "goal":
+        return goal(claim, reported)
+    if case == "nan":
+        return ladder(claim) if complete("nan") else missing(case, claim)
+    found = rows_of(case)
+    if not found:
+        return missing(case, claim)
+    whole, p = found["difference"], adjusted(case)
+    told = {"points": whole.difference, "low": whole.low, "high": whole.high, "p": p}
+    between = f"{number(whole.low, '+pp')} … {number(whole.high, '+pp')}"
+    word, sentence = (SPECIAL.get(case, usual))(case, found, told)
+    return Verdict(case, claim, WORDS.get(word, word), sentence, number(whole.difference, "+pp"), between, f"{p:.3f}")
+
+
+def usual(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str, Text]:
+    """Apply the rule to a contrast on both sets; the sealed set alone must agree in sign."""
+    sealed = found["difference on sealed"].difference
+    word = cases.verdict(cases.design(case)["direction"], told["points"], told["p"], sealed)
+    seeds = min(len(arm.seeds) for arm in arms_of(case))
+    return word, say("case.found", seeds=seeds, sealed=sealed, **told)
+
+
+def equivalent(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str, Text]:
+    """Apply the rule to two one-sided tests: outside the margin only where the whole interval is."""
+    margin = cases.design(case)["margin"]
+    outside = told["low"] > margin or told["high"] < -margin
+    word = "holds" if told["p"] < 1 - intervals.LEVEL else "does not hold" if outside else "open"
+    return word, say("case.found.margin", margin=margin, **told)
+
+
+def by_order(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str, Text]:
+    """Apply the rule to the winners' accuracies on the hold-out; diverged trials are reported."""
+    diverged = sum(int(each.difference) for what, each in found.items() if what.startswith("diverged"))
+    word = cases.verdict("greater", told["points"], told["p"], told["points"])
+    return word, say("case.found.order", searches=cases.design(case)["searches"], diverged=diverged, **told)
+
+
+def calibrated(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str, Text]:
+    """Apply the rule to a claim without a direction."""
+    return "holds" if told["p"] < 1 - intervals.LEVEL else "open", say("case.found.calibration", **told)
+
+
+SPECIAL = {"student": equivalent, "order": by_order, "calibration": calibrated}
+
+
+def missing(case: str, claim: Text) -> Verdict:
+    """Return the verdict of a case that waits for runs, or for being judged."""
+    done, every = progress(case)
+    command = f"python -m scene_utils case {case} --profile {PROFILE}"
+    if done == every:
+        command = "python -m scene_utils case --judge"
+    return Verdict(case, claim, "missing", say("case.waiting", done=done, all=every, command=command))
+
+
+def ladder(claim: Text) -> Verdict:
+    """Judge the case ``nan`` by the rule of its design: where the limits of all settings lie."""
+    claimed, table = cases.design("nan")["limit"], limits.limits(PROFILE, limits.recorded)
+    rates = cases.ladder("nan")
+    near = rates[max(rates.index(claimed) - 1, 0) : rates.index(claimed) + 2]
+    groups = table.groupby(["pixel_scale", "momentum", "batch_size", "loss"])["limit"]
+    hit = groups.agg(lambda each: len(each) == 3 and all(min(abs(limit / rate - 1) for rate in near) < 0.02
+                                                         for limit in each))  # fmt: skip
+    within = table["limit"].between(claimed / 2, claimed * 2).any()
+    word = "holds" if hit.any() else "open" if within else "fails"
+    values = {"low": table["limit"].min(), "high": table["limit"].max(), "near": int(hit.sum()), "all": len(hit)}
+    return Verdict("nan", claim, word, say("case.found.nan", limit=claimed, **values), f"{values['low']:.2g}",
+                   f"… {values['high']:.2g}")  # fmt: skip
+
+
+def goal(claim: Text, reported: bool) -> Verdict:
+    """Judge both claims of the case ``goal``: the count, and the accuracy on images like these by its interval."""
+    target = results.facts()["target_accuracy"]
+    name = cases.design("goal")["experiments"][reported]
+    run = results.find(name, "full" if reported else PROFILE)
+    if run is None:
+        command = f"python -m scene_utils train {name} --profile full"
+        return Verdict("goal", claim, "missing", say("case.waiting", done=0, all=1, command=command))
+    needed, interval = int(np.ceil(target * run.total)), wilson_interval(run.correct, run.total)
+    word = "holds" if interval[0] > target else "fails" if interval[1] < target else "open"
+    count = say("case.holds" if run.correct >= needed else "case.fails")
+    told = {"correct": run.correct, "total": run.total, "needed": needed, "count": count, "low": interval[0],
+            "high": interval[1], "target": target, "form": say(f"case.{word}"), "name": run.title}  # fmt: skip
+    between = f"{number(interval[0], '.4f')} … {number(interval[1], '.4f')}"
+    return Verdict("goal", claim, word, say("case.found.goal", **told), f"{run.accuracy:.4f}", between)
+
+
+def show(*names: str) -> None:
+    """Show the verdict of one or several cases, one sentence each; works with missing runs too.
+
+    ``goal-reported`` is the goal under the report's own conditions.
+    """
+    told = []
+    for name in names:
+        known = verdict(name.removesuffix("-reported"), name.endswith("-reported"))
+        told.append(say("case", verdict=say(f"case.{known.word}"), claim=known.claim, found=known.found))
+    shown(Paragraph(told, "list" if len(told) > 1 else "plain"))
+
+
+def table() -> Table:
+    """Return all cases: claim, the report's figure, estimate, interval, adjusted p, verdict, commit of the design."""
+    rows = []
+    for name in (*PRIMARY, *DESCRIBED, "goal-reported", *OURS):
+        case = name.removesuffix("-reported")
+        known = verdict(case, name != case)
+        theirs = cases.design(case).get("reported")
+        claim = say("case.under_report", claim=known.claim) if name != case else known.claim
+        word = say(f"case.{known.word}")
+        word = join([word, known.found], ": ") if known.word == "missing" else word
+        rows.append((claim, "" if theirs is None else f"{theirs:.4f}" if case == "goal" else number(theirs, "+pp"),
+                     known.estimate, known.interval, known.p_value, word, committed(case)))  # fmt: skip
+    columns = ["claim", "report", "ours", "95 % interval", "adjusted p", "verdict", "design"]
+    return Table(pd.DataFrame(rows, columns=columns), "text wide")
+
+
+def committed(case: str) -> str:
+    """Return the commit that wrote a design as it is now; the first digits of its hash where that is not known."""
+    path = cases.DESIGNS / f"{case}.toml"
+    command = ["git", "-C", str(settings.project_dir()), "log", "-1", "--format=%h", "--abbrev=7", "--", str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return cases.digest(case)[:7]
+    return done.stdout.strip() or cases.digest(case)[:7]
