@@ -54,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     case.add_argument("--status", action="store_true", help="which arms are done, about how many core-hours are left")
     case.add_argument("--judge", action="store_true", help="read test set and sealed set, once, and write the verdicts")
     case.add_argument("--unfinished", action="store_true", help="with --judge: though other cases wait for runs")
+    live = command(_live, "live", profile=False)
+    live.add_argument("names", metavar="LIVE", nargs="*", help="names from lessons/live.toml (default: all)")
+    live.add_argument("--profile", default="short", help="short (default) or full: the images are the same")
+    live.add_argument("--seeds", type=int, default=10, help="number of recorded pairs (default: 10)")
     classify = command(_classify, "classify", profile=False)
     classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
     classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
@@ -114,6 +118,14 @@ def _case(names: list[str], profile: str | None, seed: int, grids: bool, status:
         print(f"judged: {', '.join(verdicts.judge(unfinished)) or 'nothing new'}")
     if status or not names and not judge:
         print(verdicts.status(names or cases.names()).to_string(index=False))
+
+
+def _live(names: list[str], profile: str, seeds: int) -> None:
+    """Run and publish the recorded pairs of live experiments, what is missing of them."""
+    from scene_utils.lessons import live
+
+    for name in names or live.DECLARED:
+        print(live.record(name, profile, seeds))
 
 
 def _classify(photos: list[Path], profile: str | None) -> None:

@@ -195,6 +195,29 @@ def paths(walks: Mapping[str, ArrayLike], height) -> Figure:
     return figure
 
 
+def pairs(
+    names: Sequence[str], recorded: Sequence[Sequence[float]], own: Sequence[Sequence[float]],
+    expected: float | None = None, xlabel: str = "",
+) -> Figure:  # fmt: skip
+    """Two rows, one for each side of an experiment: a point per recorded seed, a line per pair, the reader's as stars.
+
+    Args:
+        expected: the difference that the reader predicts, drawn from the reader's own first side.
+    """
+    figure, axis = plots.row_axes(list(names), xlabel, per_row=0.9, width=7.4, fractions="accuracy" in xlabel)
+    for position, both in enumerate(recorded):
+        axis.plot(both, [0, 1], "-o", color=BLUE, alpha=0.45, label="" if position else "recorded, one seed each")
+    for position, both in enumerate(own):
+        axis.plot(both, [0, 1], "-*", color=RED, markersize=13, label="" if position else "yours")
+    if own and expected is not None:
+        look = {"markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.6, "label": "your prediction"}
+        axis.plot([own[-1][0] + expected], [1], "D", color=INK, **look)
+    legend_below(figure, axis)
+    means = dict(zip(names, np.mean(recorded or own, axis=0), strict=True)) if recorded or own else {}
+    figure.alt = f"{xlabel} of pairs of short trainings; on average: {plots.listed(means, '.3f')}"
+    return figure
+
+
 # --- 00c: convolution
 
 

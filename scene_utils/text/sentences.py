@@ -229,3 +229,34 @@ def setting(name: str) -> str:
 def second_layer(comparison: Comparison, weights: int) -> Text:
     """Whether AlexNet's second fully connected layer earns its ``weights`` (one layer against two)."""
     return say(f"second_layer.{comparison.verdict}", total=comparison.total, weights=weights / 1e6)
+
+
+CLEAR = 0.9  # fraction of recorded pairs that must agree in direction, else one pair shows nothing
+
+
+def live(names: Sequence[str], pairs: Sequence[Sequence[float]], known: int, expected: float | None,
+         measure: str) -> list[Text]:  # fmt: skip
+    """What the recorded pairs of a live experiment show, and what the reader's own does beside the prediction.
+
+    Args:
+        names: titles of the two sides.
+        pairs: values of both sides, recorded pairs first, then at most one of the reader's.
+        known: number of recorded pairs.
+    """
+    def size(value: float) -> Text:
+        return say("live.loss" if measure.endswith("loss") else "live.points", value=float(value))
+
+    differences = [second - first for first, second in pairs]
+    texts = [] if known else [say("live.none")]
+    if known:
+        mean = np.mean(differences[:known])
+        agree = sum(np.sign(differences[:known]) == np.sign(mean))
+        form = say("live.higher" if mean > 0 else "live.lower")
+        ends = {"low": size(min(differences[:known])), "high": size(max(differences[:known]))}
+        texts += [say("live.recorded", first=names[0], second=names[1], measure=measure, form=form, agree=int(agree),
+                      pairs=known, mean=size(mean), **ends),
+                  say("live.clear" if agree >= CLEAR * known else "live.unclear")]  # fmt: skip
+    if len(pairs) > known:
+        guessed = say("live.expected", expected=size(expected)) if expected is not None else ""
+        texts.append(say("live.own", own=size(differences[-1]), guessed=guessed))
+    return texts

@@ -1,0 +1,168 @@
+"""Live experiments: two short trainings that differ in one thing, beside ten recorded pairs (``live.toml``)."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from scene_utils import catalogue, data, experiments, models, pretraining, results, training
+from scene_utils.lessons import sketches
+from scene_utils.recipe import Recipe
+from scene_utils.support import progress, settings
+from scene_utils.support.devices import processor
+from scene_utils.support.settings import SceneError
+from scene_utils.text import say, sentences
+from scene_utils.text.shown import Paragraph, shown
+
+DECLARED = tomllib.loads(Path(__file__).with_name("live.toml").read_text(encoding="utf-8"))
+SIDES = ("first", "second")
+SEEDS = range(101, 111)  # of the recorded pairs; a reader takes another one
+SAMPLE = {"images": 192, "epochs": 6, "batch_size": 4}  # the profile sample: at most so many images, divided by so much
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "lenet-logit-dropout": lambda classes: nn.Sequential(models.LeNet(classes), nn.Dropout(0.5)),
+    "linear": lambda classes: nn.Sequential(nn.Flatten(), nn.Linear(3 * data.SIDE**2, classes)),
+    "mlp": lambda classes, hidden=64: nn.Sequential(
+        nn.AvgPool2d(2), nn.Flatten(), nn.Linear(3 * 32 * 32, hidden), nn.ReLU(), nn.Linear(hidden, classes)
+    ),
+}
+PIXELS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "grey": lambda images: images.float().mean(1, keepdim=True).round().byte().expand(-1, 3, -1, -1),
+}
+MEASURES = {
+    "accuracy": "hold-out accuracy", "holdout_loss": "hold-out loss", "training_loss": "training loss",
+    "gap": "training minus hold-out accuracy",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two trainings of a live experiment; ``key`` is the hash of everything that decides its numbers."""
+
+    experiment: catalogue.Experiment
+    recipe: Recipe
+    images: int
+    pixels: str | None
+    key: str
+
+
+def side(name: str, which: str, profile: str, seed: int, dataset: str, **changes) -> Side:
+    """Return the ``first`` or ``second`` side of an experiment on a dataset (its key).
+
+    Args:
+        changes: fields of ``Recipe`` that a reader sets.
+
+    Raises:
+        SceneError: for a name that is not declared, or a recipe that cannot be.
+    """
+    if name not in DECLARED:
+        raise SceneError(f"live experiment {name!r} is unknown; known: {', '.join(DECLARED)}")
+    told = DECLARED[name] | DECLARED[name][which]
+    both = {part: DECLARED[name].get(part, {}) | DECLARED[name][which].get(part, {}) for part in ("recipe", "options")}
+    recipe, images = Recipe(**both["recipe"] | changes | {"seed": seed}), told["images"]
+    if profile == "sample":
+        small = {field: -(-getattr(recipe, field) // SAMPLE[field]) for field in ("epochs", "batch_size")}
+        recipe, images = recipe.replace(**small), min(images, SAMPLE["images"])
+    build = MODELS.get(told["model"]) or catalogue.builder(told["model"])
+    title = ", ".join(f"{field.replace('_', ' ')} {value}" for field, value in changes.items()) or told["title"]
+    made = catalogue.Experiment(f"live-{name}", title, told["model"], partial(build, **both["options"]), {},
+                                depth=told.get("pretrained"))  # fmt: skip
+    decides = {part: told.get(part) for part in ("model", "pixels", "pretrained")} | {"options": both["options"]}
+    versions = {"engine": training.ENGINE_VERSION, "version": models.VERSION}
+    key = results.run_key(recipe=recipe.fields(), images=images, data=dataset, **decides, **versions)
+    return Side(made, recipe, images, told.get("pixels"), key)
+
+
+def train(chosen: Side, profile: str) -> dict:
+    """Train one side on its part of the training images; return what the hold-out says of it."""
+    whole, holdout, _ = experiments.sets(profile)
+    part = whole.select(np.random.default_rng(0).permutation(len(whole))[: chosen.images])
+    if chosen.pixels:
+        part, holdout = (replace(each, images=PIXELS[chosen.pixels](each.images)) for each in (part, holdout))
+    torch.manual_seed(chosen.recipe.seed)
+    source = pretraining.pretrained_source(chosen.experiment, profile, chosen.recipe.seed)
+    model, _ = pretraining.build(chosen.experiment, source, len(whole.classes))
+    with progress.part():
+        progress.begin(chosen.experiment.title)
+        with progress.silent():  # a bar, but no line for each
+            history = training.fit(model, part, None, chosen.recipe, name=chosen.experiment.title)
+    spent = {"seconds": round(history.seconds, 1), "processor": processor()}
+    if history.status == "diverged":
+        return {"accuracy": 1 / len(whole.classes), **spent}
+    judged, trained = (training.evaluate(model, each, chosen.recipe) for each in (holdout, part))
+    return {"accuracy": judged["accuracy"], "gap": trained["accuracy"] - judged["accuracy"],
+            "holdout_loss": judged["loss"], "training_loss": trained["loss"], **spent}  # fmt: skip
+
+
+def rows(path: Path) -> list[dict]:
+    """Return the runs that a file keeps, one row each."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
+
+def run(name: str, which: str, profile: str, seed: int, **changes) -> dict:
+    """Return the row of one side: found in the runs folder, or trained now (``side`` has the arguments)."""
+    chosen = side(name, which, profile, seed, experiments.sets(profile)[2].key, **changes)
+    with experiments.run_lock(f"live.{name}.{profile}"):
+        before = rows(path := settings.results_dir() / "live" / f"{name}.{profile}.json")
+        found = next((row for row in before if row["key"] == chosen.key), None)
+        if found is None:
+            settings.check_may_train(f"live-{name}", f"python -m scene_utils live {name} --profile {profile}")
+            found = {"side": which, "seed": seed, "key": chosen.key} | train(chosen, profile)
+            settings.atomic_write(path, json.dumps([*before, found], indent=1) + "\n")
+    return found
+
+
+@progress.part()
+def pair(name: str, profile: str, seed: int, **changes) -> list[dict]:
+    """Return the rows of both sides with one seed; ``changes`` are made to the second."""
+    done = []
+    for which, share in progress.shared(SIDES):
+        with progress.part(share):
+            done.append(run(name, which, profile, seed, **(changes if which == "second" else {})))
+    return done
+
+
+def record(name: str, profile: str = "short", count: int = len(SEEDS)) -> Path:
+    """Run ``count`` of the recorded pairs, what is missing of them, and publish them as one file."""
+    found = [row for seed in SEEDS[:count] for row in pair(name, profile, seed)]
+    path = settings.published_dir() / "live" / f"{name}.json"
+    return settings.atomic_write(path, json.dumps(found, indent=1) + "\n")
+
+
+def recorded(name: str) -> list[tuple[dict, dict]]:
+    """Return the published pairs of an experiment as it is declared now."""
+    table = {row["key"]: row for row in rows(settings.published_dir() / "live" / f"{name}.json")}
+    keys = [[side(name, which, "short", seed, data.COMMIT).key for which in SIDES] for seed in SEEDS]
+    return [tuple(table[key] for key in both) for both in keys if set(both) <= table.keys()]
+
+
+def compare(name: str, profile: str, seed: int, guess: float | None = None, **changes) -> None:
+    """Train a reader's pair, and show it and the prediction beside the recorded pairs: a picture and sentences.
+
+    Without a prediction it trains nothing, and says so; where nothing is to be trained it shows the recorded pairs.
+
+    Args:
+        guess: what the reader expects, second side minus first: in points, a loss in its own unit.
+        changes: fields of ``Recipe`` that the reader's second side has instead of the declared ones.
+    """
+    known, may_train = recorded(name), settings.choice("SCENE_TRAIN") != "0"
+    if guess is None and may_train:
+        seconds = np.mean([row["seconds"] for both in known for row in both]) if known and profile != "sample" else 3
+        print(f"Write your prediction first; the cell then trains two networks, about {2 * seconds:.0f} s on one core.")
+        return
+    own = pair(name, profile, seed, **changes) if may_train else []
+    measure = DECLARED[name].get("measure", "accuracy")
+    titles = [side(name, which, profile, seed, "", **(changes if which == "second" and own else {})).experiment.title
+              for which in SIDES]  # fmt: skip
+    expected = None if guess is None else guess / (1 if measure.endswith("loss") else 100)
+    points = [[row.get(measure) for row in both] for both in (*known, *([own] if own else []))]
+    figure = sketches.pairs(titles, points[: len(known)], points[len(known) :], expected, MEASURES[measure])
+    texts = sentences.live(titles, points, len(known), expected, MEASURES[measure])
+    shown(figure, Paragraph([*texts, say("live.sample") if own and profile == "sample" else ""]))

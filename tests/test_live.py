@@ -1,0 +1,60 @@
+"""Live experiments: one thing differs, runs are kept, the prediction comes first, the sentence says what ten show."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from scene_utils import data
+from scene_utils.lessons import live
+from scene_utils.support import settings
+from scene_utils.support.settings import SceneError
+from scene_utils.text import sentences
+
+
+@pytest.mark.parametrize("name", live.DECLARED)
+def test_declared_sides_differ_and_published_pairs_are_those_declared(name):
+    first, second = (live.side(name, which, "short", 101, data.COMMIT) for which in live.SIDES)
+    assert first.key != second.key and first.experiment.title != second.experiment.title
+    assert live.DECLARED[name].get("measure", "accuracy") in live.MEASURES
+    small = live.side(name, "first", "sample", 0, "")
+    assert small.images * small.recipe.epochs <= 1200  # seconds
+    published = live.rows(settings.published_dir() / "live" / f"{name}.json")
+    assert not published or len(published) == 2 * len(live.recorded(name)) == 20
+
+
+def test_a_pair_is_trained_once_after_a_prediction_and_shown_beside_the_recorded_ones(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
+    monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
+    live.compare("rate", "sample", 0)
+    assert "prediction first" in capsys.readouterr().out and not (tmp_path / "results").exists()
+    shown = []
+    monkeypatch.setattr(live, "shown", lambda *parts: shown.append(parts))
+    live.compare("rate", "sample", 0, guess=4)
+    kept = tmp_path / "results" / "live" / "rate.sample.json"
+    before = kept.read_bytes()
+    assert len(json.loads(before)) == 2 and "+4.0 points" in shown[0][1].markdown()
+    monkeypatch.setattr(live, "train", None)  # nothing is trained again
+    live.compare("rate", "sample", 0, guess=1)
+    monkeypatch.setenv("SCENE_TRAIN", "0")
+    live.compare("rate", "sample", 9, guess=1)
+    assert kept.read_bytes() == before and len(shown) == 3 and "Your pair" not in shown[2][1].markdown()
+
+
+def test_recorded_pairs_are_published_and_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
+    monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
+    monkeypatch.setattr(live, "train", lambda side, profile: {"accuracy": 0.5, "seconds": 1})
+    monkeypatch.setattr(live.experiments, "sets", lambda profile: (None, None, SimpleNamespace(key=data.COMMIT)))
+    live.record("rate", count=3)
+    assert len(live.recorded("rate")) == 3
+    with pytest.raises(SceneError, match="known: .*rate"):
+        live.record("other")
+
+
+@pytest.mark.parametrize(("wrong", "clear"), [(0, True), (1, True), (2, False), (10, True)])
+def test_nine_of_ten_pairs_are_a_clear_effect(wrong, clear):
+    pairs = [(0.5, 0.4 if i < wrong else 0.6) for i in range(10)]
+    said = " ".join(sentences.live(["a", "b"], [*pairs, (0.5, 0.7)], 10, 0.02, "hold-out accuracy"))
+    assert f"{max(wrong, 10 - wrong)} of 10" in said and ("Pool" in said) != clear
+    assert "+20.0 points; you predicted +2.0 points" in said
