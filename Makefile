@@ -14,7 +14,7 @@ APP := $(VENV)/.app
 UNFINISHED := build/unfinished
 SIZE := about 3 GB to download and 7 GB on disk
 
-.PHONY: report app test test-cluster lint bench publish publish-runs student colab check-numbers predictions cards audit clean
+.PHONY: report app test test-cluster lint bench publish publish-runs student colab site check-numbers predictions cards audit clean
 .DEFAULT_GOAL := report
 
 report: $(READY)
@@ -51,6 +51,10 @@ student: $(READY)
 # The repository's address, set in pyproject.toml, into the notebooks' first cell, with a Colab badge.
 colab: $(READY)
 	@$(RUN) scene_utils colab
+
+# Notebooks, report, glossary and handbook as pages that a browser reads from a folder: build/site/index.html.
+site: $(READY)
+	@$(RUN) scene_utils site
 
 check-numbers: $(READY)
 	@$(RUN) scene_utils check-numbers

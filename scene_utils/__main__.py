@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     command(_publish_runs, "publish-runs", profile=False)
     command(_student, "student", profile=False)
     command(_colab, "colab", profile=False)
+    command(_site, "site", profile=False)
     command(_check_numbers, "check-numbers", profile=False)
     predictions = command(_predictions, "predictions", profile=False)
     predictions.add_argument("--profile", help="runs of this profile (default: SCENE_PROFILE, else sample)")
@@ -202,6 +203,13 @@ def _colab() -> None:
 
     changed = colab.write()
     print(f"address {colab.repository() or '(none)'}: {len(changed)} notebooks changed")
+
+
+def _site() -> None:
+    """Write notebooks, report, glossary and handbook as linked pages into the folder build/site."""
+    from scene_utils.report import site
+
+    print(f"site: {site.write()}")
 
 
 def _check_numbers() -> None:

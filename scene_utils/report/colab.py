@@ -24,10 +24,8 @@ if importlib.util.find_spec("scene_utils") is None:  # a new session
     else:
         print("scene_utils is missing. In Colab, set REPOSITORY to the address of the repository; run this cell again.")
         print("Elsewhere: git clone <address>, pip install -e <folder of the clone>, then restart the kernel.")'''
-BADGE = (
-    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-    "(https://colab.research.google.com/github/{place}/blob/main/notebooks/{name}.ipynb)"
-)
+COLAB = "https://colab.research.google.com"
+BADGE = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]"
 
 
 def repository() -> str:
@@ -36,16 +34,22 @@ def repository() -> str:
     return tomllib.loads(text)["tool"]["scene-utils"]["repository"].removesuffix("/").removesuffix(".git")
 
 
+def address_in_colab(name: str, address: str | None = None) -> str:
+    """Where Colab opens a notebook of the repository at an address (ours); empty where it cannot: only on GitHub."""
+    address = repository() if address is None else address
+    place = address.removeprefix("https://github.com/")
+    return f"{COLAB}/github/{place}/blob/main/notebooks/{name}.ipynb" if place != address else ""
+
+
 def with_address(notebook: NotebookNode, name: str, address: str) -> NotebookNode:
-    """The notebook with the first cell for an address and, where Colab can open it (on GitHub), the badge."""
+    """The notebook with the first cell for an address and, where Colab can open it there, the badge."""
     cells = [cell for cell in notebook.cells if cell.id != BADGE_ID]
     source = FIRST_CELL.format(repository=address)
     first = next(cell for cell in cells if cell.id == ID)
     if first.source != source:
         first.update(source=source, outputs=[], execution_count=None)
-    host, _, place = address.partition("https://github.com/")
-    if place and not host:
-        cells.insert(0, new_markdown_cell(BADGE.format(place=place, name=name), id=BADGE_ID))
+    if link := address_in_colab(name, address):
+        cells.insert(0, new_markdown_cell(f"{BADGE}({link})", id=BADGE_ID))
     notebook.cells = cells
     return notebook
 

@@ -44,9 +44,30 @@ def html_report(notebook: NotebookNode, output: Path, language: str = "en") -> P
     style = (TEMPLATES / "report" / "style.css").read_text(encoding="utf-8")
     body, _ = exporter.from_notebook_node(notebook, resources={"report_style": style})
     page = BeautifulSoup(body, "html.parser")
-    _clean(page)
+    simplify(page)
     _structure(page, language)
     return settings.atomic_write(output, str(page))
+
+
+def simplify(page: BeautifulSoup) -> None:
+    """Clean a page of nbconvert's: no scripts, no wrappers; tables and pictures that scroll by themselves."""
+    _clean(page)
+    main = page.main
+    for wrapper in main.find_all("div"):
+        classes = " ".join(wrapper.get("class", []))
+        if not classes or re.search(r"cell|input|output|prompt|rendered_html|jp-", classes):
+            wrapper.unwrap()
+    for table in main.find_all("table", class_="wide"):  # on a phone its rows stand one below the other
+        names = [cell.get_text() for cell in table.find_all("th")]
+        for row in table.select("tbody tr"):
+            for cell, name in zip(row.find_all("td"), names, strict=False):
+                cell["data-name"] = name
+    for wide in main.find_all(["table", "img"]):  # on a phone they scroll by themselves
+        kind = {"table": "table", "img": "figure"}[wide.name]
+        wide.wrap(page.new_tag("div", attrs={"class": kind, "tabindex": "0"}))
+    for image in main.find_all("img"):
+        if image.get("alt", "").strip() in ("", "No description has been provided for this image"):
+            image["alt"] = image.find_previous(["h1", "h2", "h3"]).get_text()
 
 
 def _clean(page: BeautifulSoup) -> None:
@@ -64,21 +85,8 @@ def _clean(page: BeautifulSoup) -> None:
 
 
 def _structure(page: BeautifulSoup, language: str) -> None:
-    """Title, contents, one section per heading of level 2, wrapped tables, alternative texts."""
+    """Title, contents, one section per heading of level 2."""
     main = page.main
-    for wrapper in main.find_all("div"):
-        classes = " ".join(wrapper.get("class", []))
-        if not classes or re.search(r"cell|output|prompt|rendered_html|jp-", classes):
-            wrapper.unwrap()
-    for table in main.find_all("table", class_="wide"):  # on a phone its rows stand one below the other
-        names = [cell.get_text() for cell in table.find_all("th")]
-        for row in table.select("tbody tr"):
-            for cell, name in zip(row.find_all("td"), names, strict=False):
-                cell["data-name"] = name
-    for wide in main.find_all(["table", "img"]):  # on a phone they scroll by themselves
-        kind = {"table": "table", "img": "figure"}[wide.name]
-        wide.wrap(page.new_tag("div", attrs={"class": kind, "tabindex": "0"}))
-
     section, headings = None, []
     for element in list(main.contents):
         if element.name == "h2":
@@ -104,10 +112,6 @@ def _structure(page: BeautifulSoup, language: str) -> None:
         item.append(link)
         page_contents.ol.append(item)
     (headings[0].parent if headings else title).insert_before(page_contents)
-
-    for image in main.find_all("img"):
-        if image.get("alt", "").strip() in ("", "No description has been provided for this image"):
-            image["alt"] = image.find_previous(["h1", "h2", "h3"]).get_text()
 
 
 def markdown_report(notebook: NotebookNode, output: Path) -> Path:
