@@ -32,6 +32,11 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "mlp": lambda classes, hidden=64: nn.Sequential(
         nn.AvgPool2d(2), nn.Flatten(), nn.Linear(3 * 32 * 32, hidden), nn.ReLU(), nn.Linear(hidden, classes)
     ),
+    "cnn": lambda classes: nn.Sequential(
+        nn.AvgPool2d(2), nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(32, classes),
+    ),
 }
 PIXELS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "grey": lambda images: images.float().mean(1, keepdim=True).round().byte().expand(-1, 3, -1, -1),
@@ -143,7 +148,7 @@ def recorded(name: str) -> list[tuple[dict, dict]]:
     return [tuple(table[key] for key in both) for both in keys if set(both) <= table.keys()]
 
 
-def compare(name: str, profile: str, seed: int, guess: float | None = None, **changes) -> None:
+def compare(name: str, profile: str | None, seed: int, guess: float | None = None, **changes) -> None:
     """Train a reader's pair, and show it and the prediction beside the recorded pairs: a picture and sentences.
 
     Without a prediction it trains nothing, and says so; where nothing is to be trained it shows the recorded pairs.
@@ -152,6 +157,7 @@ def compare(name: str, profile: str, seed: int, guess: float | None = None, **ch
         guess: what the reader expects, second side minus first: in points, a loss in its own unit.
         changes: fields of ``Recipe`` that the reader's second side has instead of the declared ones.
     """
+    profile = settings.profile(profile)
     known, may_train = recorded(name), settings.choice("SCENE_TRAIN") != "0"
     if guess is None and may_train:
         seconds = np.mean([row["seconds"] for both in known for row in both]) if known and profile != "sample" else 3
