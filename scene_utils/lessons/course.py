@@ -34,7 +34,9 @@ def start(profile: str | None = None, seed: int = 0) -> str:
     pd.set_option("display.max_colwidth", None)
     profile = settings.profile(profile)
     own = settings.data_dir()
-    progress.line(f"profile {profile}, seed {seed}" + (f", own images in {own.name}" if own else ""))
+    images = "the embedded sample" if profile == "sample" else "the real dataset"
+    images = f"own images in {own.name}" if own else images
+    progress.line(f"The outputs of this page come from profile {profile}, seed {seed}, {images}.")
     return profile
 
 
