@@ -361,7 +361,7 @@ def sources():
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         for cell in cells:
             source = "".join(cell["source"])
-            if cell["cell_type"] == "code" and not re.search(r"^[%!]", source, re.M):
+            if cell["cell_type"] == "code" and not re.search(r"^\s*[%!]", source, re.M):
                 yield source
 
 

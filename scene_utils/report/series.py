@@ -370,7 +370,7 @@ def sources(name: str) -> list[Path]:
     package = settings.project_dir() / "scene_utils"
     cells = json.loads((notebooks_dir() / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
     # not of the first one, which only installs and holds lines for the shell
-    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code" and cell["id"] != "install"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code" and cell.get("id") != "install"]
     found, ahead = set(), modules("\n".join(code))
     while ahead:
         module = ahead.pop()
