@@ -1,5 +1,7 @@
 """The table of predictions: every finished run, image by image."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from torch import nn
 from scene_utils import experiments, predictions
 from scene_utils.__main__ import main
 from scene_utils.catalogue import EXPERIMENTS, Experiment
+from scene_utils.lessons import conclusions
 from scene_utils.recipe import Recipe
 from scene_utils.support.settings import SceneError
 
@@ -48,6 +51,17 @@ def test_the_file_is_read_as_it_was_written(runs, capsys):
     assert "of 3 runs" in capsys.readouterr().out
     written = pd.read_csv(predictions.path("sample"))
     assert written["image"].equals(predictions.table("sample")["image"]) and len(written.columns) == 12
+
+
+def test_a_page_counts_where_a_model_is_less_or_more_sure_than_right(runs, capsys):
+    records = conclusions.Records("sample")
+    rows = conclusions.predictions_of(records, "judged", "never_run")
+    assert "never_run" in capsys.readouterr().out and len(rows) == runs["judged"].total
+    assert rows.equals(predictions.of_set(runs["judged"], "test", records.sets[2].test))
+    nothing = conclusions.predictions_of(records, "never_run")
+    assert nothing.empty and set(nothing.columns) == set(rows.columns)
+    told = conclusions.sureness(pd.DataFrame({"z": [2.5, 3, 0, -2.1]})).data
+    assert re.findall(r"\d+ ", told)[:2] == ["2 ", "4 "]
 
 
 def test_labels_of_other_images_are_refused(runs, tmp_path, monkeypatch):

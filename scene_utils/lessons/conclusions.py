@@ -11,8 +11,9 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
-from scene_utils import catalogue, data, evaluation, experiments, plots, results
+from scene_utils import catalogue, data, evaluation, experiments, plots, predictions, results
 from scene_utils.data import Dataset, Split
 from scene_utils.lessons import course, depth, slides
 from scene_utils.lessons.slides import between, of, reached, share
@@ -203,6 +204,24 @@ def confused(records: Records) -> None:
     ]
     told = say("page.confused", first=runs[0].title, last=runs[-1].title, pairs=join(pairs, "; "))
     shown(Paragraph([told], "wide"), plots.confused(table), small(), runs=runs)
+
+
+# --- how sure the models are
+
+
+def predictions_of(records: Records, *names: str) -> pd.DataFrame:
+    """The rows of the table of predictions (``make predictions``) for models of this page, on the test set."""
+    runs = records.done(*names) if records.sets is not None else []
+    for name in set(names) - {run.experiment for run in runs}:
+        progress.line(f"no predictions of {name}: not run yet, or its images are not at hand")
+    columns = [name for name in predictions.COLUMNS if "<" not in name] + [f"p_{name}" for name in records.classes]
+    parts = [predictions.of_set(run, "test", experiments.tested(run)) for run in runs]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def sureness(table: pd.DataFrame) -> Markdown:
+    """In how many rows more, or fewer, predictions are correct than their probabilities say, by ``z``."""
+    return Markdown(say("sure", rows=len(table), more=int((table["z"] > 2).sum()), fewer=int((table["z"] < -2).sum())))
 
 
 # --- the report's claims
