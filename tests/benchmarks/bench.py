@@ -2,7 +2,8 @@
 
 ``make bench`` runs it on the real dataset (cloned first where it is not there) and writes ``report/bench.json`` and
 ``bench.svg`` beside it. Every measurement is a process of its own; the sides take turns, and each is first in turn;
-medians over repeats. Memory is that of a side's process and its workers together, shared pages counted once.
+medians over repeats. Memory is that of a side's process and its workers together, shared pages counted once. Each model
+is written as soon as it is measured; ``--models`` replaces these alone in the table of the same machine.
 
 The usual loop: ``ImageFolder``, ``ToTensor``, ``DataLoader(num_workers=2)``, float32, torchvision's models (and
 ``nn.LocalResponseNorm`` in AlexNet), ``.item()`` in each step. The careful loop differs by two lines: channels-last and
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -290,13 +292,13 @@ def measure(task: str, name: str) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def main(names: list[str], repeats: int) -> dict:
-    """Measure all models, the sides in turn, and return what is written to ``bench.json``."""
+def main(names: list[str], repeats: int) -> Iterator[dict]:
+    """Measure the models one after another, the sides in turn; yield the table of those that are done."""
     from scene_utils import data, results
 
     print("loading the images once, so that all sides find them in the page cache", flush=True)
     count = len(data.load("short").train)
-    about, rows = measure("machine", ""), []
+    about, decoding, rows = measure("machine", ""), measure("decoding", "")["seconds"], []
     matrix = about["matrix_flop_per_second"]
     for number, name in enumerate(names, 1):
         sides = {side: [] for side in SIDES}
@@ -344,9 +346,17 @@ def main(names: list[str], repeats: int) -> dict:
         against += f" images/s; {rows[-1]['ratio']:.2f} x usual, {rows[-1]['careful_ratio']:.2f} x careful"
         told = f"{share:.0%} of the matrix rate, {where['arithmetic']:.0%} of the time in arithmetic"
         print(f"[{number} of {len(names)}] {name}: {against}, {told}", flush=True)
-    return {"machine": about, "batch_size": BATCH, "repeats": repeats, "images": count, "date": results.now(),
-            "decoding_seconds": measure("decoding", "")["seconds"], "same_steps": SAME_STEPS,
-            "models": rows}  # fmt: skip
+        yield {"machine": about, "batch_size": BATCH, "repeats": repeats, "images": count, "date": results.now(),
+               "decoding_seconds": decoding, "same_steps": SAME_STEPS, "models": rows}  # fmt: skip
+
+
+def joined(old: dict, new: dict) -> dict:
+    """Keep the models of an earlier table that the new one lacks, where both were measured in the same way."""
+    same = [{key: table.get(key) for key in ("batch_size", "repeats", "same_steps")}
+            | {key: table.get("machine", {}).get(key) for key in ("name", "threads", "torch")}
+            for table in (old, new)]  # fmt: skip
+    rows = {row["model"]: row for table in ((old, new) if same[0] == same[1] else (new,)) for row in table["models"]}
+    return new | {"models": [rows[name] for name in STEPS if name in rows]}
 
 
 if __name__ == "__main__":
@@ -363,9 +373,10 @@ if __name__ == "__main__":
         from scene_utils import plots
         from scene_utils.support import settings
 
-        table = main(chosen.models, chosen.repeats)
         target = chosen.output or settings.project_dir() / "report" / "bench.json"
-        settings.atomic_write(target, json.dumps(table, indent=1) + "\n")
+        for measured in main(chosen.models, chosen.repeats):
+            table = joined(json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}, measured)
+            settings.atomic_write(target, json.dumps(table, indent=1) + "\n")
         ratios = {
             TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")): row["ratio"] for row in table["models"]
         }
