@@ -56,6 +56,10 @@ colab: $(READY)
 site: $(READY)
 	@$(RUN) scene_utils site
 
+# Returned notebooks of a folder, into a table. TRUSTED=1 where the system has no walls for them.
+grade: $(READY)
+	@$(RUN) scene_utils grade --profile "$$PROFILE" $(if $(TRUSTED),--trusted) "$(FOLDER)"
+
 check-numbers: $(READY)
 	@$(RUN) scene_utils check-numbers
 

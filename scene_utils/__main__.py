@@ -74,6 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     command(_student, "student", profile=False)
     command(_colab, "colab", profile=False)
     command(_site, "site", profile=False)
+    grade = command(_grade, "grade", profile=False)
+    grade.add_argument("folder", metavar="FOLDER", type=Path, help="returned notebooks, in any folders below")
+    grade.add_argument("--profile", help="whose images answers are checked on (default: SCENE_PROFILE, else sample)")
+    grade.add_argument("--trusted", action="store_true", help="without walls: limits on time and memory alone")
     command(_check_numbers, "check-numbers", profile=False)
     predictions = command(_predictions, "predictions", profile=False)
     predictions.add_argument("--profile", help="runs of this profile (default: SCENE_PROFILE, else sample)")
@@ -210,6 +214,14 @@ def _site() -> None:
     from scene_utils.report import site
 
     print(f"site: {site.write()}")
+
+
+def _grade(folder: Path, profile: str | None, trusted: bool) -> None:
+    """Mark returned notebooks: a table on the screen, and with all remarks in marks.csv in their folder."""
+    from scene_utils.grading import marks
+
+    table = marks.grade(folder, marks.settings.profile(profile), walled=not trusted)
+    print(f"\n{marks.summary(table).to_string(index=False)}\n\nevery exercise, with its remark: {folder / marks.TABLE}")
 
 
 def _check_numbers() -> None:
