@@ -28,6 +28,8 @@ CHECKS: dict[str, Callable[[object], None]] = {
     "train_epoch": checks.train_epoch,
     "evaluate": checks.evaluate,
     "conv2d": checks.conv2d,
+    "LeNet": checks.lenet,
+    "fit": checks.fit,
     "ResidualBlock": checks.residual_block,
     "resnet18": checks.resnet18,
 }

@@ -100,3 +100,35 @@ def resnet18(classes: int = 6) -> nn.Module:
         layers += [ResidualBlock(channels, outputs, stride), ResidualBlock(outputs, outputs)]
         channels = outputs
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, classes))
+
+
+class LeNet(nn.Module):
+    """LeNet: two convolutions with max pooling, two fully connected layers; (N, 3, 64, 64) to logits (N, classes)."""
+
+    def __init__(self, classes: int = 6):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(3, 20, 5), nn.Conv2d(20, 50, 5)
+        self.fc1, self.fc2 = nn.Linear(50 * 13 * 13, 500), nn.Linear(500, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(self.conv1(x), 2)
+        x = F.max_pool2d(self.conv2(x), 2)
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+def fit(net: nn.Module, loader: Iterable, epochs: int, rate: float) -> list[float]:
+    """Train with momentum 0.9 and a rate that falls in a straight line to 0; return the mean loss of each epoch."""
+    optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=0.9)
+    steps, step, losses = epochs * len(loader), 0, []
+    net.train()
+    for _ in range(epochs):
+        total = seen = 0
+        for images, labels in loader:
+            optimizer.param_groups[0]["lr"] = rate * (1 - step / steps)
+            loss = F.cross_entropy(net(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total, seen, step = total + loss.item() * len(labels), seen + len(labels), step + 1
+        losses.append(total / seen)
+    return losses

@@ -1,0 +1,131 @@
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from scene_utils import models
+from scene_utils.lessons import our_scene
+from scene_utils.lessons.checks import custom_lenet, sets
+
+
+def loop(schedule=lambda step, steps: 1 - step / steps, momentum=0.9, weights=True, short=0):
+    """The loop with PyTorch's scheduler, right with these arguments."""
+
+    def function(net, loader, epochs, rate):
+        optimizer = torch.optim.SGD(net.parameters(), lr=rate, momentum=momentum)
+        steps, losses = epochs * len(loader), []
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule(step, steps))
+        net.train()
+        for _ in range(epochs - short):
+            parts = []
+            for images, labels in loader:
+                loss = F.cross_entropy(net(images), labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                scheduler.step()
+                parts.append((loss.item(), len(labels) if weights else 1))
+            losses.append(sum(loss * count for loss, count in parts) / sum(count for _, count in parts))
+        return losses
+
+    return function
+
+
+def by_hand(net, loader, epochs, rate):
+    """Momentum written out."""
+    velocity, losses, step = [torch.zeros_like(p) for p in net.parameters()], [], 0
+    net.train()
+    for _ in range(epochs):
+        total = seen = 0
+        for images, labels in loader:
+            loss = F.cross_entropy(net(images), labels)
+            gradients = torch.autograd.grad(loss, list(net.parameters()))
+            for p, v, gradient in zip(net.parameters(), velocity, gradients, strict=True):
+                v.mul_(0.9).add_(gradient)
+                p.data -= rate * (1 - step / (epochs * len(loader))) * v
+            total, seen, step = total + loss.item() * len(labels), seen + len(labels), step + 1
+        losses.append(total / seen)
+    return torch.tensor(losses)
+
+
+class ByHand(models.LeNet):
+    def forward(self, x):
+        x = F.max_pool2d(self.conv1(x).relu(), 2)
+        x = F.max_pool2d(self.conv2(x).relu(), 2)
+        return self.fc2(self.fc1(x.flatten(1)).relu())
+
+
+class Silenced(models.LeNet):
+    def forward(self, x):
+        return super().forward(x).relu()
+
+
+class Shifted(models.LeNet):
+    def forward(self, x):
+        return super().forward(x) - 1
+
+
+class Softmax(models.LeNet):
+    def forward(self, x):
+        return super().forward(x).softmax(1)
+
+
+def nets(monkeypatch):
+    """Networks trained for a second, with the goal that this reaches."""
+    monkeypatch.setattr(custom_lenet, "GOAL", 0.35)
+    torch.manual_seed(0)
+
+    def conv(filters):
+        return nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, filters, 3, 2), nn.BatchNorm2d(filters), nn.ReLU(),
+                             nn.AvgPool2d(4), nn.Flatten(), nn.LazyLinear(6))  # fmt: skip
+
+    def fitted(net, labels=None):
+        train, _ = sets()
+        known = our_scene.SceneDataset(train.images, train.labels if labels is None else labels)
+        net(torch.zeros(2, 3, 64, 64))
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+        for _ in range(4):
+            our_scene.train_epoch(net, our_scene.batches(known, 32, shuffle=True), optimizer)
+        return net
+
+    heavy = nn.Sequential(fitted(conv(8)), nn.Identity())
+    heavy.register_parameter("ballast", nn.Parameter(torch.zeros(500_000)))
+    untrained = conv(8)
+    untrained(torch.zeros(2, 3, 64, 64))
+    right = [heavy[0], fitted(conv(12)), nn.Sequential(heavy[0])]
+    return right, [untrained, fitted(conv(8), torch.zeros(288, dtype=torch.int64)), heavy, heavy[0][:-1], conv]
+
+
+def named(first, second):
+    return {f.name for f in dataclasses.fields(first) if getattr(first, f.name) != getattr(second, f.name)}
+
+
+ANSWERS = {
+    "fit": (
+        [our_scene.fit, loop(), by_hand],
+        [loop(lambda step, steps: 1), loop(momentum=0.0), loop(weights=False), loop(short=1),
+         loop(lambda step, steps: 1 - (step + 1) / steps)],
+    ),
+    "conv2_weights": ([2_097_408, 2_097_408.0, torch.tensor(2_097_408)], [2_097_152, 16_640, 2_097_664, 8192, -1]),
+    "two_in_one": ([15, 15.0, torch.tensor(15)], [16, 8, 64, 14, -15]),
+    "negative_logits": (
+        [models.LeNet, ByHand, lambda relu: ByHand(relu=relu)],
+        [Silenced, Shifted, Softmax, lambda relu: models.LeNet(relu=False), models.CustomLeNet],
+    ),
+    "recipe_differences": (
+        [
+            named,
+            lambda a, b: [name for name, value in vars(a).items() if vars(b)[name] != value],
+            lambda a, b: tuple(k for k, v in dataclasses.asdict(a).items() if dataclasses.asdict(b)[k] != v),
+        ],
+        [
+            lambda a, b: set(),
+            lambda a, b: {"epochs"},
+            lambda a, b: named(a, b) - {"seed"},
+            lambda a, b: set(vars(a).items()) ^ set(vars(b).items()),
+            lambda a, b: a != b,
+        ],
+    ),
+    "small_net": nets,
+}  # fmt: skip
