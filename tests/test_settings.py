@@ -1,5 +1,7 @@
 """Folders, profile and seed mean the same in a command, its jobs and its kernels; what must be heard is heard."""
 
+import errno
+import fcntl
 import json
 import os
 import shutil
@@ -9,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from nbconvert.filters import markdown2html
 
 from scene_utils import catalogue
+from scene_utils.report import series
 from scene_utils.support import progress, settings
 from scene_utils.support.settings import SceneError
 
@@ -118,6 +121,27 @@ def test_what_is_waited_for_is_said_even_where_progress_is_silent(tmp_path, caps
         with settings.locked(tmp_path / "lock", "another process trains this run; waiting for it to finish"):
             assert said
     assert capsys.readouterr().out == "another process trains this run; waiting for it to finish\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="which file a lock is for is asked of Linux")
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+def test_on_a_drive_without_file_locks_processes_of_this_machine_still_wait(code, tmp_path, monkeypatch, recwarn):
+    drive, flock = tmp_path / "drive", fcntl.flock
+
+    def without_locks(file, operation):
+        number = file if isinstance(file, int) else file.fileno()
+        if os.readlink(f"/proc/self/fd/{number}").startswith(str(drive)):
+            raise OSError(code, os.strerror(code))
+        return flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    with series.hold(drive), pytest.raises(SceneError, match=f"in use by process {os.getpid()}"), series.hold(drive):
+        pass
+    with settings.locked(drive / "a.lock", "waiting"), pytest.raises(Timeout):
+        settings.file_lock(drive / "a.lock").acquire(timeout=0)
+    with settings.locked(drive / "a.lock", "waiting"):  # given back
+        pass
+    assert not recwarn.list
 
 
 NAMES = ["$1_to_$5", "a*b*c", "<5cm", "x|y & z", "2^8~", "[a](b)", "back\\slash", "`code`", "한글"]

@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from scene_utils.report import manifest
 from scene_utils.report.manifest import CONCLUSIONS
@@ -215,7 +215,7 @@ def hold(place: Path) -> Iterator[None]:
     place.mkdir(parents=True, exist_ok=True)
     owner = place / ".owner"
     try:
-        held = FileLock(place / ".lock").acquire(timeout=0)
+        held = settings.file_lock(place / ".lock").acquire(timeout=0)
     except Timeout:
         who = owner.read_text(encoding="utf-8") if owner.exists() else "another process"
         raise SceneError(f"{place} is in use by {who}; wait for it, or stop it, then call again") from None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
+import hashlib
 import importlib.util
 import os
 import re
@@ -268,6 +270,36 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_<>&$|~^\[\]])", r"\\\1", text)
 
 
+def file_lock(path: Path):
+    """A lock file at ``path``; on a drive without file locks one for this machine alone, in its temporary folder.
+
+    A file that is a lock by being there would outlive a session that is cut off, and nobody could go on.
+    """
+    from filelock import FileLock
+
+    if not has_locks(path.parent):
+        name = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()) / f"scene-locks-{os.getuid()}" / f"{name}.lock"
+        path.parent.mkdir(exist_ok=True)
+    return FileLock(path)
+
+
+def has_locks(folder: Path) -> bool:
+    """Whether the file system of a folder knows file locks: a drive that is mounted over the network may not."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has others
+        return True
+    with tempfile.TemporaryFile(dir=folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
+                return False
+            raise
+    return True
+
+
 @contextlib.contextmanager
 def locked(path: Path, waiting: str, variable: str = "SCENE_RUNS_DIR") -> Iterator[None]:
     """Hold the lock file ``path``; where another process holds it, say ``waiting`` first.
@@ -278,11 +310,11 @@ def locked(path: Path, waiting: str, variable: str = "SCENE_RUNS_DIR") -> Iterat
     Raises:
         SceneError: where that folder cannot be written.
     """
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
-    lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        lock = file_lock(path)
         try:
             lock.acquire(timeout=0)
         except Timeout:
