@@ -348,7 +348,9 @@ def build_ensemble(task: Task, members: list[Run]) -> Run:
     if found is not None and made_from(found, *members):
         return found
     arrays, recipe = averaging.weighted_mean(members) if experiment.weighted else averaging.plain_mean(members)
-    seconds = sum(member.seconds for member in members)
+    weights = recipe.get("weights", [1] * len(members))
+    counted = [member for member, weight in zip(members, weights, strict=True) if weight]
+    seconds = sum(member.seconds for member in counted)
     if experiment.weighted:
         accuracy = evaluation.accuracy(arrays["holdout_logits"], arrays["holdout_labels"])
         rows = [{"epoch": 1, "holdout_accuracy": accuracy, "seconds": seconds}]
@@ -358,12 +360,12 @@ def build_ensemble(task: Task, members: list[Run]) -> Run:
     again = [member.record["refit"] for member in members if "refit" in member.record]
     if len(again) == len(members):
         fields["refit"] = {"images": again[0]["images"], "seconds": sum(each["seconds"] for each in again)}
-    costs = [member.record.get("inference_ms") for member in members]
+    costs = [member.record.get("inference_ms") for member in counted]
     if None not in costs:
         fields["inference_ms"] = sum(costs) * (2 if experiment.weighted else 1)  # each image and its mirror image
     record = make_record(
         task, arrays, rows, key=key, status="finished", diverged_step=None, seconds=seconds,
-        parameters=sum(member.parameters for member in members), device=members[0].device,
+        parameters=sum(member.parameters for member in counted), device=members[0].device,
         precision=members[0].precision, recipe=recipe | {"members": [member.recipe for member in members]},
         weights="; ".join(dict.fromkeys(member.weights or "from scratch" for member in members)),
         weights_choice=members[0].weights_choice, members=[member.name for member in members],

@@ -152,7 +152,10 @@ def test_an_ensemble_averages_its_members_probabilities(weighted, monkeypatch):
     parts = [torch.from_numpy(member.arrays[f"test_logits{kind}"]).float().softmax(1) for member in members]
     expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
     np.testing.assert_allclose(np.exp(run.logits), expected, atol=2e-3)
-    assert run.record["inference_ms"] == (1 + weighted) * sum(member.record["inference_ms"] for member in members)
+    counted = [member for member, weight in zip(members, weights, strict=True) if weight]  # one of weight 0 is not
+    assert run.record["inference_ms"] == (1 + weighted) * sum(member.record["inference_ms"] for member in counted)
+    assert run.parameters == sum(member.parameters for member in counted)
+    assert run.seconds == sum(member.seconds for member in counted)
 
 
 def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):

@@ -668,17 +668,19 @@ def test_table_shows_the_best_reading_on_the_report_s_own_test_set(monkeypatch):
     from scene_utils import data
 
     def run(profile, correct, total, seed=0):
+        recipe = {"input_size": 96, "mixup": 0.2, "augmentation": "flip", "distillation": 0}
         fields = {"experiment": "lenet", "status": "finished", "dataset": {"commit": data.COMMIT}}
+        fields |= {"recipe": recipe, "record": {}}
         return SimpleNamespace(
             profile=profile, seed=seed, correct=correct, total=total, accuracy=correct / total, **fields
         )
 
     runs = [run("sample", 90, 96), run("full", 3000, 3407, seed=1), run("short", 2800, 3407)]
     monkeypatch.setattr(results, "records", lambda published: runs)
-    row = "| LeNet | 0.7945 | **0.8218** | 0.8086 to 0.8343 | 2,800 of 3,407 | short |"
+    row = "| LeNet | 0.7945 | **0.8218** | 0.8086 to 0.8343 | 2,800 of 3,407 | images of 96 pixels | – |"
     assert publish.results_table().splitlines()[2] == row
     runs.append(run("full", 2900, 3407))
-    assert "2,900 of 3,407 | full |" in publish.results_table().splitlines()[2]
+    assert "2,900 of 3,407 |" in publish.results_table().splitlines()[2]
 
 
 def test_the_citation_file_has_what_its_format_asks_for():

@@ -6,7 +6,6 @@ Everything is made from the records of runs on the images of a profile; nothing 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -15,18 +14,17 @@ from IPython.display import Markdown
 
 from scene_utils import catalogue, data, evaluation, experiments, plots, predictions, results
 from scene_utils.data import Dataset, Split
-from scene_utils.lessons import course, depth, slides
+from scene_utils.lessons import choosing, course, ensembles, slides, verdicts
 from scene_utils.lessons.slides import between, of, reached, share
 from scene_utils.results import Run
-from scene_utils.support import intervals, progress, report_facts, settings
+from scene_utils.support import intervals, ledger, progress, report_facts, settings
 from scene_utils.support.intervals import wilson_interval
 from scene_utils.support.settings import SceneError
 from scene_utils.text import Text, join, number, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
 SEVEN = tuple(results.facts()["results"])
-RATES = tuple(f"lenet-rate-{rate}" for rate in catalogue.LEARNING_RATES)
-DEPTHS = tuple(f"depth-{each}" for each in catalogue.DEPTHS)
+SENSITIVITY = ("lenet", "resnet18", "resnet18_mixup", "resnet18_transfer")
 CONFUSED = ("resnet18", "resnet18_mixup", "resnet18_transfer", "ensemble")
 
 
@@ -121,7 +119,7 @@ def summary(records: Records) -> None:
 
 
 def summary_table(records: Records) -> pd.DataFrame:
-    """The seven models: the report's accuracy, ours with its interval, the difference, the verdict."""
+    """The seven models: the report's accuracy, ours with its interval, the difference, what our recipe adds."""
     rows = []
     for name in SEVEN:
         row: dict[str, str] = {"model": catalogue.get(name).title}
@@ -132,20 +130,29 @@ def summary_table(records: Records) -> pd.DataFrame:
         row["95 % interval"] = between(wilson_interval(run.correct, run.total)) if run else ""
         if theirs is not None:
             row["± images"] = number(run.correct - round(theirs["accuracy"] * run.total), "+,") if run else ""
-            row["± points"] = number(run.accuracy - theirs["accuracy"], "+pp") if run else ""
         if theirs is not None or not run:
-            row["verdict"] = say(f"against.{against(records, name)}")
+            row["against the report"] = say(f"against.{against(records, name)}")
+        if records.compared:
+            row["under the report's conditions"] = under_report(records, name)
+            row["our recipe adds"] = sentences.added(run) if run else ""
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def against(records: Records, name: str) -> str:
-    """``higher``, ``lower``, ``same`` against the report's figure, or ``missing``."""
+    """``higher``, ``lower``, ``same`` against the report's accuracy, which is a sample's too, or ``missing``."""
     run, theirs = next(iter(records.done(name)), None), records.reported(name)
     if run is None or theirs is None:
         return "missing"
-    low, high = wilson_interval(run.correct, run.total)
-    return intervals.verdict((low - theirs["accuracy"], high - theirs["accuracy"]))
+    return intervals.verdict(sentences.beside_report(run.correct, run.total, theirs["accuracy"]))
+
+
+def under_report(records: Records, name: str) -> str:
+    """Accuracy under the conditions that the report states, which it does for the final model only."""
+    run = records.runs.get((f"{name}-reported", "full", 0))
+    if name != "ensemble":
+        return "–"
+    return share(run.accuracy) if run else say("missing")
 
 
 def summary_sentences(records: Records) -> list[Text]:
@@ -162,9 +169,10 @@ def summary_sentences(records: Records) -> list[Text]:
     forms = [against(records, name) for name in SEVEN]
     counts = {form: forms.count(form) for form in ("higher", "lower", "same", "missing")}
     told.append(say("summary.count", all=len(forms), **counts))
-    verdicts = claims_table(records)["verdict"].tolist()
-    counts = {form: verdicts.count(form) for form in ("survives", "opposite", "open", "missing")}
-    return [*told, say("summary.claims", all=len(verdicts), **counts)]
+    words = [verdicts.verdict(name).word for name in (*verdicts.PRIMARY, *verdicts.DESCRIBED)]
+    counts = {word: words.count(word) for word in ("holds", "fails", "open", "missing")}
+    told.append(say("summary.claims", all=len(words), **counts))
+    return [*told, *([] if records.runs.get(("ensemble-reported", "full", 0)) else [ensembles.not_run()])]
 
 
 # --- what no model gets, what remains confused
@@ -228,158 +236,44 @@ def sureness(table: pd.DataFrame) -> Markdown:
 
 
 def claims(records: Records) -> None:
-    """Which of the report's claims survive an interval."""
+    """All cases with their verdicts; then how far the report's own figures go."""
     if not records.compared:
         return shown(say("claims.own"))
     found = claims_table(records)
-    weak = found["claim"][found["firm"].eq(False)].tolist()
+    weak = found["claim"][~found["firm"]].tolist()
     told = say("claims.weak", names=join(weak, "; ")) if weak else say("claims.firm")
-    table = found.drop(columns=["firm", "verdict"]).assign(**{"in these runs": list(map(say, found["verdict"]))})
-    shown(say("claims.how"), Table(table, "text wide"), told, runs=records.done(*SEVEN, *DEPTHS))
+    shown(say("claims.cases"), verdicts.table(), say("claims.how"), Table(found.drop(columns="firm"), "text"), told)
 
 
 def claims_table(records: Records) -> pd.DataFrame:
-    """One row per claim of the report.
-
-    Returns:
-        Columns claim, report, its interval, ours, our interval, verdict (``survives``, ``opposite``, ``open``,
-        ``missing``) and firm: whether the report's own interval bears its claim out (None where it has none).
-    """
-    stated = {(each["from"], each["to"]): each["difference"] for each in records.facts["reported_differences"]}
-    rows = [claim_divergence(records)]
-    rows += [claim_difference(records, *pair, told) for pair, told in stated.items()]
-    rows += [claim_depth(records), claim_longer(records), claim_goal(records)]
-    columns = ["claim", "report", "report: interval", "ours", "ours: interval", "verdict", "firm"]
-    return pd.DataFrame(rows, columns=columns).astype({"claim": object, "firm": object})
-
-
-VERDICTS = {"confirmed": "survives", "contradicted": "opposite", "open": "open"}
-
-
-def claim_divergence(records: Records) -> tuple:
-    """The row about LeNet's learning rate; a run either ends or not, so there is no interval."""
-    rate = records.facts["lenet_divergence"]["learning_rate_at_least"]
-    claim = say("claim.divergence", rate=rate)
-    sweep = course.sweep([run for run in map(records.run, RATES) if run is not None])
-    if not len(sweep):
-        return claim, f"{rate:g}", "", "", "", "missing", None
-    lowest = sweep["learning_rate"][sweep["diverged_step"].notna()].min()
-    form = "survives" if sentences.divergence_form(sweep, rate) == "confirmed" else "opposite"
-    return claim, f"{rate:g}", "", f"{lowest:g}" if lowest == lowest else "–", "", form, None
-
-
-def claim_difference(records: Records, first: str, second: str, told: float) -> tuple:
-    """The row about a difference between two models of the report."""
-    titles = {"first": catalogue.get(first).title, "second": catalogue.get(second).title}
-    claim = say("claim.higher" if told > 0 else "claim.lower", **titles)
-    total = sum(records.facts["dataset"]["val_counts"])
-    right = [report_facts.total(records.facts, name) for name in (second, first)]
-    own = intervals.newcombe_interval(right[0], total, right[1], total)
-    firm = report_facts.claim_verdict(told, own) == "confirmed"
-    runs = records.done(first, second)
-    theirs = (number(told, "+.4f"), between(own, "+.4f"))
-    if len(runs) < 2:
-        return claim, *theirs, "", "", "missing", firm
-    compared = evaluation.compare(runs[0].logits, runs[1].logits, runs[0].labels)
-    form = VERDICTS[report_facts.claim_verdict(told, compared.interval)]
-    return claim, *theirs, number(compared.difference, "+.4f"), between(compared.interval, "+.4f"), form, firm
-
-
-def claim_depth(records: Records) -> tuple:
-    """The row that deeper ResNets do worse: accuracy per doubling of the depth, at the end."""
-    return (say("claim.depth"), *claim_slope(records, -1, lambda runs, ends: depth.slopes(runs, ends[-1])))
-
-
-def claim_longer(records: Records) -> tuple:
-    """The row that deeper ResNets must train longer: by how much that slope rises with more epochs."""
-
-    def rise(runs: list[Run], ends: list[int]) -> np.ndarray:
-        return depth.slopes(runs, ends[-1]) - depth.slopes(runs, ends[0])
-
-    return (say("claim.longer"), *claim_slope(records, 1, rise))
-
-
-def claim_slope(records: Records, told: int, values: Callable[[list[Run], list[int]], np.ndarray]) -> tuple:
-    """What the depths of slide 13 say of a claim whose sign is ``told``; the report gives no figure."""
-    runs = records.done(*DEPTHS)
-    if len(runs) < 2:
-        return "", "", "", "", "missing", None
-    slope, *interval = depth.mean(values(runs, depth.lengths(min(run.epochs for run in runs))))
-    form = VERDICTS[report_facts.claim_verdict(told, interval)]
-    return "", "", number(slope, "+.4f"), between(interval, "+.4f"), form, None
-
-
-def claim_goal(records: Records) -> tuple:
-    """The row that the final model reaches the goal."""
+    """One row per figure of the report: columns claim, report, 95 % interval, firm (whether it bears the claim out)."""
     goal, total = records.facts["target_accuracy"], sum(records.facts["dataset"]["val_counts"])
-    told = records.facts["results"]["ensemble"]["accuracy"]
+    rows = [claim_difference(records, **each) for each in records.facts["reported_differences"]]
     own = wilson_interval(report_facts.total(records.facts, "ensemble"), total)
-    run, firm = next(iter(records.done("ensemble")), None), own[0] > goal
-    theirs = (say("claim.goal", goal=goal), share(told), between(own))
-    if run is None:
-        return *theirs, "", "", "missing", firm
-    low, high = wilson_interval(run.correct, run.total)
-    form = VERDICTS[report_facts.claim_verdict(1, (low - goal, high - goal))]
-    return *theirs, share(run.accuracy), between((low, high)), form, firm
+    final = records.facts["results"]["ensemble"]["accuracy"]
+    rows.append((say("claim.goal", goal=goal), share(final), between(own), own[0] > goal))
+    return pd.DataFrame(rows, columns=["claim", "report", "95 % interval", "firm"])
+
+
+def claim_difference(records: Records, difference: float, **models: str) -> tuple:
+    """The row about a difference between two models of the report (``from`` and ``to``)."""
+    pair = models["from"], models["to"]
+    titles = dict(zip(("first", "second"), (catalogue.get(name).title for name in pair), strict=True))
+    claim = say("claim.higher" if difference > 0 else "claim.lower", **titles)
+    total = sum(records.facts["dataset"]["val_counts"])
+    first, second = (report_facts.total(records.facts, name) for name in pair)
+    own = intervals.newcombe_interval(second, total, first, total)
+    firm = report_facts.claim_verdict(difference, own) == "confirmed"
+    return claim, number(difference, "+.4f"), between(own, "+.4f"), firm
 
 
 # --- which model to choose, and beyond the report
 
 
 def choice(records: Records) -> None:
-    """Which model to choose: what each reaches and costs, advice, the price of a point."""
-    runs = records.done(*SEVEN)
-    if not runs:
-        return shown(say("choice.none"))
-    named = {run.experiment: run.title for run in runs}
-    reported = {named[name]: records.reported(name)["accuracy"] for name in named} if records.compared else None
-    histories = {run.title: run.history for run in runs}
-    figure = plots.accuracy_vs_time(histories, {run.title: run.accuracy for run in runs}, reported)
-    table = reached(runs, ("parameters", "training seconds"))
-    table.frame["pretrained"] = [run.weights_choice or "–" for run in runs]
-    told = [price(runs)]
-    devices = sorted({run.device for run in runs})
-    if len(devices) > 1:
-        told.append(say("choice.devices", devices=join(devices, "; ")))
-    how = say("choice.how" if records.compared else "choice.how.own")
-    shown(how, table, Table(advice_table(runs), "text"), Paragraph(told), figure, small(), runs=runs)
-
-
-def advice_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """What matters most, the model to take then, and why."""
-    best = max(runs, key=lambda run: run.accuracy)
-    same = course.told_apart(best, runs)[1]
-    low, high = wilson_interval(best.correct, best.total)
-    close = [run.title for run in same] or say("none")
-    told = say("advice.accurate", accuracy=best.accuracy, low=low, high=high, same=close)
-    rows = [(say("aim.accurate"), best.title, told)]
-    cheap = min([best, *same], key=lambda run: run.seconds)
-    timed = results.same_processor(*runs)  # else which of them took the least time is not known
-    if timed and cheap is best:
-        rows.append((say("aim.cheap"), best.title, say("advice.cheap.none")))
-    elif timed:
-        told = say("advice.cheap", seconds=cheap.seconds, best_seconds=best.seconds)
-        rows.append((say("aim.cheap"), cheap.title, told))
-    for run in sorted((r for r in runs if not r.weights), key=lambda run: -run.accuracy)[:1]:
-        rows.append((say("aim.scratch"), run.title, say("advice.scratch", accuracy=run.accuracy)))
-    small, quick = min(runs, key=lambda run: run.parameters), min(runs, key=lambda run: run.seconds)
-    told = say("advice.small", parameters=small.parameters, accuracy=small.accuracy)
-    rows.append((say("aim.small"), small.title, told))
-    if timed:
-        told = say("advice.quick", seconds=quick.seconds, accuracy=quick.accuracy)
-        rows.append((say("aim.quick"), quick.title, told))
-    return pd.DataFrame(rows, columns=["what matters", "model", "why"])
-
-
-def price(runs: Sequence[Run]) -> str:
-    """The price of a point between the quickest and the most accurate model; empty where that is not known."""
-    quick = min(runs, key=lambda run: run.seconds)
-    best = max(runs, key=lambda run: run.accuracy)
-    if quick is best or best.accuracy == quick.accuracy or not results.same_processor(quick, best):
-        return ""
-    gain, seconds = best.accuracy - quick.accuracy, best.seconds - quick.seconds
-    values = {"seconds": seconds, "points": gain, "price": seconds / (gain * 100)}
-    return say("price", quick=quick.title, best=best.title, **values)
+    """Which model to choose, among all that have run with this profile and seed."""
+    mine = [run for run in records.runs.values() if (run.profile, run.seed) == (records.profile, records.seed)]
+    choosing.show([run for run in mine if not run.experiment.endswith("-reported")], [*SEVEN, *catalogue.BEYOND])
 
 
 def beyond(records: Records) -> None:
@@ -387,9 +281,7 @@ def beyond(records: Records) -> None:
     runs = records.done(*catalogue.BEYOND)
     if not runs:
         return shown(say("page.nothing"))
-    table = reached(runs, ("parameters", "training seconds", "weights"))
-    costs = course.costs(records.done(*SEVEN, *catalogue.BEYOND)).dropna()
-    shown(say("beyond"), table, say("beyond.cost"), plots.cost(costs), runs=runs)
+    shown(say("beyond"), reached(runs, ("parameters", "weights")), runs=runs)
     best = max(runs, key=lambda run: run.holdout_accuracy)
     if records.sets is not None and records.compared:
         shown(course.ceiling(best), say("beyond.ceiling"), course.contradictions(best), runs=runs)
@@ -429,6 +321,40 @@ def reading(run: Run, how: Text, logits: np.ndarray) -> tuple:
     correct = int((logits.argmax(1) == run.labels).sum())
     told = (share(correct / run.total), between(wilson_interval(correct, run.total)), of(correct, run.total))
     return run.experiment, run.profile, str(run.seed), how, *told, slides.origin(run)
+
+
+def sensitivity(records: Records) -> None:
+    """Models for which the report states no conditions, trained under those that it states for its final model."""
+    if not records.compared:
+        return shown(say("claims.own"))
+    rows, waiting = [], []
+    for name in SENSITIVITY:
+        run, ours = records.runs.get((f"{name}-reported", "full", 0)), next(iter(records.done(name)), None)
+        waiting += [] if run else [f"{name}-reported"]
+        figures = [share(each.accuracy) if each else say("missing") for each in (ours, run)]
+        rows.append((catalogue.get(name).title, share(records.facts["results"][name]["accuracy"]), *figures))
+    table = pd.DataFrame(rows, columns=["model", "report", "ours", "under the report's conditions"])
+    command = f"```\npython -m scene_utils train {' '.join(waiting)} --profile full\n```"
+    told = Paragraph([say("not_run"), command], "blocks") if waiting else None
+    shown(say("sensitivity.how"), Table(table), told)
+
+
+def readings_log() -> None:
+    """The ledger: every reading of the test sets, those for a case counted together."""
+    table = ledger.readings()
+    cased = table["why"].str.startswith("the case ")
+    told = [say("ledger.how", readings=len(table), models=table.loc[~cased, "experiment"].nunique())]
+    optimism = verdicts.optimism()
+    told += [] if optimism is None else [say("ledger.optimism", points=optimism)]
+    alone = table[~cased]
+    frame = pd.DataFrame({"date": alone["date"].str[:10], "experiment": alone["experiment"], "set": alone["set"],
+                          "reading": alone["reading"],
+                          "correct": [of(*each) for each in zip(alone["correct"], alone["total"], strict=True)],
+                          "why": alone["why"]})  # fmt: skip
+    groups = [(group["date"].str[:10].max(), say("ledger.runs", runs=group["key"].nunique()), of_set, "", "", why)
+              for (why, of_set), group in table[cased].groupby(["why", "set"])]  # fmt: skip
+    every = pd.concat([frame, pd.DataFrame(groups, columns=frame.columns)], ignore_index=True)
+    shown(Paragraph(told), Table(every, "text wide"))
 
 
 def all_runs(records: Records) -> None:

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 from scene_utils import averaging, catalogue, evaluation, experiments, plots, results
 from scene_utils.lessons import sketches
-from scene_utils.lessons.course import bullets, depth_name, difference, goal, verdict
-from scene_utils.lessons.slides import reached
+from scene_utils.lessons.course import depth_name, verdict
+from scene_utils.lessons.slides import reached, share
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
 from scene_utils.support import intervals
-from scene_utils.text import say, sentences
+from scene_utils.text import Text, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
 CONDITIONS = ("epochs", "learning_rate", "optimizer", "schedule", "milestones", "gamma", "mixup", "batch_size")
@@ -128,15 +128,21 @@ def grown(members: Sequence[Run]) -> list[str]:
     ]
 
 
-def reported_reading(run: Run) -> Markdown:
-    """Show the same model under the report's own conditions where that has run, else the command that runs it."""
+def reported_run(run: Run) -> Run | None:
+    """The same model under the report's own conditions, where that has run."""
     name = f"{run.experiment}-reported"
-    other = results.find(name, "full", run.seed) or results.find(name, run.profile, run.seed)
-    if other is None:
-        command = f"python -m scene_utils train {name} --profile full"
-        return Markdown(f"Not run. One command runs it (on a GPU): `{command}`")
-    same = other.dataset["key"] == run.dataset["key"]
-    return bullets(verdict(other), goal(other), difference(run, other) if same else "")
+    return results.find(name, "full", run.seed) or results.find(name, run.profile, run.seed)
+
+
+def not_run(name: str = "ensemble-reported") -> Text:
+    """The sentence that the report's own conditions have not been run, with the command."""
+    return say("under.not_run", command=f"python -m scene_utils train {name} --profile full")
+
+
+def under_report(run: Run) -> Text:
+    """What the same model reaches under the report's own conditions, or the command that runs it."""
+    other = reported_run(run)
+    return not_run(f"{run.experiment}-reported") if other is None else say("under", told=verdict(other))
 
 
 def final_model(members: Sequence[Run], together: Run) -> None:
@@ -146,7 +152,11 @@ def final_model(members: Sequence[Run], together: Run) -> None:
     analysis = averaging.analyse_ensemble(logits, together.logits, together.labels, best)
     told = sentences.ensemble(analysis, [run.title for run in members])
     table = reached([*members, together], ("parameters", "training seconds", "weights"))
-    shown(say("final"), table, told, runs=[*members, together])
+    others = [reported_run(run) for run in (*members, together)]
+    if experiments.report_images(together):
+        known = [say("missing") if run is None else share(run.accuracy) for run in others]
+        table.frame.insert(3, "under the report's conditions", known)
+    shown(say("final"), table, Paragraph([told, under_report(together)]), runs=[*members, together])
 
 
 def conditions(members: Sequence[Run], together: Run) -> None:
@@ -159,7 +169,7 @@ def conditions(members: Sequence[Run], together: Run) -> None:
         stages["epochs"] = stages["epochs"].str.replace(" to ", " … ")
         stages[stages.columns[1:]] = stages[stages.columns[1:]].map("{:.3g}".format)
         rates = {"MultiStepLR": learning_rates(theirs), "as written": literal_rates(theirs)}
-        shown(say("formula"), Table(stages, "text"), plots.schedule(rates))
+        shown(under_report(together), say("formula"), Table(stages, "text"), plots.schedule(rates))
 
 
 def conditions_table(ours: Sequence[Recipe], compared: bool) -> Table:
@@ -186,11 +196,13 @@ def final_curve(members: Sequence[Run], together: Run) -> None:
     """19: hold-out accuracy of the members and of the ensemble, epoch by epoch."""
     lines = {depth_name(run): run.history["holdout_accuracy"].tolist() for run in members}
     lines[together.title] = together.history["holdout_accuracy"].tolist()
+    if (other := reported_run(together)) is not None:
+        lines[say("under.conditions")] = other.history["holdout_accuracy"].tolist()
     goal = results.facts()["target_accuracy"]
     level = (f"{goal:.0%}", goal) if experiments.report_images(together) else None
     best = max(members, key=lambda run: run.holdout_accuracy)
     logits = [run.arrays["holdout_logits"] for run in (best, together)]
     comparison = evaluation.compare(*logits, best.arrays["holdout_labels"])
-    told = [say("holdout"), sentences.difference(comparison, best.title, together.title)]
+    told = [say("holdout"), sentences.difference(comparison, best.title, together.title), under_report(together)]
     figure = plots.lines(lines, percent=True, level=level)
     shown(figure, Paragraph(told, "wide"), runs=[*members, together])

@@ -396,6 +396,14 @@ def table() -> Table:
     return Table(pd.DataFrame(rows, columns=columns), "text wide")
 
 
+def optimism() -> float | None:
+    """Return by how much the arms' accuracies on ``val`` exceed those on the sealed set; None before it is read."""
+    table = kept().rows()
+    table = table[table["quantity"].str.startswith("accuracy of ")]
+    told = {of: table.loc[table["quantity"].str.endswith(f" on {of}"), "estimate"] for of in SETS}
+    return None if told["sealed"].empty else float(told["val"].mean() - told["sealed"].mean())
+
+
 def committed(case: str) -> str:
     """Return the commit that wrote a design as it is now; the first digits of its hash where that is not known."""
     path = cases.DESIGNS / f"{case}.toml"

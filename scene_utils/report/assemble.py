@@ -21,7 +21,7 @@ from scene_utils.report.manifest import Slide
 from scene_utils.results import Run
 from scene_utils.support import settings, svg
 from scene_utils.support.settings import SceneError
-from scene_utils.text import LANGUAGES, Text, label, render, say
+from scene_utils.text import LANGUAGES, Text, join, label, render, say
 from scene_utils.text.shown import MIME, Paragraph, Table, from_json, in_language
 
 UNCOMPARED = "nbval-ignore-output"  # tag of a cell whose output depends on the data or the profile
@@ -197,7 +197,9 @@ def missing_slides(edition: Edition, language: str) -> list[nbformat.NotebookNod
     found = {slide: edition.missing(slide) for slide in numbered}
     rows = [(slide.id, say(slide.title_key), ", ".join(names)) for slide, names in found.items() if names]
     if not rows:
-        return [new_markdown_cell(render(say("missing.none"), language))]
+        command = "python -m scene_utils train ensemble-reported --profile full"
+        own = [] if results.find("ensemble-reported", "full") else [say("missing.reported", command=command)]
+        return [new_markdown_cell(render(join([say("missing.none"), *own]), language))]
     told = say("missing.slides", count=len(rows), all=len(numbered), profile=edition.profile)
     table = Table(pd.DataFrame(rows, columns=["#", "slide", "experiments to come"]), "text")
     output = new_output("display_data", {"text/html": table.html(language)})

@@ -53,12 +53,13 @@ def builds_on(notebook: str) -> list[str]:
 
 def shown_files(notebook: str, profile: str, seed: int) -> list[str]:
     """Patterns of the files, records and tables, that a notebook shows."""
+    verdicts = ["cases.*.csv"]
     if notebook == CONCLUSIONS:
-        return [f"*.{profile}.s*.json"]
+        return [f"*.{profile}.s*.json", "*-reported.full.s0.json", *verdicts]
     own = [each for each in slides() if each.notebook == notebook]
     names = [*_read()["notebooks"].get(notebook, {}).get("shows", []), *(n for s in own for n in (*s.needs, *s.beside))]
     tables = [f"{name}.{profile}.s{seed}.csv" for each in own for name in each.tables]
-    return [f"{name}.{profile}.s{seed}.json" for name in dict.fromkeys(names)] + tables
+    return [f"{name}.{profile}.s{seed}.json" for name in dict.fromkeys(names)] + tables + verdicts
 
 
 @cache

@@ -151,22 +151,25 @@ def with_table(text: str, table: str) -> str:
 def results_table() -> str:
     """The report's models, its accuracy beside ours, then what goes beyond it, in Markdown, from published records."""
     from scene_utils import experiments, results
-    
+    from scene_utils.text import sentences
+
     records = results.records(published=True)
     runs = [r for r in records if r.seed == 0 and r.status == "finished" and experiments.is_report_data(r)]
     reported = {name: f"{told['accuracy']:.4f}" for name, told in results.facts()["results"].items()}
-    lines = ["| model | report | ours | 95 % interval | images right | profile |"]
-    lines += ["|---|---|---|---|---|---|"]
+    under = {run.experiment: f"{run.accuracy:.4f}" for run in runs if run.experiment.endswith("-reported")}
+    lines = ["| model | report | ours | 95 % interval | correct | our recipe adds | under the report's conditions |"]
+    lines += ["|---|---|---|---|---|---|---|"]
     for name in (*reported, *catalogue.BEYOND):
         own = [r for p in PROFILE_ORDER for r in runs if (r.experiment, r.profile) == (name, p)]
         head = f"| {catalogue.EXPERIMENTS[name].title} | {reported.get(name, '')} |"
         if not own:
-            lines.append(f"{head} not published yet | | | |")
+            lines.append(f"{head} not published yet | | | | |")
             continue
         low, high = intervals.wilson_interval(own[0].correct, own[0].total)
         lines.append(
             f"{head} **{own[0].accuracy:.4f}** | {low:.4f} to {high:.4f} "
-            f"| {own[0].correct:,} of {own[0].total:,} | {own[0].profile} |"
+            f"| {own[0].correct:,} of {own[0].total:,} | {sentences.added(own[0])} "
+            f"| {under.get(f'{name}-reported', 'not run') if name == 'ensemble' else '–'} |"
         )
     return "\n".join(lines)
 

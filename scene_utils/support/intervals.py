@@ -216,6 +216,8 @@ def equivalence(first: np.ndarray, second: np.ndarray, margin: float) -> Estimat
     It is small where the difference lies within ``margin`` on either side (Schuirmann, 1987; statsmodels).
     """
     differences = DescrStatsW(second.astype(float) - first.astype(float))
+    if not differences.std:  # the same predictions
+        return Estimate(0.0, 0.0, 0.0, 0.0, 0.0, len(first) - 1.0)
     low, high = differences.tconfint_mean(alpha=1 - LEVEL)
     p_value = float(differences.ttost_mean(-margin, margin)[0])
     return Estimate(float(differences.mean), float(low), float(high), p_value, float(differences.std_mean),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from scene_utils.support import settings
 
@@ -47,6 +48,15 @@ def note_readings(record: Mapping, arrays: Mapping[str, np.ndarray]) -> None:
         for name, reading in (("test_logits", "plain"), ("test_logits_mirror", "mirrored")):
             if name in arrays:
                 hand_out(record, arrays[name], arrays["test_labels"], "val", reading, "a run has finished")
+
+
+def readings() -> pd.DataFrame:
+    """Return the whole ledger, published and in the runs folder, oldest first: the columns of ``LOGS``, as words."""
+    folders = {settings.published_dir().parent, settings.results_dir()}
+    paths = [path for folder in folders if (path := folder / "readings.csv").exists()]
+    tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths]
+    table = pd.concat([pd.DataFrame(columns=LOGS["readings.csv"]), *tables]).drop_duplicates()
+    return table.sort_values("date", kind="stable", ignore_index=True).astype({"correct": int, "total": int})
 
 
 def logged(folder: Path, log: str) -> list[str]:

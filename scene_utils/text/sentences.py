@@ -13,9 +13,17 @@ import numpy as np
 import pandas as pd
 
 from scene_utils.averaging import EnsembleAnalysis
-from scene_utils.results import Run, same_processor
+from scene_utils.data import SIDE
+from scene_utils.results import Run, facts, same_processor
 from scene_utils.support import report_facts
-from scene_utils.support.intervals import Comparison, SeedComparison, compare_seeds, verdict, wilson_interval
+from scene_utils.support.intervals import (
+    Comparison,
+    SeedComparison,
+    compare_seeds,
+    newcombe_interval,
+    verdict,
+    wilson_interval,
+)
 from scene_utils.support.settings import escaped
 from scene_utils.text import Text, join, say
 
@@ -46,10 +54,17 @@ def _compared(key: str, comparison: Comparison | SeedComparison, first: str, sec
 
 
 def against_report(name: str, correct: int, total: int, reported: float) -> Text:
-    """Whether our interval contains the report's figure, of which only the total is known."""
-    low, high = wilson_interval(correct, total)
-    images = abs(correct - round(reported * total))
-    return say(f"report.{verdict((low - reported, high - reported))}", name=name, images=images, reported=reported)
+    """Ours beside the report's figure, of which only the total is known; both are accuracies of a sample."""
+    low, high = beside_report(correct, total, reported)
+    points = correct / total - reported
+    values = {"name": name, "reported": reported, "points": points, "low": low, "high": high}
+    return say("report", form=say(f"report.{verdict((low, high))}"), **values)
+
+
+def beside_report(correct: int, total: int, reported: float) -> tuple[float, float]:
+    """Newcombe's interval of our accuracy minus the report's, as if on different images: it names none."""
+    theirs = sum(facts()["dataset"]["val_counts"])
+    return newcombe_interval(correct, total, round(reported * theirs), theirs)
 
 
 def target(name: str, correct: int, total: int, goal: float) -> Text:
@@ -102,16 +117,27 @@ def limits(run: Run, reported: float, verdicts: pd.Series) -> Text:
     return say("limits", name=run.title, epochs=run.epochs, middle=middle, **values)
 
 
+def added(run: Run) -> Text:
+    """What a headline recipe adds to what the report names for that model; a dash where it adds nothing."""
+    recipes = run.recipe.get("members", [run.recipe])
+    larger = [recipe["input_size"] for recipe in recipes if recipe["input_size"] > SIDE]
+    means: list[str] = [say("tried.size", sizes=list(dict.fromkeys(larger)))] if larger else []
+    means += ["Mixup"] * (any(recipe["mixup"] for recipe in recipes) and run.experiment == "resnet18_transfer")
+    return join([*means, *_beyond_mixup(run, recipes)] or ["–"], ", ")
+
+
 def tried(run: Run) -> Text:
     """What a run's recipe, or its members', adds to plain training on the images as they are."""
     recipes = run.recipe.get("members", [run.recipe])
     means: list[str] = [say("tried.size", sizes=list(dict.fromkeys(recipe["input_size"] for recipe in recipes)))]
     means += ["Mixup"] * any(recipe["mixup"] for recipe in recipes)
-    means += ["CutMix"] * any("cutmix" in recipe["augmentation"] for recipe in recipes)
+    return join([*means, *_beyond_mixup(run, recipes)], ", ")
+
+
+def _beyond_mixup(run: Run, recipes: Sequence[Mapping]) -> list[str]:
+    means: list[str] = ["CutMix"] * any("cutmix" in recipe["augmentation"] for recipe in recipes)
     means += ["distillation"] * any(recipe["distillation"] for recipe in recipes)
-    if "refit" in run.record:
-        means.append(say("tried.again", images=run.refit["images"]))
-    return join(means, ", ")
+    return means + ([say("tried.again", images=run.refit["images"])] if "refit" in run.record else [])
 
 
 def grown(first_answers, second_answers, labels, first: str, second: str) -> Text:

@@ -1,0 +1,145 @@
+"""Which model should I choose: every model that has run, what it reaches, what it costs, and advice with a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from scene_utils import plots, results
+from scene_utils.lessons.slides import between, share
+from scene_utils.results import Run
+from scene_utils.support import intervals
+from scene_utils.support.intervals import wilson_interval
+from scene_utils.text import join, say
+from scene_utils.text.shown import Paragraph, Table, shown
+
+MARGIN = 0.01  # within which a model is as good as another, stated before any of them is compared
+FEW = 12  # models that one figure can tell apart
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A model as it predicts: as it is, or averaged with the mirror image.
+
+    Attributes:
+        seconds: of all trainings that it takes, a teacher's and its members' included, each once.
+    """
+
+    run: Run
+    mirrored: bool
+    seconds: float
+
+    @property
+    def title(self) -> str:
+        """The model's name, and how it predicts."""
+        return join([self.run.title, say("mirrored")], ", ") if self.mirrored else self.run.title
+
+    @property
+    def right(self) -> np.ndarray:
+        """Which test images are correct."""
+        return self._correct("test")
+
+    @property
+    def holdout_accuracy(self) -> float:
+        """By which choices are made."""
+        return float(self._correct("holdout").mean())
+
+    @property
+    def milliseconds(self) -> float:
+        """Per image; a mirror image costs as much again. NaN where they were not measured."""
+        return (self.run.record.get("inference_ms") or float("nan")) * (1 + self.mirrored)
+
+    def _correct(self, of: str) -> np.ndarray:
+        logits = self.run.arrays[f"{of}_logits" + "_mirror" * self.mirrored]
+        return logits.argmax(1) == self.run.arrays[f"{of}_labels"]
+
+
+def trainings(run: Run) -> dict[str, float]:
+    """Return the seconds of each training that a model takes: its own, its members' that count, their teachers'."""
+    weights = run.recipe.get("weights", [1] * len(run.members))
+    needed = [name for name, weight in zip(run.members, weights, strict=True) if weight]
+    own = {} if run.members else {run.name: run.seconds}
+    needed += [run.record["teacher"].split(" ")[0]] if run.record.get("teacher") else []
+    found = [results.find(name.split(".")[0], run.profile, run.seed) for name in needed]
+    return own | {name: seconds for each in found if each for name, seconds in trainings(each).items()}
+
+
+def readings(runs: Sequence[Run]) -> list[Reading]:
+    """Return every way in which finished models predict the test set."""
+    tested = [run for run in runs if run.evaluated_on == "test" and run.status == "finished"]
+    made = [(run, mirrored, sum(trainings(run).values())) for run in tested for mirrored in (False, True)
+            if not mirrored or {"test_logits_mirror", "holdout_logits_mirror"} <= run.arrays.keys()]  # fmt: skip
+    return [Reading(*each) for each in made]
+
+
+def costs(known: Sequence[Reading]) -> pd.DataFrame:
+    """Return one row per reading: accuracy and its interval, parameters, seconds, milliseconds; by accuracy."""
+    rows = {each.title: {"accuracy": each.right.mean(), **_interval(each), "parameters": each.run.parameters,
+                         "seconds": each.seconds, "inference_ms": each.milliseconds} for each in known}  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").sort_values("accuracy", ascending=False)
+
+
+def _interval(each: Reading) -> dict[str, float]:
+    return dict(zip(("low", "high"), wilson_interval(int(each.right.sum()), len(each.right)), strict=True))
+
+
+def table(known: pd.DataFrame) -> Table:
+    """Return ``costs`` as a page shows it."""
+    frame = pd.DataFrame({
+        "model": list(known.index),
+        "accuracy": [share(value) for value in known["accuracy"]],
+        "95 % interval": [between(ends) for ends in zip(known["low"], known["high"], strict=True)],
+        "parameters": [f"{value:,.0f}" for value in known["parameters"]],
+        "seconds of all trainings": [f"{value:,.0f}" for value in known["seconds"]],
+        "ms per image": ["" if np.isnan(value) else f"{value:.1f}" for value in known["inference_ms"]],
+    })  # fmt: skip
+    return Table(frame, "wide")
+
+
+def as_good(best: Reading, known: Sequence[Reading]) -> list[Reading]:
+    """Return the readings that are equivalent to ``best`` within ``MARGIN``: two one-sided tests, ``best`` included."""
+    def within(other: Reading) -> bool:
+        return intervals.equivalence(best.right, other.right, MARGIN).p_value < 1 - intervals.LEVEL
+
+    return [each for each in known if each is best or within(each)]
+
+
+def advice(known: Sequence[Reading]) -> pd.DataFrame:
+    """Return what matters most, the model to take then, and why. The hold-out chooses the most accurate one."""
+    best = max(known, key=lambda each: each.holdout_accuracy)
+    good = as_good(best, known)
+    timed = [each for each in good if not np.isnan(each.milliseconds)] or [best]
+    scratch = [each for each in known if not each.run.weights]
+    chosen = {
+        "accurate": best,
+        "small": min(good, key=lambda each: each.run.parameters),
+        "quick": min(timed, key=lambda each: each.milliseconds),
+        "cheap": min(good, key=lambda each: each.seconds),
+        "smallest": min(known, key=lambda each: (each.run.parameters, -each.holdout_accuracy)),
+        "soon": min(known, key=lambda each: (each.seconds, -each.holdout_accuracy)),
+        **({"scratch": max(scratch, key=lambda each: each.holdout_accuracy)} if scratch else {}),
+    }
+    rows = []
+    for aim, each in chosen.items():
+        values = {"accuracy": each.right.mean(), "parameters": each.run.parameters / 1e6, "seconds": each.seconds}
+        rows.append((say(f"aim.{aim}"), each.title, say("advice", ms=each.milliseconds, **values)))
+    return pd.DataFrame(rows, columns=["what matters", "model", "why"])
+
+
+def show(runs: Sequence[Run], drawn: Sequence[str]) -> None:
+    """Show advice, table and figure; ``drawn`` names the experiments of the figure."""
+    known = readings(runs)
+    if not known:
+        return shown(say("choice.none"))
+    every, plain = costs(known), [each for each in known if each.run.experiment in drawn and not each.mirrored]
+    best = max(known, key=lambda each: each.holdout_accuracy)
+    good = [each.title for each in as_good(best, known) if each is not best] or say("none")
+    told = [say("choice.good", best=best.title, margin=MARGIN, same=good)]
+    if not results.same_processor(*runs):
+        told.append(say("choice.devices"))
+    figure = plots.cost(costs(plain).dropna().head(FEW)) if plain else None
+    shown(say("choice.how"), Table(advice(known), "text"), Paragraph(told, "blocks"), table(every), figure,
+          runs=[each.run for each in known if not each.mirrored])  # fmt: skip

@@ -1,0 +1,45 @@
+"""Which model to choose: what counts as a cost, and that table, figure and advice show the same."""
+
+import numpy as np
+import pytest
+
+from scene_utils import plots
+from scene_utils.lessons import choosing
+from tests.fakes import record
+
+pytestmark = pytest.mark.usefixtures("runs_folder")
+
+
+def model(name, seconds, **changes):
+    """A run with all it takes to be compared."""
+    return record(name, seconds=seconds, inference_ms=2.0, title=name, **changes)
+
+
+def test_a_model_costs_all_trainings_that_it_takes_each_once():
+    for name, seconds in (("a", 10.0), ("b", 20.0), ("c", 40.0)):
+        model(name, seconds)
+    teacher = model("both", 99.0, members=["a.sample.s0", "b.sample.s0"])
+    model("student", 5.0, teacher="both.sample.s0 (k)", inputs={})
+    mixed = model("mixed", 99.0, members=["student.sample.s0", "a.sample.s0", "c.sample.s0"],
+                  recipe={"weights": [0.5, 0.5, 0.0]})  # fmt: skip
+    assert sum(choosing.trainings(teacher).values()) == 30  # not 99: what it records of its members is not used twice
+    assert choosing.trainings(mixed) == {"student.sample.s0": 5, "a.sample.s0": 10, "b.sample.s0": 20}
+
+
+def test_a_table_and_a_figure_of_the_same_models_show_the_same_seconds():
+    known = choosing.readings([model("a", 1234.0), model("b", 56789.0)])
+    costs = choosing.costs(known)
+    table, alt = choosing.table(costs).frame, plots.cost(costs).alt
+    assert all(f"{seconds} s" in alt for seconds in table["seconds of all trainings"])
+    assert set(table["seconds of all trainings"]) == {"1,234", "56,789"}
+
+
+def test_as_good_needs_the_margin_not_the_absence_of_a_difference(monkeypatch):
+    rng, right = np.random.default_rng(0), {}
+    right["best"] = rng.random(1000) < 0.9
+    right["same"] = right["best"] ^ (rng.random(1000) < 0.001)
+    right["unclear"] = rng.permutation(right["best"])  # as accurate, on other images
+    monkeypatch.setattr(choosing.Reading, "right", property(lambda self: right[self.run.title]))
+    known = choosing.readings([model(name, 1.0) for name in right])
+    assert [each.title for each in choosing.as_good(known[0], known)] == ["best", "same"]
+    assert set(choosing.advice(known).columns) == {"what matters", "model", "why"}
