@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from scene_utils import catalogue, data, experiments, models, pretraining, results, training
@@ -26,8 +27,28 @@ DECLARED = tomllib.loads(Path(__file__).with_name("live.toml").read_text(encodin
 SIDES = ("first", "second")
 SEEDS = range(101, 111)  # of the recorded pairs; a reader takes another one
 SAMPLE = {"images": 192, "epochs": 6, "batch_size": 4}  # the profile sample: at most so many images, divided by so much
+
+
+class Three(nn.Module):
+    """Three networks of one kind: in training they take turns, one batch each; then their probabilities are averaged.
+
+    Returns logits (N, classes), for the average its logarithm.
+    """
+
+    def __init__(self, build: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.members, self.turn = nn.ModuleList(build() for _ in range(3)), 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.turn = (self.turn + 1) % 3
+            return self.members[self.turn](images)
+        return torch.stack([member(images).softmax(1) for member in self.members]).mean(0).log()
+
+
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "lenet-logit-dropout": lambda classes: nn.Sequential(models.LeNet(classes), nn.Dropout(0.5)),
+    "three": lambda classes, **options: Three(partial(models.LeNet, classes, **options)),
     "linear": lambda classes: nn.Sequential(nn.Flatten(), nn.Linear(3 * data.SIDE**2, classes)),
     "mlp": lambda classes, hidden=64: nn.Sequential(
         nn.AvgPool2d(2), nn.Flatten(), nn.Linear(3 * 32 * 32, hidden), nn.ReLU(), nn.Linear(hidden, classes)
@@ -39,6 +60,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     ),
 }
 PIXELS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "sixteen": lambda images: F.interpolate(F.avg_pool2d(images.float(), 4), scale_factor=4).round().byte(),
     "grey": lambda images: images.float().mean(1, keepdim=True).round().byte().expand(-1, 3, -1, -1),
 }
 MEASURES = {
