@@ -74,9 +74,9 @@ def test_the_goal_and_the_reports_own_conditions(members, tmp_path, monkeypatch)
     assert course.goal(run).values["target"] == results.facts()["target_accuracy"]
     assert course.goal(Run(run.record | {"dataset": {"commit": None}}, run.arrays)) == ""
     command = "python -m scene_utils train ensemble-reported --profile full"
-    assert command in ensembles.reported_reading(run).data
+    assert command in ensembles.under_report(run)
     monkeypatch.setattr(results, "find", lambda name, profile, seed: run if name == "ensemble-reported" else None)
-    assert course.goal(run) in ensembles.reported_reading(run).data
+    assert course.verdict(run) in ensembles.under_report(run)
 
 
 # --- the schedule
