@@ -14,7 +14,7 @@ APP := $(VENV)/.app
 UNFINISHED := build/unfinished
 SIZE := about 3 GB to download and 7 GB on disk
 
-.PHONY: report app test test-cluster lint bench publish publish-runs student colab site check-numbers predictions cards audit clean
+.PHONY: report app test test-cluster lint bench publish publish-runs student grade colab site check-numbers predictions cards audit clean
 .DEFAULT_GOAL := report
 
 report: $(READY)
@@ -58,7 +58,7 @@ site: $(READY)
 
 # Returned notebooks of a folder, into a table. TRUSTED=1 where the system has no walls for them.
 grade: $(READY)
-	@$(RUN) scene_utils grade --profile "$$PROFILE" $(if $(TRUSTED),--trusted) "$(FOLDER)"
+	@$(RUN) scene_utils grade --profile "$$PROFILE" $(if $(TRUSTED),--trusted) "$$FOLDER"
 
 check-numbers: $(READY)
 	@$(RUN) scene_utils check-numbers

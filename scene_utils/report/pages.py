@@ -65,6 +65,8 @@ def simplify(page: BeautifulSoup) -> None:
     for wide in main.find_all(["table", "img"]):  # on a phone they scroll by themselves
         kind = {"table": "table", "img": "figure"}[wide.name]
         wide.wrap(page.new_tag("div", attrs={"class": kind, "tabindex": "0"}))
+    for code in main.find_all("pre"):  # without a mouse, too
+        code["tabindex"] = "0"
     for image in main.find_all("img"):
         if image.get("alt", "").strip() in ("", "No description has been provided for this image"):
             image["alt"] = image.find_previous(["h1", "h2", "h3"]).get_text()

@@ -220,22 +220,37 @@ def note_minutes(seed: int = 0) -> None:
 
 
 def lesson_table() -> str:
-    """The notebooks in reading order: minutes to read and to execute, exercises; in Markdown."""
+    """The notebooks in reading order: minutes to read, to execute and for the exercises; in Markdown."""
     path = settings.project_dir() / "report" / "minutes.json"
     noted = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    lines = ["| notebook | minutes to read | to execute: " + " | ".join(settings.PROFILES) + " | exercises |"]
-    lines += ["|---|---|" + "---|" * len(settings.PROFILES) + "---|"]
+    lines = ["| notebook | minutes to read | exercises | minutes for them | "
+             + " | ".join(f"to execute: {profile}" for profile in settings.PROFILES) + " |"]  # fmt: skip
+    lines += ["|---|---|---|---|" + "---|" * len(settings.PROFILES)]
     for file in sorted(p for p in series.notebooks_dir().glob("*.ipynb") if series.NAME.fullmatch(p.stem)):
         cells = series.read_notebook(file).cells
-        words = sum(len(c.source.split()) for c in cells if c.cell_type == "markdown")
-        code = sum(len(c.source.splitlines()) for c in cells if c.cell_type == "code")
-        reading = round(words / 150 + code / 12)  # slowly: 150 words, or a dozen lines of code, a minute
+        exercises = sum(series.tagged(cell, "solution") for cell in cells)
         took = [noted.get(profile, {}).get(file.stem) for profile in settings.PROFILES]
         execution = ["" if seconds is None else f"{seconds / 60:.1f}" for seconds in took]
-        exercises = sum(series.tagged(cell, "solution") for cell in cells)
         name = f"[{file.stem}]({file.name})"
-        lines.append(f"| {name} | {reading} | {' | '.join(execution)} | {exercises or ''} |")
+        lines.append(f"| {name} | {minutes_to_read(cells)} | {exercises or ''} | {minutes_for_exercises(cells) or ''} "
+                     f"| {' | '.join(execution)} |")  # fmt: skip
     return "\n".join(lines)
+
+
+def minutes_to_read(cells: list) -> int:
+    """Minutes that a student takes: 100 words or 6 lines of code a minute, 90 s for a figure, 60 s for a table."""
+    code = [cell for cell in cells if cell.cell_type == "code" and not series.tagged(cell, "solution")]
+    shown = [output.get("data", {}) for cell in code for output in cell.outputs]
+    words = sum(len(cell.source.split()) for cell in cells if cell.cell_type == "markdown")
+    lines = sum(len(cell.source.splitlines()) for cell in code)
+    figures, tables = (sum(kind in str(data.keys()) for data in shown) for kind in ("image/", "text/html"))
+    return round(words / 100 + lines / 6 + 1.5 * figures + tables)
+
+
+def minutes_for_exercises(cells: list) -> int:
+    """What the headings of a page's exercises say, such as ``(20 minutes, write)``, summed."""
+    headings = re.findall(r"^### .*\((\d+ minutes|an hour)", "\n".join(cell.source for cell in cells), re.MULTILINE)
+    return sum(60 if told == "an hour" else int(told.split()[0]) for told in headings)
 
 
 # --- copies for a class
