@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scene_utils import data, experiments, results
-from scene_utils.lessons import course, labels
+from scene_utils.lessons import course, duplicates, labels, rating
 from scene_utils.results import Run
 
 pytestmark = pytest.mark.usefixtures("runs_folder")
@@ -84,3 +84,29 @@ def test_committed_verdicts_are_words_that_are_known():
     classes = results.facts()["dataset"]["classes"]
     assert set(table["label"]) | set(table["answer"]) <= set(classes)
     assert not table.duplicated(["image", "answer"]).any()
+
+
+def test_a_reader_judges_blind_and_sees_kappa(monkeypatch):
+    test = experiments.sets("sample")[2].test
+    known = pd.DataFrame({"image": test.names[:40:2], "label": [test.classes[i] for i in test.labels[:40:2]],
+                          "answer": "sea", "verdict": ["label", "answer", "both", "neither"] * 5})  # fmt: skip
+    known = known[known["label"] != "sea"]
+    monkeypatch.setattr(labels, "verdicts", lambda: known)
+    rows = rating.sheet(test)
+    assert rows["control"].sum() == rating.CONTROLS and len(rows) == len(known) + rating.CONTROLS
+    assert 0 < (rows["a"] == rows["label"]).mean() < 1 and not rows["control"].is_monotonic_increasing
+    alike = {"label": ("b", "a"), "answer": ("a", "b"), "both": "oo", "neither": "nn"}
+    letters = "".join(alike[row.recorded][row.a == row.label] for row in rows.itertuples())
+    told = rating.agreement(rows, letters).values
+    assert told["kappa"] == pytest.approx(1) and told["passed"] == told["controls"] == rating.CONTROLS
+    guess = rating.agreement(rows, "a" * len(rows)).values
+    assert guess["kappa"] < 0.5 and guess["passed"] < rating.CONTROLS
+    assert rating.agreement(rows, "ab").key == "rating.none"
+
+
+def test_pairs_are_named_with_their_sets():
+    train, holdout, dataset = experiments.sets("sample")
+    pairs = pd.DataFrame({"first": [train.names[0], train.names[1]],
+                          "second": [holdout.names[0], dataset.test.names[0]], "agree": [True, False]})  # fmt: skip
+    table = duplicates.files(pairs, train, holdout)
+    assert table["sets"].tolist() == ["training set and test set", "training set and hold-out"]

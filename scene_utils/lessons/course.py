@@ -422,7 +422,7 @@ def ceiling(run: Run) -> str:
     verdicts = table["verdict"].dropna()
     agree = int(verdicts.isin(("answer", "neither")).sum())
     both = int((verdicts == "both").sum())
-    return sentences.ceiling(run.title, len(table), len(verdicts), agree, both, run.total)
+    return sentences.ceiling(run.title, len(table), len(verdicts), agree, both)
 
 
 def limits(run: Run) -> str:

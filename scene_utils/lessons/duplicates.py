@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
+from scene_utils.data import Split
 from scene_utils.support import audit as audits
 from scene_utils.support.settings import escaped
 from scene_utils.text import Text, say
@@ -30,3 +33,18 @@ def findings(audit: audits.Audit, public: bool) -> list[Text]:
         say("duplicates.done", images=copies["first"].nunique()),
     ]  # fmt: skip
     return [text for text in told if text]
+
+
+def files(pairs: pd.DataFrame, train: Split, holdout: Split) -> pd.DataFrame:
+    """Return the file names of pairs and the sets that each file is in, those of two labels first.
+
+    Columns first, second (file names), sets, same label. A training image whose pixels are in the test set is left out.
+    """
+    sets = dict.fromkeys(train.names, "training set") | dict.fromkeys(holdout.names, "hold-out")
+
+    def name_of(file: str) -> str:
+        return sets.get(file, "left out" if file.startswith("train/") else "test set")
+
+    told = [" and ".join(map(name_of, pair)) for pair in zip(pairs["first"], pairs["second"], strict=True)]
+    table = pairs[["first", "second"]].assign(**{"sets": told, "same label": pairs["agree"]})
+    return table.sort_values(["same label", "sets"], kind="stable", ignore_index=True)

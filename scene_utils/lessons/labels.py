@@ -137,6 +137,26 @@ def counted(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["images", "share", "low", "high"])
 
 
+def ceilings(run: Run) -> pd.DataFrame:
+    """Return for each class what a model without a mistake of its own could reach, under two assumptions.
+
+    Upper end: every label is right, so such a model gets all. Lower end: the rater is right, so it contradicts each
+    label that the rater rejects. Mistakes that nobody has judged count as the model's own.
+
+    Returns:
+        Columns class, images, contradicted, judged, rejected, at least, at most.
+    """
+    table = contradicted(run)
+    rejected = table["verdict"].isin(("answer", "neither"))
+    rows = []
+    for position, name in enumerate(run.classes):
+        mine, total = table["label"] == name, int((run.labels == position).sum())
+        out = int((mine & rejected).sum())
+        judged = int((mine & table["verdict"].notna()).sum())
+        rows.append((name, total, int(mine.sum()), judged, out, 1 - out / max(total, 1), 1.0))
+    return pd.DataFrame(rows, columns=["class", "images", "contradicted", "judged", "rejected", "at least", "at most"])
+
+
 def pictures(split: Split, names: list[str]) -> torch.Tensor:
     """Return the images of these names: uint8 (N, 3, 64, 64)."""
     place = {name: i for i, name in enumerate(split.names)}

@@ -86,17 +86,16 @@ def ensemble(analysis: EnsembleAnalysis, members: list[str]) -> Text:
     return say("ensemble", **vars(analysis) | {"best": members[analysis.best]})
 
 
-def ceiling(name: str, mistakes: int, judged: int, agree: int, both: int, total: int) -> Text:
-    """How many of a model's mistakes are labels that the rater rejects too, and what that leaves to reach.
+def ceiling(name: str, mistakes: int, judged: int, agree: int, both: int) -> Text:
+    """How many of a model's mistakes are labels that the rater rejects too.
 
     Args:
         agree: judged mistakes whose label the rater rejects; ``both``: those where label and answer fit.
-        total: test images.
     """
     if judged == 0:
         return say("ceiling.none", name=name, mistakes=mistakes)
     low, high = wilson_interval(agree, judged)
-    rest = {"share": agree / judged, "low": low, "high": high, "best": 1 - agree / total}
+    rest = {"share": agree / judged, "low": low, "high": high}
     return say("ceiling", name=name, mistakes=mistakes, judged=judged, agree=agree, both=both, **rest)
 
 
