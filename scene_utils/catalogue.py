@@ -158,6 +158,7 @@ MEMBER_DEPTHS = {50: {"input_size": 192, "seed": 1}, 101: {"seed": 2}, 152: {"in
 MEMBERS = tuple(f"resnet{depth}_final" for depth in MEMBER_DEPTHS)
 REPORTED_MEMBERS = tuple(f"{member}-reported" for member in MEMBERS)
 BEYOND = ("lite0", "beyond")
+SHOWN_WHERE_RUN = ("lite0-alone",)  # by its page, which does not train it
 LEARNING_RATES = (0.0005, 0.001, 0.002, 0.004, 0.007, 0.01, 0.02, 0.04, 0.07, 0.1, 0.2, 0.4)
 DEPTHS = (18, 34, 50, 101, 152)
 PLAIN_DEPTHS = (18, 34, 50)
@@ -268,6 +269,10 @@ SERIES = (
                DISTILLED.replace(epochs=12, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
                                  input_size=160),
                sample={"images": 96}, packaged=True, teacher="ensemble"),
+    experiment("lite0-alone", "EfficientNet-Lite0 without a teacher", "efficientnet_lite0",
+               DISTILLED.replace(epochs=12, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
+                                 input_size=160, distillation=0.0),
+               sample={"images": 96}, packaged=True),
     experiment("beyond", "everything together", "ensemble", FINAL,
                members=(*MEMBERS, "resnet18_transfer", "lite0"), weighted=True),
     # A2: the small model on all classes but one, to see what it answers on the class that it does not know.

@@ -123,6 +123,12 @@ def test_every_reading_of_the_test_set_stands_in_the_ledger(monkeypatch):
             assert published.correct in mine["correct"].tolist(), f"{published.name}: a reading that is not told"
 
 
+def test_a_history_ends_with_the_record_s_accuracy():
+    for run in results.records(published=True):
+        if run.evaluated_on == "hold-out" and run.status == "finished":
+            assert round(run.history["holdout_accuracy"].iloc[-1] * run.total) == run.correct, run.name
+
+
 def test_a_torn_pair_of_record_and_arrays_is_not_used(runs_folder, trainings, capsys):
     run = experiments.run(tiny())
     path = runs_folder / "results" / f"{run.name}.npz"

@@ -94,14 +94,6 @@ def test_schedules_take_the_simplest_of_those_without_a_significant_difference()
     assert alone[1].values["same"].key == "none" and alone[2].values["choice"] == "multistep"
 
 
-@pytest.mark.parametrize(
-    ("most_first", "verdict"), [([0.8, 0.81, 0.8], "higher"), ([0.5, 0.51, 0.5], "lower"), ([0.6, 0.9, 0.4], "same")]
-)
-def test_the_order_of_tuning(most_first, verdict):
-    text = sentences.order(["learning_rate", "mixup"], intervals.compare_seeds([0.7, 0.71, 0.7], most_first))
-    assert form(speaks(text)) == f"order.{verdict}" and "learning rate" in text
-
-
 def test_importances_from_the_largest_to_the_least():
     text = speaks(sentences.importance({"learning_rate": 0.7, "momentum": 0.2, "mixup": 0.1}, 40))
     shares = [text.values[f"{place}_share"] for place in ("first", "second", "last")]

@@ -288,6 +288,14 @@ def calibration(first: Run, second: Run) -> str:
     return sentences.calibration(errors, interval, first.title, second.title)
 
 
+def beside(run: Run, other: str) -> Text:
+    """Say what changes from another experiment's run to this one where that has run, else how to run it."""
+    found = results.find(other, run.profile, run.seed)
+    if found is None or found.dataset["key"] != run.dataset["key"]:
+        return say("beside.none", command=f"python -m scene_utils train {other} --profile {run.profile}")
+    return difference(found, run)
+
+
 def caption(*runs: Run) -> Markdown:
     """Write below a figure from which weights each of its runs started, and how long it trained."""
     started = [run.weights and say("caption.weights", weights=run.weights) or say("scratch") for run in runs]

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from scene_utils import evaluation, plots
-from scene_utils.lessons import tuning
+from scene_utils.lessons import tuning, verdicts
 from scene_utils.lessons.course import told_apart
 from scene_utils.lessons.slides import between, reached, share
 from scene_utils.results import Run
-from scene_utils.support import intervals
 from scene_utils.support.intervals import wilson_interval
 from scene_utils.text import Text, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
@@ -42,6 +41,7 @@ def schedule(accuracies: Mapping[str, Sequence[float]], runs: Sequence[Run]) -> 
         apart, same = ([names[runs.index(run)] for run in group] for group in told_apart(best, runs))
         values = {"best": names[runs.index(best)], "accuracy": best.accuracy}
         told = [say("answer.a", apart=apart or say("none"), same=same or say("none"), **values)]
+    told.append(verdicts.said("schedule"))
     shown(Paragraph([say("question.a")], "question"), Table(table), Paragraph(told), runs=runs)
 
 
@@ -49,12 +49,10 @@ def tuning_order(trials: pd.DataFrame, profile: str, seed: int) -> None:
     """21 (b): which hyperparameters mattered in the study, and whether the order of tuning did."""
     found = {name: rows for name, rows in trials.groupby("search", sort=False)}
     shares = tuning.importances(found["study"], seed)
-    told = [sentences.importance(shares, len(found["study"]))]
+    told = [sentences.importance(shares, len(found["study"])), *without_diverged(found["study"], seed)]
     searches = [name for name in (MOST, LEAST, "study") if name in found]
     anew = {name: found[f"{name}, again"]["accuracy"] for name in searches if f"{name}, again" in found}
-    if {MOST, LEAST} <= set(anew) and min(map(len, anew.values())) > 1:
-        race = intervals.compare_seeds(anew[LEAST], anew[MOST])
-        told += [sentences.seeds(race, LEAST, MOST), sentences.order(list(shares), race)]
+    told += [say("order.one"), verdicts.said("order")]
     table = pd.DataFrame(
         {
             "search": searches,
@@ -66,6 +64,17 @@ def tuning_order(trials: pd.DataFrame, profile: str, seed: int) -> None:
     figure = plots.bars(shares, "share of the differences explained", percent=True)
     small = Paragraph([study_provenance(trials, profile, seed)], "small")
     shown(Paragraph([say("question.b")], "question"), figure, Table(table), Paragraph(told), small)
+
+
+def without_diverged(study: pd.DataFrame, seed: int) -> list[Text]:
+    """What the study says of trials that diverge, which count as chance: how many, and the importances without them."""
+    chance = study["accuracy"].min()
+    diverged = study["accuracy"] <= chance if (study["accuracy"] == chance).sum() > 1 else study["accuracy"] < 0
+    distinct = len(study.drop_duplicates(list(tuning.LEVELS)))
+    if not diverged.any() or diverged.all():
+        return []
+    rest = sentences.importance(tuning.importances(study[~diverged], seed), int((~diverged).sum()))
+    return [say("importance.diverged", diverged=int(diverged.sum()), trials=len(study), distinct=distinct, rest=rest)]
 
 
 def study_provenance(trials: pd.DataFrame, profile: str, seed: int) -> Text:

@@ -374,13 +374,15 @@ def show(*names: str) -> None:
     ``goal-reported`` is the goal under the report's own conditions. For images of one's own nothing: the
     cases are about the report's.
     """
+    shown(Paragraph([said(name) for name in names], "list" if len(names) > 1 else "plain"))
+
+
+def said(name: str) -> Text | str:
+    """Return what ``show`` shows of one case."""
     if settings.data_dir():
-        return
-    told = []
-    for name in names:
-        known = verdict(name.removesuffix("-reported"), name.endswith("-reported"))
-        told.append(say("case", verdict=say(f"case.{known.word}"), claim=known.claim, found=known.found))
-    shown(Paragraph(told, "list" if len(told) > 1 else "plain"))
+        return ""
+    known = verdict(name.removesuffix("-reported"), name.endswith("-reported"))
+    return say("case", verdict=say(f"case.{known.word}"), claim=known.claim, found=known.found)
 
 
 def table() -> Table:

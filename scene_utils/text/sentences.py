@@ -240,12 +240,6 @@ def importance(shares: Mapping[str, float], trials: int) -> Text:
     return say("importance", trials=trials, **told, **{f"{place}_share": shares[n] for place, n in places.items()})
 
 
-def order(names: Sequence[str], comparison: SeedComparison) -> Text:
-    """In which order to tune; ``comparison`` is the least important first against the most important first."""
-    told = [setting(name) for name in names]
-    return say(f"order.{comparison.verdict}", first=told[0], order=told)
-
-
 def setting(name: str) -> str:
     """A hyperparameter's name in words."""
     return "Mixup strength" if name == "mixup" else name.replace("_", " ")
