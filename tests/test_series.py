@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import nbformat
 import papermill
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from scene_utils import results
@@ -366,10 +367,20 @@ def markdown(text):
     return nbformat.v4.new_output("display_data", {"text/markdown": text})
 
 
+def test_a_frame_shows_a_sentence_and_one_picture_and_notes_beside_it(tmp_path):
+    table, cell = html("<table><tr><td>7</td></tr></table>"), new_code_cell()
+    cell.outputs = [table, markdown("told"), markdown("intro"), picture("a"), markdown("rest"), picture("b"), table]
+    page = pages.html_report(report_of(new_markdown_cell("## A slide"), cell), tmp_path / "a.html")
+    found = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").select(".frame")
+    names = [[" ".join(part.get("class", [part.name])) for part in each.contents] for each in found]
+    assert names == [["h2", "p", "p", "body beside"], ["p", "body beside"]]
+    assert [each.get_text(" ", strip=True) for each in found] == ["A slide told intro 7", "rest 7"]
+    assert [len(each.select(".body > .figure")) for each in found] == [1, 1]
+
+
 def test_html_is_one_page_without_scripts_or_requests(tmp_path):
     cell = new_code_cell("secret = 1")
     cell.outputs = [
-        markdown("## 2. Second"),
         html(
             "<div><style scoped></style><table border='1'><tr><td onclick='x()'>7</td></tr></table></div>"
         ),
@@ -378,8 +389,8 @@ def test_html_is_one_page_without_scripts_or_requests(tmp_path):
         picture("a curve"),
         nbformat.v4.new_output("stream", name="stderr", text="a warning"),
     ]
-    source = report_of(new_markdown_cell("## 1. First\n\nSee [x](https://x.org)."), cell
-    )
+    first, second = "## 1. First\n\nSee [x](https://x.org).", "## 2. Second"
+    source = report_of(new_markdown_cell(first), new_markdown_cell(second), cell)
     text = pages.html_report(source, tmp_path / "report.ko.html", "ko").read_text(encoding="utf-8")
     assert not re.search(r"<script|<iframe|<link|onclick|secret|a warning|scoped|mathjax|require", text)
     assert not re.search(r"""(src|srcset)="(?!data:)|url\(|@import""", text)
@@ -416,7 +427,9 @@ def test_markdown_has_its_figures_beside_it(tmp_path):
 
 @pytest.mark.skipif(pages.find_chromium() is None, reason="no Chromium here")
 def test_the_deck_has_one_wide_page_per_section(tmp_path):
-    cells = [new_markdown_cell(f"## {n}. Slide\n\nText.") for n in (1, 2)]
+    cells = []
+    for n in (1, 2):
+        cells += [new_markdown_cell(f"## {n}. Slide"), new_code_cell(outputs=[picture("a"), markdown("Text.")])]
     page = pages.html_report(report_of(*cells), tmp_path / "report.html")
     deck = pages.pdf_deck(page, tmp_path / "report.pdf").read_bytes()
     assert deck.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", deck)) == 3  # title, two slides

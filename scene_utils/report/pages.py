@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
 from scene_utils.support import settings
@@ -55,9 +55,11 @@ def simplify(page: BeautifulSoup) -> None:
     main = page.main
     for wrapper in main.find_all("div"):
         classes = " ".join(wrapper.get("class", []))
-        if not classes or re.search(r"cell|input|output|prompt|rendered_html|jp-", classes):
+        if "code_cell" in classes:
+            wrapper.attrs = {"class": "cell"}
+        elif not classes or re.search(r"cell|input|output|prompt|rendered_html|jp-", classes):
             wrapper.unwrap()
-    for table in main.find_all("table", class_="wide"):  # on a phone its rows stand one below the other
+    for table in main.find_all("table"):  # on a phone the cells of a wide one stand one below the other
         names = [cell.get_text() for cell in table.find_all("th")]
         for row in table.select("tbody tr"):
             for cell, name in zip(row.find_all("td"), names, strict=False):
@@ -87,20 +89,9 @@ def _clean(page: BeautifulSoup) -> None:
 
 
 def _structure(page: BeautifulSoup, language: str) -> None:
-    """Title, contents, one section per heading of level 2."""
+    """Title, contents, one section per heading of level 2 with its frames."""
     main = page.main
-    section, headings = None, []
-    for element in list(main.contents):
-        if element.name == "h2":
-            section = page.new_tag("section")
-            element.insert_before(section)
-            headings.append(element)
-        if section is not None:
-            section.append(element.extract())
-    for number, heading in enumerate(headings, start=1):
-        slide = re.match(r"(\d+)\.", heading.get_text())
-        heading["id"] = f"slide-{slide[1]}" if slide else f"section-{number}"
-
+    headings = _sections(page)
     title = main.find("h1")
     if title is None:
         raise SceneError("the report has no title; start it with a heading of level 1")
@@ -113,7 +104,75 @@ def _structure(page: BeautifulSoup, language: str) -> None:
         link.string = heading.get_text()
         item.append(link)
         page_contents.ol.append(item)
-    (headings[0].parent if headings else title).insert_before(page_contents)
+    (main.section or title).insert_before(page_contents)
+
+
+def _sections(page: BeautifulSoup) -> list[Tag]:
+    """Wrap each heading of level 2 and what follows in a section of frames, and return the headings, with ids."""
+    section, headings = None, []
+    for element in list(page.main.contents):
+        if element.name == "h2":
+            section = page.new_tag("section")
+            element.insert_before(section)
+            headings.append(element)
+        if section is not None:
+            section.append(element.extract())
+    for number, heading in enumerate(headings, start=1):
+        slide, section = re.match(r"(\d+)\.", heading.get_text()), heading.parent
+        heading["id"] = f"slide-{slide[1]}" if slide else f"section-{number}"
+        cells = section.find_all("div", class_="cell")
+        if cells:
+            rest = [part for part in section.contents if part.name and not any(part is cell for cell in cells)]
+            parts = [[part for part in cell.contents if part.name] for cell in cells]
+            parts[0].insert(0, heading)
+            parts[-1].extend(rest[1:])
+            frames = [_arranged(page, each) for each in _frames(parts)]
+            section.clear()
+            section.extend(frames)
+    for cell in page.main.find_all("div", class_="cell"):
+        cell.unwrap()
+    return headings
+
+
+def _frames(cells: list[list[Tag]]) -> list[list[Tag]]:
+    """What a section's cells show, cut so that each part has one picture, table or code to look at.
+
+    The text before a picture goes with it; a cell of text alone belongs to what is before it.
+    """
+    frames: list[list[Tag]] = []
+    for parts in cells:
+        pictures = [position for position, part in enumerate(parts) if part.img]
+        cuts = [0]
+        for picture in pictures[1:]:
+            while parts[picture - 1].name == "p":
+                picture -= 1
+            cuts.append(picture)
+        for start, end in zip(cuts, [*cuts[1:], len(parts)], strict=True):
+            alone = all(part.name == "p" for part in parts[start:end])
+            frames[-1].extend(parts[start:end]) if frames and alone else frames.append(parts[start:end])
+    return frames
+
+
+def _arranged(page: BeautifulSoup, parts: list[Tag]) -> Tag:
+    """A frame: its headings, one sentence, one picture (else a table or code), and the rest as notes.
+
+    What introduces the picture stays before it.
+    """
+    told = [part for part in parts if part.name in ("p", "ul") and not part.small]
+    codes = [part.find_previous_sibling() for part in parts if part.name == "pre" or part.pre]
+    apart = [part for part in told if not any(part is before for before in codes)]
+    shown = [part for part in parts if part.img] or [part for part in parts if part.name in ("div", "pre")]
+    lead = [*(part for part in parts if part.name in ("h2", "h3")), *(apart or told)[:1]]
+    before = shown[0].find_previous_sibling() if shown else None
+    lead += [part for part in told if part is before and not any(part is each for each in lead)]
+    frame, body, notes = (page.new_tag("div", attrs={"class": name}) for name in ("frame", "body", "notes"))
+    notes.extend([part for part in parts if not any(part is each for each in [*lead, *shown[:1]])])
+    body.extend([*shown[:1], notes])
+    rest = [part for part in notes.contents if not part.small]
+    if shown and shown[0].img and rest and not notes.select("table.wide"):
+        body["class"] = "body beside"  # printed, the notes stand at the picture's side
+    frame.extend([*lead, body])
+    return frame
 
 
 def markdown_report(notebook: NotebookNode, output: Path) -> Path:

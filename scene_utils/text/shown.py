@@ -23,7 +23,6 @@ FORMS = {  # of a paragraph: Markdown around its texts
     "small": lambda texts: "<small>" + "<br>\n".join(texts) + "</small>",
     "wide": lambda texts: f'<p class="wide">{" ".join(texts)}</p>',
     "blocks": lambda texts: "\n\n".join(texts),
-    "heading": lambda texts: "## " + " ".join(texts),
     "question": lambda texts: "### " + " ".join(texts),
 }
 
