@@ -54,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     case.add_argument("--status", action="store_true", help="which arms are done, about how many core-hours are left")
     case.add_argument("--judge", action="store_true", help="read test set and sealed set, once, and write the verdicts")
     case.add_argument("--unfinished", action="store_true", help="with --judge: though other cases wait for runs")
+    project = command(_project, "project")
+    project.add_argument("name", metavar="CASE", nargs="?", help="name of your committed design")
+    project.add_argument("--draft", metavar="NUMBER", help="print a design to complete, by student number")
     live = command(_live, "live", profile=False)
     live.add_argument("names", metavar="LIVE", nargs="*", help="names from lessons/live.toml (default: all)")
     live.add_argument("--profile", default="short", help="short (default) or full: the images are the same")
@@ -123,6 +126,16 @@ def _case(names: list[str], profile: str | None, seed: int, grids: bool, status:
         print(f"judged: {', '.join(verdicts.judge(unfinished)) or 'nothing new'}")
     if status or not names and not judge:
         print(verdicts.status(names or cases.names()).to_string(index=False))
+
+
+def _project(name: str | None, draft: str | None, profile: str | None, seed: int) -> None:
+    """Run the final project's case by its committed design, and give its verdict on the hold-out; or draft a design."""
+    from scene_utils.lessons import project
+
+    if draft or not name:
+        print(project.variant(draft or ""), end="")
+    else:
+        print(project.judge(name, project.settings.profile(profile)).to_string(index=False))
 
 
 def _live(names: list[str], profile: str, seeds: int) -> None:

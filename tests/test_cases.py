@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import tomllib
 from collections import Counter
 from types import SimpleNamespace
 
@@ -11,7 +12,8 @@ import torch
 
 from scene_utils import batches, cases, catalogue, data, experiments, results
 from scene_utils.catalogue import EXPERIMENTS
-from scene_utils.lessons import limits, orders, tuning, verdicts
+from scene_utils.lessons import limits, orders, project, tuning, verdicts
+from scene_utils.recipe import Recipe
 from scene_utils.support import intervals, ledger, settings
 from scene_utils.support.settings import SceneError
 
@@ -320,3 +322,30 @@ def test_the_published_trials_of_the_tuning_study_are_still_found(monkeypatch):
     images = SimpleNamespace(key=data.COMMIT)
     monkeypatch.setattr(experiments, "sets", lambda *_: (None, None, images))
     assert len(table) and set(table["key"]) == {tuning.study_key("short", 0)}
+
+
+# --- the final project
+
+
+def test_a_student_number_draws_a_design_in_which_one_thing_differs():
+    drafts = [project.variant(f"2026{number}") for number in range(100, 160)]
+    assert project.variant(" 2026100 ") == drafts[0] and len({draft.partition(":")[2] for draft in drafts}) > 30
+    for design in map(tomllib.loads, drafts):
+        recipes = [Recipe(**design["recipe"] | design["arms"][name]["recipe"]).fields() for name in design["contrast"]]
+        differs = {field for field in recipes[0] if recipes[0][field] != recipes[1].get(field)}
+        assert len(differs - {"learning_rate"}) == 1
+    assert {tomllib.loads(draft)["recipe"]["epochs"] for draft in drafts} == set(project.EPOCHS)
+
+
+def test_a_project_is_decided_on_the_hold_out_by_a_committed_design(tmp_path, monkeypatch):
+    with pytest.raises(SceneError, match="is unknown"):
+        project.committed("nobodys")
+    monkeypatch.setattr(cases, "DESIGNS", tmp_path)
+    (tmp_path / "mine.toml").write_text(project.variant("1"))
+    with pytest.raises(SceneError, match="mine.toml is not committed as it is"):
+        project.committed("mine")
+    rng = np.random.default_rng(0)
+    right = {name: rng.random((5, 400)) < rate for name, rate in (("without", 0.6), ("with_it", 0.9))}
+    told = {"direction": "greater", "contrast": {"without": -1, "with_it": 1}}
+    assert project.said(told, right).endswith("verdict: holds")
+    assert project.said(told | {"direction": "less"}, right).endswith("verdict: does not hold")

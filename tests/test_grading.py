@@ -1,6 +1,7 @@
 """Marking returned notebooks: right, wrong, empty and hostile ones; none writes its mark or leaves its process."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from scene_utils.grading import answers, marks, sandbox
 from scene_utils.lessons import checks
+from scene_utils.report import publish
 from scene_utils.support import settings
 from tests.answers import ANSWERS
 
@@ -132,3 +134,18 @@ def test_what_takes_too_much_is_stopped(source, tmp_path):
     table = marks.grade(returned(tmp_path, greedy=source), limits=sandbox.Limits(seconds=3, processes=40))
     assert verdicts(table, "greedy") == ["not yet"] * 5
     assert table["remark"].str.startswith("stopped while its cells ran: more than").all()
+
+
+def test_student_copies_hold_no_solution_no_output_and_no_answer_of_the_exam(tmp_path, monkeypatch):
+    notebooks = settings.project_dir() / "notebooks"
+    monkeypatch.setattr(publish.series, "notebooks_dir", lambda: notebooks)
+    monkeypatch.setattr(settings, "project_dir", lambda: tmp_path)
+    folder = publish.student()
+    assert {path.name for path in folder.glob("*.md")} == {"glossary.md", "PROJECT.md"}
+    text = " ".join(path.read_text(encoding="utf-8") for path in folder.iterdir())
+    answers = re.findall("<summary>Answer</summary>\n\n(.+)", (notebooks / "TEACHING.md").read_text(encoding="utf-8"))
+    assert len(answers) == 15 and not [answer for answer in answers if answer[:60] in text]
+    for path in folder.glob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            assert not cell.get("outputs") and "solution" not in cell.metadata.get("tags", [])
+            assert not re.search(r"^\s*(def )?solution_", cell.source, re.MULTILINE), (path.stem, cell.id)

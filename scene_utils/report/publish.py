@@ -262,9 +262,9 @@ def student() -> Path:
     for name in series.notebooks():
         notebook = series.read_notebook(series.notebooks_dir() / f"{name}.ipynb")
         series.write_notebook(without_solutions(notebook), target / f"{name}.ipynb")
-    glossary = series.notebooks_dir() / "glossary.md"  # pages link to it
-    if glossary.exists():
-        _copy(glossary, target / glossary.name)
+    for name in ("glossary.md", "PROJECT.md"):  # pages link to them; TEACHING.md has the exam's answers
+        if (series.notebooks_dir() / name).exists():
+            _copy(series.notebooks_dir() / name, target / name)
     return target
 
 
