@@ -242,7 +242,8 @@ def claims(records: Records) -> None:
     found = claims_table(records)
     weak = found["claim"][~found["firm"]].tolist()
     told = say("claims.weak", names=join(weak, "; ")) if weak else say("claims.firm")
-    shown(say("claims.cases"), verdicts.table(), say("claims.how"), Table(found.drop(columns="firm"), "text"), told)
+    shown(say("claims.cases"), verdicts.table(), verdicts.commands())
+    shown(say("claims.how"), Table(found.drop(columns="firm"), "text"), told)
 
 
 def claims_table(records: Records) -> pd.DataFrame:
@@ -347,11 +348,10 @@ def readings_log() -> None:
     optimism = verdicts.optimism()
     told += [] if optimism is None else [say("ledger.optimism", points=optimism)]
     alone = table[~cased]
-    frame = pd.DataFrame({"date": alone["date"].str[:10], "experiment": alone["experiment"], "set": alone["set"],
-                          "reading": alone["reading"],
-                          "correct": [of(*each) for each in zip(alone["correct"], alone["total"], strict=True)],
-                          "why": alone["why"]})  # fmt: skip
-    groups = [(group["date"].str[:10].max(), say("ledger.runs", runs=group["key"].nunique()), of_set, "", "", why)
+    counts = [of(*each) for each in zip(alone["correct"], alone["total"], strict=True)]
+    frame = alone[["date", "experiment", "set", "reading"]].assign(date=alone["date"].str[:10], correct=counts)
+    groups = [(group["date"].str[:10].max(), say(f"case.claim.{why.split()[2]}"), of_set,
+               say("ledger.runs", runs=group["key"].nunique()), "")
               for (why, of_set), group in table[cased].groupby(["why", "set"])]  # fmt: skip
     every = pd.concat([frame, pd.DataFrame(groups, columns=frame.columns)], ignore_index=True)
     shown(Paragraph(told), Table(every, "text wide"))

@@ -10,7 +10,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from scene_utils import averaging, catalogue, evaluation, experiments, plots, results
-from scene_utils.lessons import sketches
+from scene_utils.lessons import sketches, verdicts
 from scene_utils.lessons.course import depth_name, verdict
 from scene_utils.lessons.slides import reached, share
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
@@ -156,7 +156,10 @@ def final_model(members: Sequence[Run], together: Run) -> None:
     if experiments.report_images(together):
         known = [say("missing") if run is None else share(run.accuracy) for run in others]
         table.frame.insert(3, "under the report's conditions", known)
-    shown(say("final"), table, Paragraph([told, under_report(together)]), runs=[*members, together])
+    beside = [evaluation.compare(run.logits, together.logits, together.labels) for run in members]
+    table.frame["the ensemble corrects / breaks"] = [f"{each.fixes} / {each.breaks}" for each in beside] + [""]
+    told = Paragraph([told, verdicts.said("ensemble"), under_report(together)])
+    shown(say("final"), table, told, runs=[*members, together])
 
 
 def conditions(members: Sequence[Run], together: Run) -> None:

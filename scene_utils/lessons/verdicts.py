@@ -25,6 +25,7 @@ from scene_utils.text import Text, join, number, say
 from scene_utils.text.shown import Paragraph, Table, shown
 
 PROFILE = "short"  # of the runs of the cases
+JUDGE = "python -m scene_utils case --judge"
 PRIMARY = ("custom_lenet", "deeper", "longer", "mixup", "transfer", "ensemble")
 OURS = ("relu", "schedule", "order", "calibration", "student")
 DESCRIBED = ("nan", "goal")
@@ -330,9 +331,7 @@ SPECIAL = {"student": equivalent, "order": by_order, "calibration": calibrated}
 def missing(case: str, claim: Text) -> Verdict:
     """Return the verdict of a case that waits for runs, or for being judged."""
     done, every = progress(case)
-    command = f"python -m scene_utils case {case} --profile {PROFILE}"
-    if done == every:
-        command = "python -m scene_utils case --judge"
+    command = f"python -m scene_utils case {case} --profile {PROFILE}" if done < every else JUDGE
     return Verdict(case, claim, "missing", say("case.waiting", done=done, all=every, command=command))
 
 
@@ -394,7 +393,9 @@ def table() -> Table:
         theirs = cases.design(case).get("reported")
         claim = say("case.under_report", claim=known.claim) if name != case else known.claim
         word = say(f"case.{known.word}")
-        word = join([word, known.found], ": ") if known.word == "missing" else word
+        if known.word == "missing":
+            done, every = known.found.values["done"], known.found.values["all"]
+            word = say("case.unjudged") if done == every else join([word, say("case.runs", done=done, all=every)], ": ")
         rows.append((claim, "" if theirs is None else f"{theirs:.4f}" if case == "goal" else number(theirs, "+pp"),
                      known.estimate, known.interval, known.p_value, word, committed(case)))  # fmt: skip
     columns = ["claim", "report", "ours", "95 % interval", "adjusted p", "verdict", "design"]
@@ -407,6 +408,17 @@ def optimism() -> float | None:
     table = table[table["quantity"].str.startswith("accuracy of ")]
     told = {of: table.loc[table["quantity"].str.endswith(f" on {of}"), "estimate"] for of in SETS}
     return None if told["sealed"].empty else float(told["val"].mean() - told["sealed"].mean())
+
+
+def commands() -> Paragraph:
+    """Return the commands that run and judge what is missing; nothing where all cases are judged."""
+    missing = [name for name in (*PRIMARY, "nan", *OURS) if verdict(name).word == "missing"]
+    run = [name for name in missing if not complete(name)]
+    lines = [f"python -m scene_utils case {' '.join(run)} --profile {PROFILE}"] * bool(run)
+    lines += [JUDGE] * bool(missing)
+    known = verdict("goal", reported=True)
+    lines += [known.found.values["command"]] * (known.word == "missing")
+    return Paragraph(["```\n" + "\n".join(lines) + "\n```"] if lines else [], "blocks")
 
 
 def committed(case: str) -> str:
