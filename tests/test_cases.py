@@ -269,7 +269,8 @@ def judged(monkeypatch):
                 wrong = rng.random(len(labels[of])) < (0.1 if arm.name == "mixup.mixup" else 0.25)
                 arrays[array] = arrays[f"{array}_mirror"] = np.stack([1 - wrong, 0.9 * wrong], 1)
             record = {"experiment": arm.experiment, "profile": "short", "seed": seed, "key": f"{arm.name}{i}",
-                      "date": "2026", "dataset": {"commit": "c"}, "accuracy": 0.8}  # fmt: skip
+                      "date": "2026", "dataset": {"commit": "c"}, "accuracy": 0.8, "seconds": 1.0}  # fmt: skip
+            record["on_training_set"] = {"loss": 1.0 + arm.name.endswith("custom")}
             made.append(results.Run(record, arrays))
         return made
 
@@ -289,6 +290,8 @@ def test_cases_are_judged_once_by_the_ledger_and_shown(judged):
     assert words == {"mixup": "holds", "deeper": "open", "ensemble": "holds", "order": "missing"}
     table = verdicts.table().frame.set_index("claim")
     assert table.loc["Mixup raises ResNet18's accuracy", "adjusted p"] == "0.000"
+    assert "does not overfit" in verdicts.said("custom_lenet") and "3.0 times" in verdicts.said("ensemble")
+    assert "ResNet18, transferred features frozen 0.8000 (3)" in verdicts.said("transfer")
     assert table["verdict"].iloc[-3] == "open, not run: 0 of 170 runs exist"
     assert "order --profile short" in verdicts.commands().markdown()
 

@@ -380,8 +380,41 @@ def said(name: str) -> Text | str:
     """Return what ``show`` shows of one case."""
     if settings.data_dir():
         return ""
-    known = verdict(name.removesuffix("-reported"), name.endswith("-reported"))
-    return say("case", verdict=say(f"case.{known.word}"), claim=known.claim, found=known.found)
+    case = name.removesuffix("-reported")
+    known = verdict(case, name != case)
+    told = say("case", verdict=say(f"case.{known.word}"), claim=known.claim, found=known.found)
+    return told if known.word == "missing" else join([told, *beside(case)])
+
+
+def beside(case: str) -> list[Text]:
+    """Return what a design shows beside its verdict: other arms, what a grid preferred, what it costs."""
+    told, found = [], rows_of(case)
+    if case == "custom_lenet":
+        trained = [[run.record["on_training_set"]["loss"] for run in runs_of(arm) if run] for arm in arms_of(case)]
+        losses = [float(np.mean(each)) for each in trained]
+        meaning = say("case.beside.overfits" if losses[1] < losses[0] else "case.beside.underfits")
+        told.append(say("case.beside.training", first=losses[0], second=losses[1], meaning=meaning))
+    if case == "mixup" and (strengths := strengths_tried()):
+        best = cases.best_value({value: each for value, each in strengths.items() if value})
+        told.append(say("case.beside.strength", best=best, accuracy=strengths[best], zero=strengths[0.0]))
+    if case == "ensemble":
+        points = {reading: found[f"difference against the best on the hold-out, {reading}"].difference
+                  for reading in ("plain", "mirrored")}  # fmt: skip
+        seconds = [np.mean([run.seconds for run in runs_of(arm) if run]) for arm in arms_of(case)]
+        told.append(say("case.beside.member", times=float(sum(seconds) / np.mean(seconds)), **points))
+    others = [arm for arm in cases.arms(case) if arm.name not in {each.name for each in arms_of(case)}]
+    ran = {arm.title: [run.accuracy for run in runs_of(arm) if run] for arm in others}
+    shown_as = [f"{title} {np.mean(each):.4f} ({len(each)})" for title, each in ran.items() if each]
+    return told + ([say("case.beside", arms=", ".join(shown_as))] if shown_as else [])
+
+
+def strengths_tried() -> dict[float, float]:
+    """Return the hold-out accuracy of each strength of Mixup that the grid tried, 0 included; nothing before that."""
+    plain, mixed = cases.arm("mixup.plain"), cases.arm("mixup.mixup")
+    rate = plain.recipe.get("learning_rate")
+    names = mixed.grid_experiments() | {0.0: plain.grid_experiments().get(rate, "")}
+    found = {value: results.find(name, PROFILE) for value, name in names.items()}
+    return {} if None in found.values() else {value: run.accuracy for value, run in found.items()}
 
 
 def table() -> Table:
