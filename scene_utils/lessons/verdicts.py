@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -418,7 +419,7 @@ def strengths_tried() -> dict[float, float]:
 
 
 def table() -> Table:
-    """Return all cases: claim, the report's figure, estimate, interval, adjusted p, verdict, commit of the design."""
+    """Return all cases: claim, the report's figure, estimate, interval, adjusted p, verdict, commits."""
     rows = []
     for name in (*PRIMARY, *DESCRIBED, "goal-reported", *OURS):
         case = name.removesuffix("-reported")
@@ -430,8 +431,10 @@ def table() -> Table:
             done, every = known.found.values["done"], known.found.values["all"]
             word = say("case.unjudged") if done == every else join([word, say("case.runs", done=done, all=every)], ": ")
         rows.append((claim, "" if theirs is None else f"{theirs:.4f}" if case == "goal" else number(theirs, "+pp"),
-                     known.estimate, known.interval, known.p_value, word, committed(case)))  # fmt: skip
-    columns = ["claim", "report", "ours", "95 % interval", "adjusted p", "verdict", "design"]
+                     known.estimate, known.interval, known.p_value, word,
+                     committed(cases.DESIGNS / f"{case}.toml") or cases.digest(case)[:7],
+                     committed(settings.published_dir() / kept().name, f"{case},difference,")))  # fmt: skip
+    columns = ["claim", "report", "ours", "95 % interval", "adjusted p", "verdict", "design", "result"]
     return Table(pd.DataFrame(rows, columns=columns), "text wide")
 
 
@@ -454,12 +457,11 @@ def commands() -> Paragraph:
     return Paragraph(["```\n" + "\n".join(lines) + "\n```"] if lines else [], "blocks")
 
 
-def committed(case: str) -> str:
-    """Return the commit that wrote a design as it is now; the first digits of its hash where that is not known."""
-    path = cases.DESIGNS / f"{case}.toml"
-    command = ["git", "-C", str(settings.project_dir()), "log", "-1", "--format=%h", "--abbrev=7", "--", str(path)]
+def committed(path: Path, text: str = "") -> str:
+    """Return the commit that last wrote a file, or ``text`` in it; empty where that is not known."""
+    search = [f"-S{text}"] if text else []
+    command = ["git", "-C", str(settings.project_dir()), "log", "-1", "--format=%h", "--abbrev=7", *search]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return cases.digest(case)[:7]
-    return done.stdout.strip() or cases.digest(case)[:7]
+        return subprocess.run([*command, "--", str(path)], capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git
+        return ""
