@@ -6,6 +6,7 @@ and what they return is kept beside the record, so that a page can show it where
 
 from __future__ import annotations
 
+import contextlib
 import copy
 
 import numpy as np
@@ -107,12 +108,8 @@ def normalization(model: nn.Module, dataset: Dataset, recipe: Recipe) -> dict[st
     def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         changes.append(float((output - inputs[0]).norm() / inputs[0].norm()))
 
-    handles = [layer.register_forward_hook(note) for layer in (model.LRN1, model.LRN2)]
-    try:
+    with model.LRN1.register_forward_hook(note), model.LRN2.register_forward_hook(note):
         model(to_batch(dataset.test, shown_images(dataset), recipe.input_size).to(model.fc2.weight.device))
-    finally:
-        for handle in handles:
-            handle.remove()
     return {"normalization": np.array(changes, dtype=np.float32)}
 
 
@@ -211,11 +208,9 @@ def gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> list[flo
         outputs.append(output)
 
     blocks = [module for stage in (model.layer1, model.layer2, model.layer3, model.layer4) for module in stage]
-    handles = [block.register_forward_hook(keep) for block in blocks]
-    try:
+    with contextlib.ExitStack() as hooks:
+        for block in blocks:
+            hooks.enter_context(block.register_forward_hook(keep))
         F.cross_entropy(model.train()(images), labels).backward()
-    finally:
-        for handle in handles:
-            handle.remove()
     model.zero_grad(set_to_none=True)
     return [float(output.grad.norm()) for output in outputs]

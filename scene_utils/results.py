@@ -101,18 +101,6 @@ class Run:
         """int64 labels of the set that it was evaluated on (N,)."""
         return self.arrays[f"{'test' if self.evaluated_on == 'test' else 'holdout'}_labels"]
 
-    @property
-    def provenance(self) -> str:
-        """One line for captions: profile, device, precision, seed, epochs, weights, date, versions."""
-        r = self.record
-        weights = f"weights {r['weights']}" if r["weights"] else "from scratch"
-        again = f", then again on all {r['refit']['images']:,} images" if "refit" in r else ""
-        return (
-            f"{r['experiment']}: profile {r['profile']}, seed {r['seed']}, {r['epochs']} epochs{again}, {weights}, "
-            f"{r['seconds']:.0f} s on {self.device} in {r['precision']}, {r['date'][:10]}, "
-            f"torch {r['versions']['torch']}, dataset {str(r['dataset']['commit'])[:7]}"
-        )
-
 
 def same_processor(*runs: Run) -> bool:
     """Whether the runs' seconds may be compared: all name the processor they were trained on, and it is one."""

@@ -15,6 +15,7 @@ from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe
 from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
+from scene_utils.text import sentences
 from tests.fakes import RECIPE, net, tiny
 
 pytestmark = pytest.mark.usefixtures("runs_folder")
@@ -182,7 +183,7 @@ def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):
     torch.testing.assert_close(torch.from_numpy(run.arrays["test_logits"]).float(), answers, atol=0.02, rtol=0.01)
     assert run.key != once.key and (run.logits != once.logits).any() and run.seconds > run.history["seconds"].sum()
     torch.testing.assert_close(training.predict(trained_models.load_model(run), dataset.test, recipe), answers)
-    assert "then again on all" in run.provenance
+    assert "then trained again on all" in sentences.provenance(run)
 
 
 def test_a_student_learns_its_teachers_answers(monkeypatch):

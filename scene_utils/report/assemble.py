@@ -21,7 +21,7 @@ from scene_utils.report.manifest import Slide
 from scene_utils.results import Run
 from scene_utils.support import settings, svg
 from scene_utils.support.settings import SceneError
-from scene_utils.text import LANGUAGES, Text, join, label, render, say
+from scene_utils.text import LANGUAGES, Text, join, label, render, say, sentences
 from scene_utils.text.shown import MIME, Paragraph, Table, from_json, in_language
 
 UNCOMPARED = "nbval-ignore-output"  # tag of a cell whose output depends on the data or the profile
@@ -216,7 +216,7 @@ def provenance(runs: Sequence[Run]) -> Paragraph:
     """The small print of runs: one line for those that differ in nothing but their names and seconds."""
     groups: dict[tuple, list[Run]] = {}
     for run in runs:
-        groups.setdefault(tuple(_origin(run).items()), []).append(run)
+        groups.setdefault(tuple(sentences.origin(run).items()), []).append(run)
     lines = []
     for parts, members in groups.items():
         names = ", ".join(run.experiment for run in members)
@@ -227,20 +227,3 @@ def provenance(runs: Sequence[Run]) -> Paragraph:
         times = ", ".join(f"{value:,.0f}" for value in seconds)
         lines.append(say("provenance", names=names, seconds=times, **dict(parts)))
     return Paragraph(lines, "small")
-
-
-def _origin(run: Run) -> dict[str, object]:
-    """What the small print says of a run beside its name and seconds."""
-    return {
-        "profile": run.profile,
-        "seed": run.seed,
-        "epochs": run.epochs,
-        "again": say("again", count=int(run.refit["images"])) if "refit" in run.record else "",
-        "weights": run.pretrained_source or say("scratch"),
-        "device": run.device,
-        "precision": run.precision,
-        "date": run.date[:10],
-        "torch": run.versions["torch"],
-        "engine": run.versions["engine"],
-        "images": (run.dataset["commit"] or run.dataset["key"])[:7],
-    }

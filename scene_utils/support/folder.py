@@ -206,26 +206,16 @@ def instead(folder: Path) -> str:
 
 def class_parents(folder: Path, depth: int = 3) -> Iterator[tuple[Path, list[str]]]:
     """Folders, not deeper than ``depth``, that hold two or more folders of images, with the names of these."""
-    children = subfolders(folder)
-    names = [child.name for child in children if holds_images(child)]
-    if len(names) >= 2:
-        yield folder, names
-    elif depth > 1:
-        for child in children[:100]:
-            yield from class_parents(child, depth - 1)
+    for place, children, _ in os.walk(folder):
+        children[:] = sorted(name for name in children if not left_behind(name))
+        names = [name for name in children if holds_images(os.path.join(place, name))]
+        if len(names) >= 2:
+            yield Path(place), names
+        deepest = len(Path(place).relative_to(folder).parts) >= depth - 1
+        children[:] = [] if len(names) >= 2 or deepest else children[:100]
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """Folders in a folder that nothing has left behind, sorted; none where it cannot be read."""
-    try:
-        return sorted(each for each in folder.iterdir() if each.is_dir() and not left_behind(each.name))
-    except OSError:
-        return []
-
-
-def holds_images(folder: Path) -> bool:
-    """Whether a file in a folder has an image's suffix."""
-    try:
-        return any(Path(name).suffix.lower() in IMAGES for name in os.listdir(folder))
-    except OSError:
-        return False
+def holds_images(folder: str) -> bool:
+    """Whether a file in a folder has an image's suffix; not in one that cannot be read."""
+    _, _, files = next(os.walk(folder), ("", [], []))
+    return any(Path(name).suffix.lower() in IMAGES for name in files)

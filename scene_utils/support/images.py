@@ -141,13 +141,6 @@ def unreadable(photo: str | Path | BinaryIO, error: Exception) -> str:
     return " ".join(message.split())[:80]
 
 
-def _decode_or_reason(path: Path) -> np.ndarray | str:
-    try:
-        return decode(path)
-    except Exception as error:  # a damaged file makes Pillow raise nearly anything
-        return unreadable(path, error)
-
-
 # --- a folder's images, decoded once
 
 
@@ -277,8 +270,13 @@ def _decode_all(folder: Path, root: str, files: list[File]) -> list[str]:
 
 
 def _row(known: dict[File, np.ndarray], folder: Path, file: File) -> np.ndarray | str:
-    pixels = known.get(file)
-    return _decode_or_reason(folder / file.name) if pixels is None else pixels
+    """Pixels of a file, decoded earlier or now; else why it cannot be read."""
+    if file in known:
+        return known[file]
+    try:
+        return decode(folder / file.name)
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
+        return unreadable(folder / file.name, error)
 
 
 def _header(file: BinaryIO, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import pandas as pd
@@ -97,16 +98,14 @@ def trace(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> l
 
     layers = [(name, module) for name, module in model.named_modules()
               if not list(module.children()) or adds(module)]  # fmt: skip
-    hooks = [module.register_forward_hook(note(name)) for name, module in layers]
     modes = [(module, module.training) for module in model.modules()]
     like = next(model.parameters(), torch.zeros(1))
-    try:
-        model.eval()(like.new_zeros(1, *input_size))
-    finally:
-        for handle in hooks:
-            handle.remove()
+    with contextlib.ExitStack() as after:
         for module, training in modes:
-            module.training = training
+            after.callback(setattr, module, "training", training)
+        for name, module in layers:
+            after.enter_context(module.register_forward_hook(note(name)))
+        model.eval()(like.new_zeros(1, *input_size))
     return steps
 
 

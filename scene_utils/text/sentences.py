@@ -279,3 +279,25 @@ def live(names: Sequence[str], pairs: Sequence[Sequence[float]], known: int, exp
         guessed = say("live.expected", expected=size(expected)) if expected is not None else ""
         texts.append(say("live.own", own=size(differences[-1]), guessed=guessed))
     return texts
+
+
+def origin(run: Run) -> dict[str, object]:
+    """What the small print says of a run beside its name and seconds."""
+    return {
+        "profile": run.profile,
+        "seed": run.seed,
+        "epochs": run.epochs,
+        "again": say("again", count=int(run.refit["images"])) if "refit" in run.record else "",
+        "weights": run.pretrained_source or say("scratch"),
+        "device": run.device,
+        "precision": run.precision,
+        "date": run.date[:10],
+        "torch": run.versions["torch"],
+        "engine": run.versions["engine"],
+        "images": (run.dataset["commit"] or run.dataset["key"])[:7],
+    }
+
+
+def provenance(run: Run) -> Text:
+    """Where a run's numbers come from: conditions, machine, date and versions."""
+    return say("provenance", names=run.experiment, seconds=f"{run.seconds:,.0f}", **origin(run))
