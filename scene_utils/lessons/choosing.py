@@ -67,10 +67,16 @@ def trainings(run: Run) -> dict[str, float]:
     return own | {name: seconds for each in found if each for name, seconds in trainings(each).items()}
 
 
+def every(profile: str, seed: int, key: str) -> list[Run]:
+    """Return all finished runs of a profile and seed that were judged on the test set of these images (``key``)."""
+    mine = [run for run in results.records(profile) if run.seed == seed and run.dataset["key"] == key]
+    return [run for run in mine if run.evaluated_on == "test" and run.status == "finished"
+            and not run.experiment.endswith("-reported")]  # fmt: skip
+
+
 def readings(runs: Sequence[Run]) -> list[Reading]:
     """Return every way in which finished models predict the test set."""
-    tested = [run for run in runs if run.evaluated_on == "test" and run.status == "finished"]
-    made = [(run, mirrored, sum(trainings(run).values())) for run in tested for mirrored in (False, True)
+    made = [(run, mirrored, sum(trainings(run).values())) for run in runs for mirrored in (False, True)
             if not mirrored or {"test_logits_mirror", "holdout_logits_mirror"} <= run.arrays.keys()]  # fmt: skip
     return [Reading(*each) for each in made]
 

@@ -273,8 +273,7 @@ def claim_difference(records: Records, difference: float, **models: str) -> tupl
 
 def choice(records: Records) -> None:
     """Which model to choose, among all that have run with this profile and seed."""
-    mine = [run for run in records.runs.values() if (run.profile, run.seed) == (records.profile, records.seed)]
-    choosing.show([run for run in mine if not run.experiment.endswith("-reported")], [*SEVEN, *catalogue.BEYOND])
+    choosing.show(choosing.every(records.profile, records.seed, records.key), [*SEVEN, *catalogue.BEYOND])
 
 
 def beyond(records: Records) -> None:
