@@ -82,6 +82,7 @@ def run(
     seed: int | None = 0,
     retrain: bool = False,
     weights: str | None = None,
+    several: list[Run] | None = None,
 ) -> Run:
     """Return the finished run of an experiment: found, gone on with, or trained now.
 
@@ -89,6 +90,7 @@ def run(
         retrain: train again though a finished run exists (``RETRAIN=1`` does so once a process for each run).
         weights: source of pretrained weights, as ``SCENE_WEIGHTS`` knows them; by default ``SCENE_WEIGHTS``, else
             whatever the finished run names, else torchvision's.
+        several: a list that a found run is added to, where one line is to tell of all; else it has a line of its own.
 
     Raises:
         SceneError: for an unknown name, and for whatever keeps the data or the weights from being had.
@@ -115,7 +117,10 @@ def run(
         found = None if retrain else find(task)
         if found is not None and made_from(found, teacher):
             end = f"run that diverged at step {found.diverged_step}" if found.status == "diverged" else "finished run"
-            progress.line_once(f"{task.name}: {end} found, {found.seconds:.0f} s of training on {found.date[:10]}")
+            if several is None:
+                progress.line_once(f"{task.name}: {end} found, {found.seconds:.0f} s of training on {found.date[:10]}")
+            else:
+                several.append(found)
             return found
         command = f"python -m scene_utils train {experiment.name} --profile {profile} --seed {seed}"
         settings.check_may_train(task.name, command)
@@ -146,10 +151,14 @@ def run_all(
     names: Sequence[str], profile: str | None = None, seed: int = 0, retrain: bool = False, weights: str | None = None
 ) -> list[Run]:
     """Return the runs of several experiments, as ``run`` does; one bar shows how far they all are."""
-    runs = []
+    runs, found = [], []
     for name, fraction in progress.shared(names, lambda name: durations.effort(name, settings.profile(profile))):
         with progress.part(fraction):
-            runs.append(run(name, profile, seed, retrain, weights))
+            runs.append(run(name, profile, seed, retrain, weights, found))
+    if found:
+        several = f"{len(found)} finished runs" if len(found) > 1 else f"{found[0].name}: finished run"
+        seconds, last = sum(run.seconds for run in found), max(run.date for run in found)
+        progress.line_once(f"{several} found, {seconds:,.0f} s of training until {last[:10]}")
     return runs
 
 

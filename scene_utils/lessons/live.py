@@ -193,4 +193,4 @@ def compare(name: str, profile: str | None, seed: int, guess: float | None = Non
     points = [[row.get(measure) for row in both] for both in (*known, *([own] if own else []))]
     figure = sketches.pairs(titles, points[: len(known)], points[len(known) :], expected, MEASURES[measure])
     texts = sentences.live(titles, points, len(known), expected, MEASURES[measure])
-    shown(figure, Paragraph([*texts, say("live.sample") if own and profile == "sample" else ""]))
+    shown(figure if points else None, Paragraph([*texts, say("live.sample") if own and profile == "sample" else ""]))

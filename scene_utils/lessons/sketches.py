@@ -221,6 +221,23 @@ def pairs(
 # --- 00c: convolution
 
 
+def rate_range(rates: Sequence[float], losses: Sequence[float], smooth: int = 7) -> Figure:
+    """The loss of each batch while the learning rate grows, and its running mean."""
+    shown = np.asarray(losses, dtype=float)
+    kept = np.minimum.accumulate(np.isfinite(shown) & (shown < 2 * shown[0]))
+    mean = pd.Series(shown).where(kept).rolling(smooth, min_periods=1, center=True).mean().where(kept)
+    figure, axis = subplots(size=(6.4, 3.4))
+    axis.semilogx(rates, np.where(kept, shown, np.nan), "o", color=SKY, markersize=3, label="one batch")
+    axis.semilogx(rates, mean, color=BLUE, label="running mean")
+    lowest = rates[int(mean.argmin())]
+    axis.axvline(lowest, color=INK, linestyle=":", label=f"lowest mean: {lowest:.2g}")
+    axis.set(xlabel="learning rate", ylabel="loss", ylim=(None, 1.4 * shown[0]))
+    plots.plain_log(axis.xaxis)
+    legend_below(figure, axis)
+    figure.alt = f"Loss while the learning rate grows from {rates[0]:g} to {rates[-1]:g}: lowest at {lowest:.2g}."
+    return figure
+
+
 def around_zero(values: ArrayLike) -> dict:
     """How to show values in grey, with zero as the grey in the middle."""
     largest = max(float(np.abs(values).max()), 1e-12)

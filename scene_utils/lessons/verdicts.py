@@ -73,8 +73,7 @@ def progress(case: str) -> tuple[int, int]:
 
 def key(case: str) -> str:
     """Return the hash of the design and the runs by which a case was judged."""
-    named = [results.find(name, PROFILE) for name in cases.design(case).get("contrast_of", [])]
-    runs = [run.key for run in (*named, *(run for arm in arms_of(case) for run in runs_of(arm))) if run]
+    runs = [run.key for arm in arms_of(case) for run in runs_of(arm) if run]
     return results.run_key(design=cases.digest(case), runs=runs)
 
 
@@ -156,17 +155,12 @@ def labels_of_sets() -> dict[str, np.ndarray]:
             "sealed": experiments.sealed_sets(PROFILE)[1].labels.numpy()}  # fmt: skip
 
 
-def read(run: Run, logits: np.ndarray, labels: np.ndarray, of: str, case: str, how: str = "plain") -> np.ndarray:
-    """Return which images of a set are correct, by the ledger."""
-    now = run.record | {"date": results.now()}
-    return ledger.hand_out(now, logits, labels, of, how, f"the case {case} is judged")
-
-
 def contrast(case: str) -> Rows:
     """Estimate the contrast of a case's arms on both sets together, on each alone, and each arm's accuracies."""
     weights = {cases.arm(name, case).name: c for name, c in cases.design(case)["contrast"].items()}
     labels = labels_of_sets()
-    correct = {of: {arm.name: np.stack([read(run, run.arrays[SETS[of]], labels[of], of, case) for run in runs_of(arm)])
+    correct = {of: {arm.name: np.stack([ledger.hand_out(run.record, run.arrays[SETS[of]], labels[of], of, "plain",
+                                                        f"the case {case} is judged") for run in runs_of(arm)])
                     for arm in arms_of(case)} for of in SETS}  # fmt: skip
     return estimated(correct, weights)
 
@@ -194,10 +188,12 @@ def trios() -> Rows:
         for of, array in SETS.items():
             for mirror, reading in (("", "plain"), ("_mirror", "mirrored")):
                 logits = [run.arrays[array + mirror] for run in trio]
-                told = (labels[of], of, "ensemble")
-                right = [read(run, each, *told, reading) for run, each in zip(trio, logits, strict=True)]
+                told = {"labels": labels[of], "of": of, "why": "the case ensemble is judged"}
+                right = [ledger.hand_out(run.record, each, reading=reading, **told)
+                         for run, each in zip(trio, logits, strict=True)]  # fmt: skip
                 mean = averaging.average_probabilities(logits)
-                together = read(trio[0], mean, *told, f"{reading} mean of a trio").astype(int)
+                how = f"{reading} mean of a trio"
+                together = ledger.hand_out(trio[0].record, mean, reading=how, **told).astype(int)
                 names = {} if mirror else {arm.name: each for arm, each in zip(members, right, strict=True)}
                 for name, each in (names | {f"the best on the hold-out, {reading}": right[first]}).items():
                     sides[of].setdefault(name, []).append(together - each)
@@ -213,12 +209,12 @@ def trios() -> Rows:
 
 def calibration() -> Rows:
     """Compare the arms' expected calibration errors, one per seed, on both sets together."""
-    labels, errors = labels_of_sets(), []
+    labels, errors, why = labels_of_sets(), [], "the case calibration is judged"
     for arm in arms_of("calibration"):
         errors.append([])
         for run in runs_of(arm):
             for of, array in SETS.items():
-                read(run, run.arrays[array], labels[of], of, "calibration")
+                ledger.hand_out(run.record, run.arrays[array], labels[of], of, "plain", why)
             logits = np.concatenate([run.arrays[array] for array in SETS.values()])
             errors[-1].append(evaluation.calibration_error(logits, np.concatenate(list(labels.values()))))
     means = {f"calibration error of {arm.name}": float(np.mean(each))
@@ -229,8 +225,8 @@ def calibration() -> Rows:
 def student() -> Rows:
     """Test whether the student is as accurate as its teacher, within the design's margin, on the test set."""
     told = cases.design("student")
-    runs = [results.find(name, PROFILE) for name in told["contrast_of"]]
-    right = [read(run, run.logits, run.labels, "val", "student") for run in runs]
+    right = [ledger.hand_out(run.record, run.logits, run.labels, "val", "plain", "the case student is judged")
+             for run in (results.find(name, PROFILE) for name in told["contrast_of"])]  # fmt: skip
     return {"difference": intervals.equivalence(*right, told["margin"])}
 
 
