@@ -7,6 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from scene_utils.report import pages, site
+from scene_utils.support import settings
 from tests.test_jupyterlab import FLAGS
 
 NAMES = ["index", "00a_neuron", "glossary"]
@@ -15,6 +16,11 @@ NAMES = ["index", "00a_neuron", "glossary"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return site.write(tmp_path_factory.mktemp("site") / "site", only=NAMES).parent
+
+
+def test_every_page_of_the_folder_notebooks_is_on_the_site():
+    pages_there = {f"notebooks/{path.name}" for path in (settings.project_dir() / "notebooks").glob("*.md")}
+    assert pages_there <= set(site.sources())
 
 
 def read(folder, name):

@@ -34,7 +34,8 @@ def sources() -> dict[str, str]:
     cards = {"report/MODEL_CARD.md": "model_card", "report/DATA_CARD.md": "data_card"}
     report = {"report/report.html": "report", "report/report.ko.html": "report.ko"}
     course = {"notebooks/README.md": "course", **lessons, "notebooks/glossary.md": "glossary"}
-    return {"README.md": "index", **course, **report, **cards}
+    more = {"notebooks/PROJECT.md": "project", "notebooks/TEACHING.md": "teaching"}
+    return {"README.md": "index", **course, **more, **report, **cards}
 
 
 def write(folder: Path | None = None, only: Iterable[str] = ()) -> Path:
