@@ -110,17 +110,12 @@ class Figure(mpl_figure.Figure):
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         drawn = shortened(_written(self, "svg", {"Date": None}).decode())
-        return {"image/svg+xml": drawn}, {"image/svg+xml": {"alt": str(alt_text(self))}}
+        return {"image/svg+xml": drawn}, {"image/svg+xml": {"alt": str(self.alt)}}
 
 
-def alt_text(figure: mpl_figure.Figure) -> str:
-    """The figure's alternative text; everything that reads it does so here."""
-    return getattr(figure, "alt", "")
-
-
-def render(figure: mpl_figure.Figure, format: str = "png") -> bytes:
+def render(figure: Figure, format: str = "png") -> bytes:
     """The figure as bytes of a PNG, SVG or PDF file, the same bytes each time."""
-    alt = str(alt_text(figure))
+    alt = str(figure.alt)
     metadata = {
         "png": {"Description": alt},
         "svg": {"Title": alt, "Date": None},
@@ -130,7 +125,7 @@ def render(figure: mpl_figure.Figure, format: str = "png") -> bytes:
     return shortened(drawn.decode()).encode() if format == "svg" else drawn
 
 
-def _written(figure: mpl_figure.Figure, format: str, metadata: dict) -> bytes:
+def _written(figure: Figure, format: str, metadata: dict) -> bytes:
     """What Matplotlib writes; letters that no font has are said once."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(record=True) as found:
@@ -144,7 +139,7 @@ def _written(figure: mpl_figure.Figure, format: str, metadata: dict) -> bytes:
     return buffer.getvalue()
 
 
-def save(figure: mpl_figure.Figure, path: Path | str) -> Path:
+def save(figure: Figure, path: Path | str) -> Path:
     """Write the figure; the file's suffix (.png, .svg, .pdf) names the format."""
     return atomic_write(Path(path), render(figure, Path(path).suffix.lstrip(".")))
 
@@ -231,11 +226,6 @@ def signed(number: float) -> str:
     return f"{number:+,.0f}".replace("-", "−") if number else "0"
 
 
-def thinned(count: int, limit: int = 10) -> int:
-    """Every how many points a marker stands."""
-    return max(1, count // limit)
-
-
 def error_bars(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
     """Lengths of the error bars below and above, (2, N), as Matplotlib takes them."""
     values, low, high = (np.asarray(each, dtype=float) for each in (values, low, high))
@@ -299,7 +289,7 @@ def dodged(count: int, width: float) -> np.ndarray:
 def draw_lines(axis: Axes, series: Mapping[str, tuple[ArrayLike, ArrayLike]], markers: int = 10, **options) -> None:
     """One line a name through its points (x, y), with up to about ``markers`` markers each."""
     for position, (name, (x, y)) in enumerate(series.items()):
-        style = {"label": name, "markevery": thinned(len(y), markers)} | line_style(position) | options
+        style = {"label": name, "markevery": max(1, len(y) // markers)} | line_style(position) | options
         axis.plot(x, y, **style)
 
 
@@ -366,7 +356,7 @@ def curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
             for kind, key in (("train", column), ("hold-out", f"holdout_{column}")):
                 if key in table:
                     label = f"{name}, {kind}" if name else kind
-                    style = _curve_style(position, kind == "train") | {"markevery": thinned(len(table))}
+                    style = _curve_style(position, kind == "train") | {"markevery": max(1, len(table) // 10)}
                     axis.plot(table["epoch"], table[key], label=label, **style)
         axis.set(xlabel="epoch", ylabel=column)
         whole_numbers(axis.xaxis)
@@ -484,12 +474,6 @@ def accuracy_vs_depth(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def training_price(history: pd.DataFrame) -> pd.DataFrame:
-    """Cumulative seconds and best hold-out accuracy so far: columns seconds, accuracy."""
-    table = pd.DataFrame(history)
-    return pd.DataFrame({"seconds": table["seconds"].cumsum(), "accuracy": table["holdout_accuracy"].cummax()})
-
-
 def spread_out(values: Sequence[float], gap: float) -> list[float]:
     """Positions near the values, in their order, at least ``gap`` apart, so that labels do not overlap."""
     order = np.argsort(values, kind="stable")
@@ -516,19 +500,19 @@ def accuracy_vs_time(
     """
     tested, reported = tested or {}, reported or {}
     figure, axis = subplots(size=(8, 5))
-    prices = {name: training_price(history) for name, history in histories.items()}
-    draw_lines(axis, {name: (price["seconds"], price["accuracy"]) for name, price in prices.items()}, 8)
+    prices = {name: (each["seconds"].cumsum(), each["holdout_accuracy"].cummax()) for name, each in histories.items()}
+    draw_lines(axis, prices, 8)
     hollow = {"markersize": 11, "markerfacecolor": "none", "linestyle": "none"}
-    for position, (name, price) in enumerate(prices.items()):
+    for position, (name, (seconds, _)) in enumerate(prices.items()):
         if name in tested:
-            axis.plot(price["seconds"].iloc[-1], tested[name], **line_style(position) | hollow)
+            axis.plot(seconds.iloc[-1], tested[name], **line_style(position) | hollow)
     axis.set(xscale="log", xlabel="training time (seconds)", ylabel="accuracy")
     _levels_at_right(axis, reported)
     plain_log(axis.xaxis)
     percent(axis.yaxis)
     mark = Line2D([], [], marker="o", color=INK, label="test set (large, hollow)", **hollow)
     legend_below(figure, axis, [mark] if tested else [])
-    seconds = {f"{name}:": price["seconds"].iloc[-1] for name, price in prices.items()}
+    seconds = {f"{name}:": seconds.iloc[-1] for name, (seconds, _) in prices.items()}
     figure.alt = "Best hold-out accuracy against training time; training took, in seconds, " + listed(seconds, ",.0f")
     return figure
 
@@ -579,12 +563,6 @@ def bars(values: Mapping[str, float], label: str, percent: bool = False) -> Figu
 # --- results
 
 
-def row_shares(confusion: ArrayLike) -> np.ndarray:
-    """Confusion matrix with each row divided by its sum (rows without images stay zero)."""
-    confusion = np.asarray(confusion, dtype=float)
-    return confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-
-
 def confusion_matrix(confusion: ArrayLike, classes: Sequence[str]) -> Figure:
     """Counts, and fractions of each true class, side by side; rows are the true classes."""
     confusion = np.asarray(confusion)
@@ -592,7 +570,8 @@ def confusion_matrix(confusion: ArrayLike, classes: Sequence[str]) -> Figure:
     side = min(max(3.4, 0.62 * number), INCHES / 2)
     figure, axes = subplots(1, 2, (2 * side + 1.8, side + 0.9), sharey=True)
     _matrix(axes[0], confusion, "d", confusion.sum(axis=1).max(), classes, side)
-    _matrix(axes[1], row_shares(confusion) * 100, ".1f", 100, classes, side)
+    fractions = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)  # a row without images stays zero
+    _matrix(axes[1], fractions * 100, ".1f", 100, classes, side)
     axes[0].set(title="images", xlabel="predicted", ylabel="true")
     axes[1].set(title="% of the true class", xlabel="predicted")
     off = confusion * (1 - np.eye(number, dtype=int))
@@ -669,14 +648,11 @@ def reliability_diagram(tables: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Fi
     for axis in (above.xaxis, above.yaxis, below.yaxis):
         percent(axis)
     legend_below(figure, above)
-    gaps = {name if len(named) > 1 else "": _gap(table) for name, table in named.items()}
+    gaps = {name: (table["confidence"] - table["accuracy"]).abs() for name, table in filled.items()}
+    gaps = {name: np.average(gap, weights=filled[name]["count"]) for name, gap in gaps.items()}
+    gaps = gaps if len(gaps) > 1 else {"": next(iter(gaps.values()))}
     figure.alt = "Reliability diagram. Mean gap between confidence and accuracy: " + listed(gaps, ".3f")
     return figure
-
-
-def _gap(table: pd.DataFrame) -> float:
-    weights = table["count"] / table["count"].sum()
-    return float((weights * (table["confidence"] - table["accuracy"]).abs()).sum())
 
 
 def ladder_table(ours: Mapping[str, tuple[int, int]], facts: Mapping, titles: Mapping[str, str]) -> pd.DataFrame:

@@ -316,8 +316,8 @@ def test_every_function_of_figures_is_in_the_gallery(figures):
 def test_every_figure_has_an_alternative_text_and_none_stays_open(figures):
     assert plt.get_fignums() == []
     for name, figure in figures.items():
-        assert len(plots.alt_text(figure)) > 10, name
-        assert not re.search(r"\bnan\b|\n", plots.alt_text(figure)), name
+        assert len(figure.alt) > 10, name
+        assert not re.search(r"\bnan\b|\n", figure.alt), name
 
 
 @pytest.mark.filterwarnings("error")
@@ -582,8 +582,9 @@ def test_train_and_holdout_have_their_own_lines_and_depths_their_ticks():
 
 
 def test_the_price_of_a_point_accumulates_seconds_and_ends_in_a_large_hollow_mark():
-    price = plots.training_price(pd.DataFrame({"seconds": [2, 3, 4], "holdout_accuracy": [0.5, 0.7, 0.6]}))
-    assert price["seconds"].tolist() == [2, 5, 9] and price["accuracy"].tolist() == [0.5, 0.7, 0.7]
+    table = pd.DataFrame({"seconds": [2, 3, 4], "holdout_accuracy": [0.5, 0.7, 0.6]})
+    line = plots.accuracy_vs_time({"LeNet": table}).axes[0].get_lines()[0]
+    assert line.get_xydata().tolist() == [[2, 0.5], [5, 0.7], [9, 0.7]]
     axis = plots.accuracy_vs_time({"LeNet": history(10)}, {"LeNet": 0.75}, {"LeNet": 0.7945}).axes[0]
     (mark,) = [one for one in axis.get_lines() if one.get_markersize() == 11]
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == (20, 0.75)
@@ -606,7 +607,8 @@ def test_confusion_matrix_shows_counts_and_shares():
     assert [text.get_text() for text in counts.texts] == ["8", "2", "5", "15"]
     assert [text.get_text() for text in shares.texts] == ["80.0", "20.0", "25.0", "75.0"]
     assert [label.get_text() for label in counts.get_yticklabels()] == ["sea", "street"]
-    assert plots.row_shares([[0, 0], [1, 3]]).tolist() == [[0, 0], [0.25, 0.75]]
+    _, shares = plots.confusion_matrix(np.array([[0, 0], [1, 3]]), ["sea", "street"]).axes
+    assert [text.get_text() for text in shares.texts] == ["0.0", "0.0", "25.0", "75.0"]
 
 
 def test_bars_have_the_lengths_and_ends_of_the_data():
@@ -695,4 +697,4 @@ def test_soft_labels_are_the_targets():
     below = figure.axes[2:]
     np.testing.assert_allclose([[bar.get_width() for bar in axis.patches] for axis in below], targets)
     assert [text.get_text() for text in below[0].texts] == ["70%", "30%", ""]
-    assert plots.alt_text(figure) == "Images and their targets: sea 70%, street 30%; forests 100%"
+    assert figure.alt == "Images and their targets: sea 70%, street 30%; forests 100%"
