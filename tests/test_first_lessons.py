@@ -13,7 +13,7 @@ from scene_utils.lessons import mine, our_scene
 from scene_utils.report import publish, series
 from scene_utils.support.settings import SceneError
 
-LESSONS = ("00a_neuron", "00b_training", "00c_convolution")
+LESSONS = ("00a_neuron", "00b_training", "00c_convolution", "01_data", "02_lenet", "03_custom_lenet", "04_alexnet")
 GLOSSARY = series.notebooks_dir() / "glossary.md"
 
 

@@ -39,6 +39,12 @@ def test_a_pair_is_trained_once_after_a_prediction_and_shown_beside_the_recorded
     monkeypatch.setenv("SCENE_TRAIN", "0")
     live.compare("rate", "sample", 9, guess=1)
     assert kept.read_bytes() == before and len(shown) == 3 and "Your pair" not in shown[2][1].markdown()
+    monkeypatch.setenv("SCENE_TRAIN", "1")
+    monkeypatch.setattr(live, "train", lambda side, profile: {"accuracy": 0.3, "seconds": 1})
+    live.compare("rate", "sample", 5, guess=1)  # two pairs in one folder
+    live.compare("rate", "sample", 5, guess=1, learning_rate=0.02)
+    assert "folder: 2" in shown[3][1].markdown() and "folder" not in shown[4][1].markdown()
+    assert "yours: learning rate 0.02" in shown[4][0].axes[0].get_yticklabels()[1].get_text()
 
 
 def test_recorded_pairs_are_published_and_found(tmp_path, monkeypatch):
@@ -55,6 +61,6 @@ def test_recorded_pairs_are_published_and_found(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("wrong", "clear"), [(0, True), (1, True), (2, False), (10, True)])
 def test_nine_of_ten_pairs_are_a_clear_effect(wrong, clear):
     pairs = [(0.5, 0.4 if i < wrong else 0.6) for i in range(10)]
-    said = " ".join(sentences.live(["a", "b"], [*pairs, (0.5, 0.7)], 10, 0.02, "hold-out accuracy"))
+    said = " ".join(sentences.live(["a", "b"], [*pairs, (0.5, 0.7)], 10, True, 0.02, "hold-out accuracy"))
     assert f"{max(wrong, 10 - wrong)} of 10" in said and ("Pool" in said) != clear
     assert "+20.0 points; you predicted +2.0 points" in said

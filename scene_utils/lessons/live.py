@@ -128,6 +128,11 @@ def train(chosen: Side, profile: str) -> dict:
             "holdout_loss": judged["loss"], "training_loss": trained["loss"], **spent}  # fmt: skip
 
 
+def kept(name: str, profile: str) -> Path:
+    """Return the file of the runs folder that keeps the runs of an experiment."""
+    return settings.results_dir() / "live" / f"{name}.{profile}.json"
+
+
 def rows(path: Path) -> list[dict]:
     """Return the runs that a file keeps, one row each."""
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
@@ -137,7 +142,7 @@ def run(name: str, which: str, profile: str, seed: int, **changes) -> dict:
     """Return the row of one side: found in the runs folder, or trained now (``side`` has the arguments)."""
     chosen = side(name, which, profile, seed, experiments.sets(profile)[2].key, **changes)
     with experiments.run_lock(f"live.{name}.{profile}"):
-        before = rows(path := settings.results_dir() / "live" / f"{name}.{profile}.json")
+        before = rows(path := kept(name, profile))
         found = next((row for row in before if row["key"] == chosen.key), None)
         if found is None:
             settings.check_may_train(f"live-{name}", f"python -m scene_utils live {name} --profile {profile}")
@@ -163,11 +168,23 @@ def record(name: str, profile: str = "short", count: int = len(SEEDS)) -> Path:
     return settings.atomic_write(path, json.dumps(found, indent=1) + "\n")
 
 
-def recorded(name: str) -> list[tuple[dict, dict]]:
-    """Return the published pairs of an experiment as it is declared now."""
-    table = {row["key"]: row for row in rows(settings.published_dir() / "live" / f"{name}.json")}
-    keys = [[side(name, which, "short", seed, data.COMMIT).key for which in SIDES] for seed in SEEDS]
+def pairs(name: str, path: Path, profile: str, dataset: str) -> list[tuple[dict, dict]]:
+    """Return the complete pairs that a file keeps of an experiment as it is declared now."""
+    table = {row["key"]: row for row in rows(path)}
+    seeds = dict.fromkeys(row["seed"] for row in table.values())
+    keys = [[side(name, which, profile, seed, dataset).key for which in SIDES] for seed in seeds]
     return [tuple(table[key] for key in both) for both in keys if set(both) <= table.keys()]
+
+
+def recorded(name: str) -> list[tuple[dict, dict]]:
+    """Return the published pairs of an experiment."""
+    return pairs(name, settings.published_dir() / "live" / f"{name}.json", "short", data.COMMIT)
+
+
+def pooled(name: str, profile: str) -> list[tuple[dict, dict]]:
+    """Return the readers' pairs in the runs folder, which a class may share (``SCENE_RUNS_DIR``)."""
+    found = pairs(name, kept(name, profile), profile, experiments.sets(profile)[2].key)
+    return [both for both in found if both[0]["seed"] not in SEEDS]
 
 
 def compare(name: str, profile: str | None, seed: int, guess: float | None = None, **changes) -> None:
@@ -185,12 +202,14 @@ def compare(name: str, profile: str | None, seed: int, guess: float | None = Non
         seconds = np.mean([row["seconds"] for both in known for row in both]) if known and profile != "sample" else 3
         print(f"Write your prediction first; the cell then trains two networks, about {2 * seconds:.0f} s on one core.")
         return
-    own = pair(name, profile, seed, **changes) if may_train else []
+    own = [pair(name, profile, seed, **changes)] if may_train else []
+    others = [] if changes else [both for both in pooled(name, profile) if not own or both[0]["seed"] != seed]
     measure = DECLARED[name].get("measure", "accuracy")
-    titles = [side(name, which, profile, seed, "", **(changes if which == "second" and own else {})).experiment.title
-              for which in SIDES]  # fmt: skip
+    names = [DECLARED[name][which]["title"] for which in SIDES]
     expected = None if guess is None else guess / (1 if measure.endswith("loss") else 100)
-    points = [[row.get(measure) for row in both] for both in (*known, *([own] if own else []))]
-    figure = sketches.pairs(titles, points[: len(known)], points[len(known) :], expected, MEASURES[measure])
-    texts = sentences.live(titles, points, len(known), expected, MEASURES[measure])
+    points = [[row.get(measure, np.nan) for row in both] for both in (*known, *others, *own)]
+    labels = [names[0], f"{names[1]}\n(yours: {side(name, 'second', profile, seed, '', **changes).experiment.title})"]
+    figure = sketches.pairs(labels if changes and own else names, points[: len(known)], points[len(known) :],
+                            expected if own else None, MEASURES[measure])  # fmt: skip
+    texts = sentences.live(names, points, len(known), bool(own), expected, MEASURES[measure])
     shown(figure if points else None, Paragraph([*texts, say("live.sample") if own and profile == "sample" else ""]))

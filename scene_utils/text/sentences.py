@@ -253,14 +253,13 @@ def second_layer(comparison: Comparison, weights: int) -> Text:
 CLEAR = 0.9  # fraction of recorded pairs that must agree in direction, else one pair shows nothing
 
 
-def live(names: Sequence[str], pairs: Sequence[Sequence[float]], known: int, expected: float | None,
+def live(names: Sequence[str], pairs: Sequence[Sequence[float]], known: int, own: bool, expected: float | None,
          measure: str) -> list[Text]:  # fmt: skip
     """What the recorded pairs of a live experiment show, and what the reader's own does beside the prediction.
 
     Args:
         names: titles of the two sides.
-        pairs: values of both sides, recorded pairs first, then at most one of the reader's.
-        known: number of recorded pairs.
+        pairs: values of both sides: ``known`` recorded pairs, those of a class, with ``own`` the reader's as the last.
     """
     def size(value: float) -> Text:
         return say("live.loss" if measure.endswith("loss") else "live.points", value=float(value))
@@ -275,7 +274,11 @@ def live(names: Sequence[str], pairs: Sequence[Sequence[float]], known: int, exp
         texts += [say("live.recorded", first=names[0], second=names[1], measure=measure, form=form, agree=int(agree),
                       pairs=known, mean=size(mean), **ends),
                   say("live.clear" if agree >= CLEAR * known else "live.unclear")]  # fmt: skip
-    if len(pairs) > known:
+    if len(pairs) > known + 1:
+        mean = np.mean(differences[known:])
+        agree = int(sum(np.sign(differences[known:]) == np.sign(mean)))
+        texts.append(say("live.pooled", pairs=len(pairs) - known, agree=agree, mean=size(mean)))
+    if own:
         guessed = say("live.expected", expected=size(expected)) if expected is not None else ""
         texts.append(say("live.own", own=size(differences[-1]), guessed=guessed))
     return texts
