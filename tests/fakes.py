@@ -1,15 +1,20 @@
-"""Small experiments, notebooks, records and a small checkout."""
+"""Small images, experiments, notebooks, records and a small checkout; what the system refuses."""
 
+import dataclasses
+import errno
+import os
+import re
 import shutil
 
 import nbformat
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from PIL import Image
 from torch import nn
 
 from scene_utils import results
-from scene_utils.catalogue import Experiment
+from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe
 from scene_utils.support import settings
 from scene_utils.text.shown import MIME, to_json
@@ -32,6 +37,39 @@ def tiny(**changes):
 
 
 @pytest.fixture
+def declare(monkeypatch):
+    """A function that puts a tiny experiment with these options into the catalogue, and returns it."""
+
+    def declare(name="tiny", recipe=None, **options):
+        experiment = dataclasses.replace(tiny(**recipe or {}), name=name, **options)
+        monkeypatch.setitem(EXPERIMENTS, name, experiment)
+        return experiment
+
+    return declare
+
+
+def pictures(folder, counts, size=(64, 64), grey=False):
+    """A dataset: ``{"train/sea": 3}`` makes three images there, of one colour for each class and much noise."""
+    generator = np.random.default_rng(0)
+    for name, count in counts.items():
+        (folder / name).mkdir(parents=True)
+        colour = np.random.default_rng(list(name.split("/")[-1].encode())).integers(40, 216, 3)
+        for i in range(count):
+            pixels = (colour + generator.integers(-40, 40, (size[1], size[0], 3))).astype(np.uint8)
+            Image.fromarray(pixels).convert("L" if grey else "RGB").save(folder / name / f"{i}.png")
+    return folder
+
+
+def refuse(monkeypatch, call, code=errno.ENOSPC):
+    """Let the system refuse a call, given as ``module.name``: no room, no permission."""
+
+    def refused(*arguments, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(call, refused)
+
+
+@pytest.fixture
 def runs_folder(tmp_path, monkeypatch):
     """An empty folder of runs, in the profile ``sample``, and nothing published."""
     monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
@@ -46,6 +84,12 @@ def code(source, *tags, outputs=None):
     cell = new_code_cell(source, outputs=outputs or [], metadata={"tags": list(tags)} if tags else {})
     cell.execution_count = None if outputs is None else 1
     return cell
+
+
+def code_of(path):
+    """Sources of a notebook's code cells, but for those with lines for the shell."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [c.source for c in cells if c.cell_type == "code" and not re.search(r"^\s*[%!]", c.source, re.M)]
 
 
 def notebook(path, *cells, parameters=PARAMETERS, metadata=None):

@@ -123,16 +123,13 @@ def test_where_nothing_is_trained_there_is_one_clear_line(runs, photo, capsys, m
     assert capsys.readouterr().err == f"error: {classify.NOTHING}\n"
 
 
-def test_command_line(runs, photo, capsys):
+def test_the_command_answers_each_photo_and_one_bad_one_costs_the_others_nothing(runs, photo, capsys):
     assert command_line.main(["classify", str(photo), str(photo)]) == 0
     first, *answers, last = capsys.readouterr().out.splitlines()
     assert first.startswith("answered by")
     assert answers[0] == answers[1] and answers[0].startswith("my photo.png: ")
     assert str(photo.parent) not in "".join(answers)
     assert last.startswith("2 of 2 photos answered in ") and "of the hold-out right" in last
-
-
-def test_one_bad_photo_costs_the_others_nothing(runs, photo, capsys):
     bad = photo.with_name("phone.heic")
     bad.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
     assert command_line.main(["classify", str(photo), str(bad), str(photo.parent), str(photo)]) == 1

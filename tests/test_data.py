@@ -12,7 +12,6 @@ import sys
 import time
 import warnings
 import zlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import filelock
@@ -26,6 +25,7 @@ from scene_utils.lessons import duplicates
 from scene_utils.results import Run
 from scene_utils.support import fetching, images, settings
 from scene_utils.support.settings import SceneError
+from tests.fakes import pictures, refuse
 
 RED = (200, 30, 40)
 
@@ -38,26 +38,23 @@ def folders(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def make(folder, counts, size=(64, 64)):
-    """A dataset of noise: ``{"train/sea": 3}`` makes three images there."""
-    generator = np.random.default_rng(0)
-    for name, count in counts.items():
-        (folder / name).mkdir(parents=True)
-        for i in range(count):
-            pixels = generator.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(folder / name / f"{i}.png")
-    return folder
+@pytest.fixture
+def small(tmp_path):
+    return pictures(tmp_path / "images", {"train/a": 4, "train/b": 3, "val/a": 2, "val/b": 1})
 
 
 @pytest.fixture
-def small(tmp_path):
-    return make(tmp_path / "images", {"train/a": 4, "train/b": 3, "val/a": 2, "val/b": 1})
+def decoded(monkeypatch):
+    """The names of the files that are decoded."""
+    names, decode = [], images.decode
+    monkeypatch.setattr(images, "decode", lambda path: (names.append(path.name), decode(path))[1])
+    return names
 
 
 # --- reading
 
 
-def test_folder_is_read_in_order(small):
+def test_folder_is_read_in_order_once(small, decoded, capsys):
     dataset = data.load_folder(small)
     assert dataset.train.images.shape == (7, 3, 64, 64) and dataset.train.images.dtype == torch.uint8
     assert dataset.train.labels.tolist() == [0] * 4 + [1] * 3 and dataset.train.labels.dtype == torch.int64
@@ -67,21 +64,14 @@ def test_folder_is_read_in_order(small):
         for image, name in zip(split.images, split.names, strict=True):
             assert np.array_equal(image.permute(1, 2, 0), np.asarray(Image.open(small / name)))
     assert dataset.source == "own images: 2 classes" and dataset.commit is None
-    assert data.load_folder(small).key == dataset.key
+    assert "decoding 10 images" in capsys.readouterr().out and len(decoded) == 10
+    before = dataset.train.images.clone()
+    dataset.train.images.zero_()  # leaves the cache alone
+    again = data.load_folder(small)
+    assert again.key == dataset.key and torch.equal(again.train.images, before)
+    assert capsys.readouterr().out == "" and len(decoded) == 10
     os.rename(small / "train/a/0.png", small / "train/a/other.png")
     assert data.load_folder(small).key != dataset.key
-
-
-def png16(channels):
-    """A PNG of 8 x 8 with 16 bits a value, one or three channels, made by hand: Pillow writes no such RGB."""
-    row = b"\0" + struct.pack(">H", 51400) * channels * 8  # 51400 = 200 * 257
-
-    def chunk(kind, body):
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    header = struct.pack(">IIBBBBB", 8, 8, 16, 0 if channels == 1 else 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * 8)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def encode(image, kind="PNG", **options):
@@ -94,43 +84,47 @@ def plain(mode="RGB", size=(100, 80), colour=RED):
     return Image.new(mode, size, colour)
 
 
+def png16():
+    """A PNG of 8 x 8 with three channels of 16 bits, made by hand: Pillow writes no such RGB."""
+    row = b"\0" + struct.pack(">H", 51400) * 3 * 8  # 51400 = 200 * 257
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    body = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(row * 8))
+    return b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b"")
+
+
 def transparent_palette():
     image = plain("P", colour=0)
     image.putpalette([10, 20, 30])
     return encode(image, transparency=0)
 
 
+STRIPES = Image.fromarray(np.tile([[[255] * 3, [0] * 3]], (256, 128, 1)).astype(np.uint8))
 SECOND_FRAME = {"save_all": True, "append_images": [plain(colour="blue")]}
 ODD = {
     "grey": (encode(plain("L", colour=90)), (90, 90, 90)),
     "black and white": (encode(plain("1", colour=1)), (255, 255, 255)),
     "palette": (encode(plain().quantize(4)), RED),
     "transparent palette on white": (transparent_palette(), (255, 255, 255)),
-    "transparent on white": (encode(plain("RGBA", colour=(0, 0, 0, 0))), (255, 255, 255)),
     "half transparent": (encode(plain("RGBA", colour=(0, 0, 0, 128))), (127, 127, 127)),
     "grey with alpha": (encode(plain("LA", colour=(90, 255))), (90, 90, 90)),
-    "16 bit grey": (png16(1), (200, 200, 200)),
-    "16 bit colour": (png16(3), (200, 200, 200)),
-    "jpeg": (encode(plain(), "JPEG", quality=95), RED),
-    "progressive jpeg": (encode(plain(), "JPEG", progressive=True), RED),
-    "grey jpeg": (encode(plain("L", colour=90), "JPEG"), (90, 90, 90)),
+    "16 bit grey": (encode(Image.fromarray(np.full((9, 9), 51400, np.uint16))), (200, 200, 200)),
+    "16 bit colour": (png16(), (200, 200, 200)),
     "cmyk jpeg": (encode(plain("CMYK", colour=(0, 255, 255, 0)), "JPEG", quality=95), (255, 0, 0)),
     "large jpeg": (encode(plain(size=(3000, 2000)), "JPEG"), RED),
-    "webp": (encode(plain(), "WEBP", lossless=True), RED),
     "transparent webp": (encode(plain("RGBA", colour=(0, 0, 0, 0)), "WEBP", lossless=True), (255, 255, 255)),
     "animated webp, first frame": (encode(plain(), "WEBP", lossless=True, **SECOND_FRAME), RED),
-    "animated png, first frame": (encode(plain(), **SECOND_FRAME), RED),
-    "bmp": (encode(plain(), "BMP"), RED),
     "gif": (encode(plain(), "GIF"), RED),
-    "tiff": (encode(plain(), "TIFF"), RED),
     "tiff of several pages": (encode(plain(), "TIFF", **SECOND_FRAME), RED),
-    "16 bit tiff": (encode(Image.fromarray(np.full((9, 9), 51400, np.uint16)), "TIFF"), (200, 200, 200)),
     "tiff of numbers from 0 to 1": (encode(Image.fromarray(np.full((9, 9), 0.4, np.float32)), "TIFF"), (102,) * 3),
     "avif": (encode(plain(), "AVIF", quality=95), RED),
     "jpeg 2000": (encode(plain(), "JPEG2000"), RED),
     "one pixel": (encode(plain(size=(1, 1))), RED),
     "panorama": (encode(plain(size=(6000, 10))), RED),
-    "tower": (encode(plain(size=(3, 4000))), RED),
+    "stripes, resized with antialiasing": (encode(STRIPES), (127, 127, 127)),
+    "200 megapixels": (encode(Image.new("L", (16320, 12240), 90), "JPEG", quality=30), (90, 90, 90)),
 }
 
 
@@ -141,7 +135,7 @@ def test_odd_images_are_read_right(tmp_path, name):
     path.write_bytes(content)
     pixels = images.decode(path)
     assert pixels.shape == (3, 64, 64) and pixels.dtype == np.uint8
-    assert np.abs(pixels.astype(int) - np.array(colour)[:, None, None]).max() <= 3
+    assert np.abs(pixels[:, :, 4:-4].astype(int) - np.array(colour)[:, None, None]).max() <= 3
 
 
 def test_16_bit_is_scaled_over_its_whole_range(tmp_path):
@@ -170,7 +164,6 @@ BROKEN_EXIF = {  # content, and whether it still says that the photo must be tur
     "no directory": (app1(b"Exif\0\0" + b"garbage!" * 4), False),
     "cut off": (app1(b"Exif\0\0II*\0" + struct.pack("<I", 8) + struct.pack("<H", 9)), False),
     "rational of zeros": (exif(struct.pack("<HHII", 0x011A, 5, 1, 42)), True),
-    "two values for one": (exif(struct.pack("<HHII", 0x011A, 5, 2, 42)), True),
     "text for a number": (exif(struct.pack("<HHI4s", 0x0100, 2, 4, b"400\0")), True),
     "a directory elsewhere": (exif(struct.pack("<HHII", 0x8769, 4, 1, 50000)), True),
 }
@@ -187,15 +180,9 @@ def test_a_photo_is_turned_and_a_broken_exif_block_is_no_reason_to_refuse_it(tmp
     assert (left, above) == ((False, True) if turned else (True, False))
 
 
-def test_a_photo_of_200_megapixels_is_read(tmp_path):
-    Image.new("L", (16320, 12240), 90).save(tmp_path / "a.jpg", quality=30)
-    assert int(images.decode(tmp_path / "a.jpg")[0, 9, 9]) == pytest.approx(90, abs=3)
-
-
 def test_a_heic_photo_is_read_where_its_plug_in_is_installed(tmp_path, monkeypatch):
     """A stand-in for pillow-heif: it knows the signature, and every picture is red."""
-    content = b"\0\0\0\x18ftypheic" + bytes(99)
-    (tmp_path / "a.heic").write_bytes(content)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
     with pytest.raises(Image.UnidentifiedImageError) as error:
         images.decode(tmp_path / "a.heic")
     assert "pip install pillow-heif" in images.unreadable(tmp_path / "a.heic", error.value)
@@ -211,23 +198,16 @@ def test_a_heic_photo_is_read_where_its_plug_in_is_installed(tmp_path, monkeypat
     images.register_plug_in.cache_clear()
 
 
-def test_other_sizes_are_resized_with_antialiasing(tmp_path):
-    stripes = np.zeros((256, 256, 3), dtype=np.uint8)
-    stripes[:, ::2] = 255
-    Image.fromarray(stripes).save(tmp_path / "stripes.png")
-    assert np.abs(images.decode(tmp_path / "stripes.png")[:, :, 4:-4].astype(int) - 127).max() <= 3
-
-
-@pytest.mark.parametrize(
-    "name", ["a b.png", 'it\'s "it".png', "line\nbreak.png", "바다.png", "-rf.png", "$(x).png"]
-)
-def test_any_file_name_is_read_and_named(small, name):
-    (small / "train/a" / name).write_bytes((small / "train/b/0.png").read_bytes())
-    assert f"train/a/{name}" in data.load_folder(small).train.names
-    (small / "train/a" / name).write_bytes(b"broken")
+def test_any_file_name_is_read_and_named(small):
+    names = ["a b.png", 'it\'s "it".png', "line\nbreak.png", "바다.png", "-rf.png", "$(x).png"]
+    for name in names:
+        (small / "train/a" / name).write_bytes((small / "train/b/0.png").read_bytes())
+    assert {f"train/a/{name}" for name in names} <= set(data.load_folder(small).train.names)
+    for name in names:
+        (small / "train/a" / name).write_bytes(b"broken")
     with pytest.raises(SceneError) as error:
         data.load_folder(small)
-    assert name.replace("\n", "\\n") in str(error.value) and "\n" not in str(error.value)
+    assert all(name.replace("\n", "\\n") in str(error.value) for name in names) and "\n" not in str(error.value)
 
 
 def test_what_systems_cameras_and_tools_leave_behind_is_passed_over_with_a_word(small, capsys):
@@ -236,10 +216,10 @@ def test_what_systems_cameras_and_tools_leave_behind_is_passed_over_with_a_word(
         for name in (".DS_Store", "Thumbs.db:encryptable", "desktop.ini", "._0.png", "Icon\r", ".picasa.ini"):
             (small / place / name).write_bytes(b"x")
         for name in (".ipynb_checkpoints", ".thumbnails", "__MACOSX", "@eaDir", ".Trash-1000"):
-            make(small / place, {name: 1})
+            pictures(small / place, {name: 1})
     for name in ("clip.MOV", "0.aae", "labels.txt"):
         (small / "train/a" / name).write_bytes(b"x")
-    make(small, {"unlabelled": 1})
+    pictures(small, {"unlabelled": 1})
     after = data.load_folder(small)
     assert after.train.names == before.train.names and after.train.classes == before.train.classes
     said = capsys.readouterr().out
@@ -249,30 +229,19 @@ def test_what_systems_cameras_and_tools_leave_behind_is_passed_over_with_a_word(
 
 # --- bad input
 
-
-def truncated(content):
-    return content[: len(content) // 2]
-
-
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
-BOMB = encode(Image.new("1", (20000, 20000)))
 BAD = {
-    "truncated.png": truncated(encode(NOISE)),
-    "truncated.jpg": truncated(encode(NOISE, "JPEG")),
-    "truncated.webp": truncated(encode(NOISE, "WEBP")),
+    **{f"truncated.{kind}": encode(NOISE, kind)[:2000] for kind in ("PNG", "JPEG", "WEBP")},
     "damaged.png": encode(NOISE)[:60] + b"\0" * 40 + encode(NOISE)[100:],
-    "header only.png": encode(NOISE)[:33],
     "empty.png": b"",
     "page.png": b"<!DOCTYPE html><html><body>404</body></html>",
-    "notes.png": b"a list of images",
     "phone.heic": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200),
     "script.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-    "bomb.png": BOMB,
-    "random.png": bytes(range(256)) * 4,
+    "bomb.png": encode(Image.new("1", (20000, 20000))),
 }
 
 
-def test_all_bad_files_are_listed_at_once(small):
+def test_all_bad_files_are_listed_at_once_and_cost_the_others_nothing(small, decoded):
     for name, content in BAD.items():
         (small / "train/a" / name).write_bytes(content)
     (small / "train/b/gone.png").symlink_to(small / "nowhere.png")
@@ -291,32 +260,27 @@ def test_all_bad_files_are_listed_at_once(small):
     assert len(listed) == len(BAD) + 4 and all(any(f"train/a/{n} (" in line for line in listed) for n in BAD)
     assert any("phone.heic (a HEIC photo: pip install pillow-heif" in line for line in listed)
     assert any("bomb.png (more than 300 million pixels" in line for line in listed)
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_file_is_named_and_costs_the_others_nothing(small, name, monkeypatch):
-    (small / "val/a" / name).write_bytes(BAD[name])
-    with pytest.raises(SceneError, match="1 thing in .* cannot be used: val/a/" + name):
-        data.load_folder(small)
-    (small / "val/a" / name).unlink()
-    monkeypatch.setattr(images, "decode", None)  # what could be read is decoded already
-    assert len(data.load_folder(small).test) == 3
+    for name in listed:
+        shutil.rmtree(path) if (path := small / name.split(" (")[0]).is_dir() else path.unlink()
+    decoded.clear()  # what could be read is decoded already
+    assert len(data.load_folder(small).train) == 7 and decoded == []
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda f: (f / "train/c").mkdir(), "train/c .an empty class.*c .a class in train only"),
-        (lambda f: make(f, {"val/c": 1}), "c .a class in val only"),
+        (lambda f: pictures(f, {"val/c": 1}), "c .a class in val only"),
         (lambda f: (f / "val/b/0.png").unlink(), "val/b .an empty class"),
         (lambda f: (f / "train/a/0.png").rename(f / "train/0.png"), "train/0.png .a file beside the class folders"),
         (lambda f: (f / "train").rename(f / "other"), "is no dataset: .*no folder train.*expected"),
         (lambda f: [shutil.rmtree(f / name) for name in ("val", "train/b")], "at least 2"),
         (lambda f: f.rename(f.with_name("moved")), "is no dataset: .*No such file.*expected"),
-        (lambda f: (shutil.rmtree(f), f.write_bytes(b"x")), "is no dataset: .*Not a directory.*expected"),
+        (lambda f: (shutil.rmtree(f), f.write_bytes(b"PK")), "Not a directory; unpack it first"),
     ],
 )
 def test_a_wrong_layout_is_explained(small, change, message):
+    small = small.rename(small.with_name("images.zip"))
     change(small)
     with pytest.raises(SceneError, match=message):
         data.load_folder(small)
@@ -325,13 +289,13 @@ def test_a_wrong_layout_is_explained(small, change, message):
 def test_a_folder_and_a_file_without_permission(small, monkeypatch):
     listdir, image_open = os.listdir, Image.open
 
-    def refuse(path, *arguments, **options):
+    def refused(path, *arguments, **options):
         if str(path).endswith(("train/a", "b/0.png")):
             raise PermissionError(errno.EACCES, "Permission denied")
         return (listdir if not options else image_open)(path, *arguments, **options)
 
-    monkeypatch.setattr(os, "listdir", refuse)
-    monkeypatch.setattr(Image, "open", refuse)
+    monkeypatch.setattr(os, "listdir", refused)
+    monkeypatch.setattr(Image, "open", refused)
     with pytest.raises(SceneError, match="train/a .Permission denied.*train/b/0.png .Permission denied"):
         data.load_folder(small)
 
@@ -341,20 +305,20 @@ def test_a_folder_and_a_file_without_permission(small, monkeypatch):
 
 def test_the_sets_are_known_by_their_usual_names(tmp_path):
     counts = {f"{part}/{name}": n for part, n in (("Train", 6), ("valid", 3), ("test", 2)) for name in "ab"}
-    dataset = data.load_folder(make(tmp_path / "three", counts))
+    dataset = data.load_folder(pictures(tmp_path / "three", counts))
     assert {name.split("/")[0] for name in dataset.test.names} == {"test"} and len(dataset.test) == 4
     train, holdout = data.holdout_split(dataset.train)
     assert {name.split("/")[0] for name in holdout.names} == {"valid"} and len(holdout) == 6
     assert {name.split("/")[0] for name in train.names} == {"Train"} and len(train) == 12
     for part in ("val", "valid", "Validation", "TEST", "testing"):
         counts = {"train/a": 20, "train/b": 20, f"{part}/a": 2, f"{part}/b": 1}
-        dataset = data.load_folder(make(tmp_path / f"{part}-alone", counts))
+        dataset = data.load_folder(pictures(tmp_path / f"{part}-alone", counts, (8, 8)))
         assert dataset.test.names[-1] == f"{part}/b/0.png"
         assert [len(each) for each in data.holdout_split(dataset.train)] == [36, 4]
-    both = make(tmp_path / "both", {"train/a": 2, "train/b": 2, "val/a": 1, "valid/a": 1})
+    both = pictures(tmp_path / "both", {"train/a": 2, "train/b": 2, "val/a": 1, "valid/a": 1})
     with pytest.raises(SceneError, match="val and valid mean the same set; keep one of them"):
         data.load_folder(both)
-    lonely = make(tmp_path / "lonely", {"train/a": 4, "train/b": 4, "val/a": 1, "test/a": 1, "test/b": 1})
+    lonely = pictures(tmp_path / "lonely", {"train/a": 4, "train/b": 4, "val/a": 1, "test/a": 1, "test/b": 1})
     with pytest.raises(SceneError, match="b .a class in train only"):
         data.load_folder(lonely)
 
@@ -370,19 +334,24 @@ def test_the_sets_are_known_by_their_usual_names(tmp_path):
     ],
 )  # fmt: skip
 def test_a_folder_that_is_nearly_a_dataset_is_told_what_to_name(tmp_path, names, told):
-    folder = make(tmp_path / "images", {f"{name}/{label}".lstrip("/"): 2 for name in names for label in "ab"})
+    folder = pictures(tmp_path / "images", {f"{name}/{label}".lstrip("/"): 2 for name in names for label in "ab"})
     with pytest.raises(SceneError, match=told):
         data.load_folder(folder)
 
 
-def test_an_archive_is_to_be_unpacked(tmp_path):
-    (tmp_path / "images.zip").write_bytes(b"PK")
-    with pytest.raises(SceneError, match="Not a directory; unpack it first"):
-        data.load_folder(tmp_path / "images.zip")
+def test_without_val_a_fixed_fifth_of_each_class_is_the_test_set(tmp_path):
+    folder = pictures(tmp_path / "images", {"train/a": 20, "train/b": 11, "train/c": 2})
+    first, second = data.load_folder(folder), data.load_folder(folder)
+    assert first.test.counts() == [4, 2, 1] and first.train.counts() == [16, 9, 1]
+    assert first.test.names == second.test.names and not set(first.test.names) & set(first.train.names)
+    for split in (first.train, first.test):
+        assert np.array_equal(split.images[-1].permute(1, 2, 0), np.asarray(Image.open(folder / split.names[-1])))
+    with pytest.raises(SceneError, match="train/b .one image; without a folder val two are needed"):
+        data.load_folder(pictures(tmp_path / "few", {"train/a": 5, "train/b": 1}))
 
 
 def test_no_class_vanishes_on_the_way_into_the_sets(tmp_path, monkeypatch, capsys):
-    folder = make(tmp_path / "images", {"train/a": 6, "train/b": 6, "val/a": 2, "val/b": 2})
+    folder = pictures(tmp_path / "images", {"train/a": 6, "train/b": 6, "val/a": 2, "val/b": 2})
     shutil.copy(folder / "train/a/0.png", folder / "val/a/copy.png")
     monkeypatch.setenv("SCENE_DATA_DIR", str(folder))
     experiments.sets("short")
@@ -408,24 +377,11 @@ def test_the_same_kernel_sees_that_an_image_has_changed(small, monkeypatch):
 # --- cache
 
 
-def test_a_second_load_decodes_nothing(small, monkeypatch, capsys):
-    first = data.load_folder(small)
-    images_before = first.train.images.clone()
-    assert "decoding 10 images" in capsys.readouterr().out
-    monkeypatch.setattr(images, "decode", None)
-    first.train.images.zero_()  # leaves the cache alone
-    second = data.load_folder(small)
-    assert torch.equal(second.train.images, images_before) and torch.equal(first.test.images, second.test.images)
-    assert capsys.readouterr().out == ""
-
-
-def test_an_image_more_or_less_decodes_no_other(small, monkeypatch, capsys):
+def test_an_image_more_or_less_decodes_no_other(small, decoded, capsys):
     before = data.load_folder(small).train.images.clone()
     Image.new("RGB", (64, 64), RED).save(small / "train/a/3.5.png")
     (small / "train/b/0.png").unlink()
-    decoded = []
-    decode = images.decode
-    monkeypatch.setattr(images, "decode", lambda path: (decoded.append(path.name), decode(path))[1])
+    decoded.clear()
     after = data.load_folder(small).train
     assert decoded == ["3.5.png"] and "decoding 1 image (only the first time, 9 were kept)" in capsys.readouterr().out
     assert torch.equal(torch.cat([after.images[:3], after.images[4:]]), torch.cat([before[:4], before[5:]]))
@@ -433,20 +389,18 @@ def test_an_image_more_or_less_decodes_no_other(small, monkeypatch, capsys):
     assert sorted(path.suffix for path in settings.cache_dir().glob("pixels-*")) == [".json", ".npy"]
 
 
-def test_what_has_been_decoded_before_an_interruption_stays_decoded(tmp_path, monkeypatch):
-    folder = make(tmp_path / "images", {"train/a": 256, "train/b": 4, "val/a": 1, "val/b": 1})
+def test_what_has_been_decoded_before_an_interruption_stays_decoded(tmp_path, decoded, monkeypatch):
+    folder = pictures(tmp_path / "images", {"train/a": 256, "train/b": 4, "val/a": 1, "val/b": 1}, (8, 8))
 
     def impatient(path, decode=images.decode):
         if path.parts[-2] == "b":
             raise KeyboardInterrupt
         return decode(path)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(images, "decode", impatient)
-        with pytest.raises(KeyboardInterrupt):
-            data.load_folder(folder)
-    decoded = []
-    monkeypatch.setattr(images, "decode", lambda path, decode=images.decode: (decoded.append(path), decode(path))[1])
+        data.load_folder(folder)
+    decoded.clear()
     data.load_folder(folder)
     assert len(decoded) == 6
 
@@ -460,7 +414,14 @@ def test_other_pixels_in_as_many_bytes_are_other_data(small):
     assert len(sizes) == 1 and len(keys) == 2
 
 
-def test_a_damaged_cache_is_made_again(small):
+def test_a_cache_is_whole_or_made_again(small, monkeypatch):
+    settings.cache_dir().mkdir()
+    (settings.cache_dir() / ".pixels-1-2.npy.x.tmp").write_bytes(b"half")  # what a killed run left
+    (settings.cache_dir() / ".dataset-1.x.tmp").mkdir()
+    with monkeypatch.context() as patch, pytest.raises(SceneError, match="No space left.*free some space"):
+        refuse(patch, "os.fsync")
+        data.load_folder(small)
+    assert [p.name for p in settings.cache_dir().iterdir()] == [".lock"]
     expected = data.load_folder(small).train.images.clone()
     (cache,) = settings.cache_dir().glob("*.npy")
     for content in (b"", cache.read_bytes()[:5000]):
@@ -468,63 +429,21 @@ def test_a_damaged_cache_is_made_again(small):
         assert torch.equal(data.load_folder(small).train.images, expected)
 
 
-def test_a_full_disk_leaves_no_cache_behind(small, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(SceneError, match="No space left.*free some space"):
-            data.load_folder(small)
-    assert [p.name for p in settings.cache_dir().iterdir()] == [".lock"]
-    assert len(data.load_folder(small).train) == 7
-
-
 def test_a_cache_that_cannot_be_written(small, monkeypatch):
-    def refuse(*_, **__):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "mkdir", refuse)
-        with pytest.raises(SceneError, match="Permission denied; set SCENE_CACHE_DIR"):
-            data.load_folder(small)
+    with monkeypatch.context() as patch, pytest.raises(SceneError, match="Permission denied; set SCENE_CACHE_DIR"):
+        refuse(patch, "pathlib.Path.mkdir", errno.EACCES)
+        data.load_folder(small)
     data.load_folder(small)
-    monkeypatch.setattr(Path, "mkdir", refuse)
+    refuse(monkeypatch, "pathlib.Path.mkdir", errno.EACCES)
     assert len(data.load_folder(small).train) == 7  # a filled cache is only read
-
-
-def test_what_a_killed_run_left_is_cleared(small):
-    settings.cache_dir().mkdir()
-    (settings.cache_dir() / ".pixels-1-2.npy.x.tmp").write_bytes(b"half")
-    (settings.cache_dir() / ".dataset-1.x.tmp").mkdir()
-    data.load_folder(small)
-    assert not list(settings.cache_dir().glob("*.tmp"))
 
 
 def test_a_second_process_waits_for_the_first(small, monkeypatch):
     settings.cache_dir().mkdir()
     lock, said = filelock.FileLock(settings.cache_dir() / ".lock", thread_local=False), []
     lock.acquire()
-
-    def say(line):
-        said.append(line)
-        lock.release()
-
-    monkeypatch.setattr(settings, "say", say)
+    monkeypatch.setattr(settings, "say", lambda line: (said.append(line), lock.release()))
     assert len(data.load_folder(small).train) == 7 and "waiting" in said[0]
-
-
-def test_without_val_a_fixed_fifth_of_each_class_is_the_test_set(tmp_path):
-    folder = make(tmp_path / "images", {"train/a": 20, "train/b": 11, "train/c": 2})
-    first, second = data.load_folder(folder), data.load_folder(folder)
-    assert first.test.counts() == [4, 2, 1] and first.train.counts() == [16, 9, 1]
-    assert first.test.names == second.test.names and not set(first.test.names) & set(first.train.names)
-    with pytest.raises(SceneError, match="train/b .one image; without a folder val two are needed"):
-        data.load_folder(make(tmp_path / "few", {"train/a": 5, "train/b": 1}))
-    for split in (first.train, first.test):
-        assert np.array_equal(
-            split.images[-1].permute(1, 2, 0), np.asarray(Image.open(folder / split.names[-1]))
-        )
 
 
 # --- fetch
@@ -533,7 +452,8 @@ def test_without_val_a_fixed_fifth_of_each_class_is_the_test_set(tmp_path):
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     """A tiny dataset in git: (folder, its first commit, its second commit)."""
-    folder = make(tmp_path_factory.mktemp("git") / "origin", {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1})
+    counts = {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1}
+    folder = pictures(tmp_path_factory.mktemp("git") / "origin", counts)
 
     def git(*arguments):
         line = ["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", folder, *arguments]
@@ -552,30 +472,27 @@ def left_in_cache():
     return sorted(p.name for p in settings.cache_dir().iterdir() if p.name != ".lock")
 
 
-def fake_git(tmp_path, monkeypatch, script):
+def fake_git(tmp_path, monkeypatch, end):
+    """A git that leaves half a clone and then ends like this."""
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/git").write_text("#!/bin/sh\n" + script)
+    (tmp_path / "bin/git").write_text(f'#!/bin/sh\nfor last; do :; done\ntouch "$last/half" {tmp_path}/started\n{end}')
     (tmp_path / "bin/git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
 
 
-def test_fetch_checks_out_the_pinned_commit_once(repository, capsys):
-    folder, first, _ = repository
+def test_fetch_checks_out_the_pinned_commit_once(repository, monkeypatch, capsys):
+    folder, first, second = repository
     fetched = fetching.fetch(str(folder), first)
     head = subprocess.run(["git", "-C", fetched, "rev-parse", "HEAD"], capture_output=True, text=True).stdout
     assert head.strip() == first and "Receiving objects: 100%" in capsys.readouterr().out
     assert len(data.load_folder(fetched).train) == 4
     assert fetching.fetch("nowhere", first) == fetched and fetched.name == left_in_cache()[0]
-
-
-def test_fetch_reads_a_bundle_named_by_the_environment(repository, monkeypatch):
-    folder, _, second = repository
     monkeypatch.setenv("SCENE_DATA_URL", str(folder.parent / "all.bundle"))
     monkeypatch.setenv("GIT_DIR", "/nowhere")  # as inside a git hook
     assert (fetching.fetch(commit=second) / "train/a/0.png").is_file()
 
 
-def test_a_truncated_bundle_another_commit_and_a_mirror_of_other_files_leave_nothing(repository, tmp_path):
+def test_a_truncated_bundle_another_commit_and_a_mirror_of_other_files_leave_nothing(repository, tmp_path, monkeypatch):
     content = (repository[0].parent / "all.bundle").read_bytes()
     (tmp_path / "half.bundle").write_bytes(content[: len(content) // 2])
     with pytest.raises(SceneError, match="cannot fetch the dataset from .*half.bundle: .*; .*SCENE_DATA_URL"):
@@ -583,9 +500,6 @@ def test_a_truncated_bundle_another_commit_and_a_mirror_of_other_files_leave_not
     with pytest.raises(SceneError, match="does not hold commit 063473edcb62; set SCENE_DATA_URL to a copy of https"):
         fetching.fetch(str(repository[0]))
     assert left_in_cache() == []
-
-
-def test_files_changed_after_the_fetch_are_noticed(repository, monkeypatch):
     monkeypatch.setattr(fetching, "fetch", lambda: repository[0])
     with pytest.raises(SceneError, match="are not those of commit 063473edcb62; delete the folder"):
         data.load("short")
@@ -609,8 +523,7 @@ fatal: Could not read from remote repository."""
     ],
 )
 def test_a_failed_clone_says_what_to_do_and_leaves_nothing(tmp_path, monkeypatch, says, remedy):
-    end = f'echo "{says}" >&2\nexit 128\n' if says else "kill -9 $$\n"
-    fake_git(tmp_path, monkeypatch, f'for last; do :; done\ntouch "$last/half"\n{end}')
+    fake_git(tmp_path, monkeypatch, f'echo "{says}" >&2\nexit 128\n' if says else "kill -9 $$\n")
     with pytest.raises(SceneError, match=remedy) as error:
         fetching.fetch("https://name:secret@x/")
     message = str(error.value)
@@ -620,7 +533,7 @@ def test_a_failed_clone_says_what_to_do_and_leaves_nothing(tmp_path, monkeypatch
 
 def test_a_fetch_that_is_killed_is_repeated(repository, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        fake_git(tmp_path, patch, f'for last; do :; done\ntouch "$last/half" {tmp_path}/started\nexec sleep 2\n')
+        fake_git(tmp_path, patch, "exec sleep 2\n")
         process = subprocess.Popen([sys.executable, "-c", "from scene_utils.support import fetching; fetching.fetch()"],
                                    cwd=settings.project_dir())  # fmt: skip
         while not (tmp_path / "started").exists() and process.poll() is None:
@@ -633,10 +546,7 @@ def test_a_fetch_that_is_killed_is_repeated(repository, tmp_path, monkeypatch):
 
 
 def test_without_git_and_on_a_full_disk(monkeypatch):
-    def full(*_, **__):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(fetching.tempfile, "mkdtemp", full)
+    refuse(monkeypatch, "tempfile.mkdtemp")
     with pytest.raises(SceneError, match="No space left on device; free some space or set SCENE_CACHE_DIR"):
         fetching.fetch()
     monkeypatch.setenv("PATH", "")
@@ -656,9 +566,8 @@ def test_an_address_is_never_a_command(tmp_path, monkeypatch, url):
 
 
 def split_of(labels, classes=("a", "b")):
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (len(labels), 3, 64, 64), dtype=torch.uint8, generator=generator)
-    return data.Split(images, torch.tensor(labels), classes, tuple(f"train/{i}.png" for i in range(len(labels))))
+    pixels = torch.randint(0, 256, (len(labels), 3, 64, 64), dtype=torch.uint8, generator=torch.Generator())
+    return data.Split(pixels, torch.tensor(labels), classes, tuple(f"train/{i}.png" for i in range(len(labels))))
 
 
 def test_holdout_is_stratified_fixed_and_disjoint():
@@ -694,9 +603,8 @@ def test_audit_finds_exact_and_near_duplicates():
               for images, n in zip((train, test), names, strict=True)]  # fmt: skip
     audit = data.audit(data.Dataset(*splits, "own images: 2 classes", None, "key"))
     table = audit.table().to_dict("index")
-    assert table[("exact", "train")] == {"labels agree": 0, "labels contradict": 1}
-    assert table[("exact", "test")] == {"labels agree": 0, "labels contradict": 1}
-    assert table[("exact", "across")] == {"labels agree": 0, "labels contradict": 1}
+    for where in ("train", "test", "across"):
+        assert table[("exact", where)] == {"labels agree": 0, "labels contradict": 1}
     assert table[("near", "across")] == {"labels agree": 1, "labels contradict": 0}
     assert len(audit.pairs) == 4 and audit.flat[0] == "train/a/5.png"
     assert audit.unavoidable == 1 and audit.contradictions() == {"a and b": 3}

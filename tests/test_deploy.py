@@ -10,36 +10,22 @@ import yaml
 from torch import nn
 
 from scene_utils import catalogue, data, experiments, results, trained, training
-from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.lessons import cards, deploy
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
 
-RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32", input_size=32)
+pytestmark = pytest.mark.usefixtures("runs_folder")
 
 
 def net(classes=6):
     return nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, classes))
 
 
-@pytest.fixture(autouse=True)
-def runs_folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setenv("SCENE_PROFILE", "sample")
-
-
 @pytest.fixture
-def tiny(monkeypatch):
-    """Declares a tiny experiment, with options, and runs it."""
-
-    def run(name="tiny", **options):
-        experiment = Experiment(name, name.title(), "tiny", net, {"short": RECIPE, "sample": RECIPE}, **options)
-        monkeypatch.setitem(EXPERIMENTS, name, experiment)
-        return experiments.run(name, "sample")
-
-    return run
+def run(declare):
+    return experiments.run(declare("tiny", {"input_size": 32}, build=net))
 
 
 # --- one class left out
@@ -57,10 +43,10 @@ def test_without_a_class_the_others_move_up():
             data.without_class(few, position)
 
 
-def test_a_run_without_a_class_never_sees_it_in_training(tiny, monkeypatch):
+def test_a_run_without_a_class_never_sees_it_in_training(declare, monkeypatch):
     trained, fit = [], training.fit
     monkeypatch.setattr(training, "fit", lambda *given, **more: trained.extend(given[1:3]) or fit(*given, **more))
-    run = tiny("tiny-without", selection_only=True, without=2)
+    run = experiments.run(declare("tiny-without", build=net, selection_only=True, without=2))
     _, holdout, _ = experiments.sets("sample")
     assert all("glacier" not in split.classes and not any("/glacier/" in n for n in split.names) for split in trained)
     assert deploy.left_out(run, holdout.classes) == "glacier" and len(run.classes) == 5
@@ -99,19 +85,17 @@ def made_up(position, apart):
     return Run({"classes": classes, "accuracy": 1.0}, arrays)
 
 
-def test_recognition_has_a_row_for_each_class_and_finds_the_worst():
+def test_recognition_has_a_row_for_each_class_and_finds_the_worst(monkeypatch):
     table = deploy.recognition([made_up(0, 6), made_up(1, 3), made_up(2, 0)], "abc")
     assert table["left out"].tolist() == ["a", "b", "c"] and table["auroc"].is_monotonic_decreasing
     assert table["auroc"].iloc[2] == pytest.approx(0.5, abs=0.1)
     assert table["false_positives"].between(table["low"], table["high"]).all()
     assert "worst for c" in deploy.recognized(table)[1] and deploy.recognized(table.head(0)) == []
+    assert r"best for a\_b" in deploy.recognized(table.replace("a", "a_b"))[1]  # names are escaped
     assert "without a" in deploy.confidences([made_up(0, 6)], "abc").axes[0].get_title()
-
-
-def test_two_classes_leave_none_out(monkeypatch):
     split = data.Split(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"), ("x", "y"))
     monkeypatch.setattr(experiments, "sets", lambda *arguments: (split, split, None))
-    assert deploy.leave_one_out("sample") == []
+    assert deploy.leave_one_out("sample") == []  # of two classes none can be left out
 
 
 # --- other pictures
@@ -144,41 +128,37 @@ def test_a_table_is_made_once_for_a_key():
     pd.testing.assert_frame_equal(tables[0], tables[1])
 
 
-def test_accuracy_under_changes_is_that_of_predictions(tiny):
-    run, (_, holdout, _) = tiny(), experiments.sets("sample")
+def test_accuracy_under_changes_is_that_of_predictions(run):
+    holdout = experiments.sets("sample")[1]
     table = deploy.under_changes(run, holdout, "sample").set_index("change")
     right = (run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]).sum()
     assert table["correct"]["as it is"] == right and set(table.index) == set(deploy.CHANGES)
-
-
-def test_pictures_without_a_scene():
-    pictures = deploy.strangers(5)
-    assert all(each.shape == (5, 3, 64, 64) and each.dtype == torch.uint8 for each in pictures.values())
+    strangers = deploy.strangers(5)  # pictures without a scene
+    assert all(each.shape == (5, 3, 64, 64) and each.dtype == torch.uint8 for each in strangers.values())
 
 
 # --- another runtime
 
 
-def test_the_preparation_travels_with_the_network(tiny):
-    run, (_, holdout, _) = tiny(), experiments.sets("sample")
-    model = deploy.Deployed(trained.load_model(run), Recipe(**run.recipe))
-    ours = training.predict(trained.load_model(run), holdout, Recipe(**run.recipe))
-    assert torch.allclose(model(holdout.images), ours, atol=1e-4)
-
-
-def test_without_onnx_the_page_says_so_and_measures_the_rest(tiny, monkeypatch):
+def test_the_preparation_travels_with_the_network_and_without_onnx_the_page_measures_the_rest(run, monkeypatch):
     monkeypatch.setattr(deploy, "PACKAGES", ("onnx_that_nobody_has",))
-    run, (train, holdout, _) = tiny(), experiments.sets("sample")
+    train, holdout, _ = experiments.sets("sample")
+    recipe = Recipe(**run.recipe)
+    ours = training.predict(trained.load_model(run), holdout, recipe)
+    assert torch.allclose(deploy.Deployed(trained.load_model(run), recipe)(holdout.images), ours, atol=1e-4)
     assert deploy.missing() == "not installed: onnx_that_nobody_has; call: pip install onnx_that_nobody_has"
     assert list(deploy.export(run, train)) == ["torch"]
     table = deploy.exports(run, train, holdout, "sample")
     assert table["way"].tolist() == ["PyTorch, eager"] and deploy.speedup(table) == "not measured"
     assert table["correct"][0] == (run.arrays["holdout_logits"].argmax(1) == run.arrays["holdout_labels"]).sum()
+    (broken := settings.runs_dir() / "broken.pt2").write_bytes(b"no model")
+    with pytest.raises(SceneError, match="eager of broken.pt2 failed"):  # one line
+        deploy.measured("eager", broken, torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
 
 
 @pytest.mark.skipif(bool(deploy.missing()), reason=deploy.missing())
-def test_onnx_answers_alike_and_eight_bits_nearly(tiny, capfd):
-    run, (train, holdout, _) = tiny(), experiments.sets("sample")
+def test_onnx_answers_alike_and_eight_bits_nearly(run, capfd):
+    train, holdout, _ = experiments.sets("sample")
     capfd.readouterr()  # the training's line
     table = deploy.exports(run, train, holdout, "sample").set_index("way")
     assert capfd.readouterr() == ("", ""), "exporters speak to developers"
@@ -189,12 +169,6 @@ def test_onnx_answers_alike_and_eight_bits_nearly(tiny, capfd):
     assert len(deploy.compared(table.reset_index())) == 2
     few, all_of_them = (deploy.answers(deploy.export(run, train)["onnx"], holdout.images[:n]) for n in (3, None))
     assert np.allclose(few, all_of_them[:3], atol=1e-5), "any number of images"
-
-
-def test_a_way_that_fails_is_one_line(tmp_path):
-    (tmp_path / "broken.pt2").write_bytes(b"no model")
-    with pytest.raises(SceneError, match="eager of broken.pt2 failed"):
-        deploy.measured("eager", tmp_path / "broken.pt2", torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
 
 
 # --- cards
@@ -209,15 +183,11 @@ def test_the_cards_are_those_of_the_records():
     assert cards.DATA_CARD.read_text() == cards.data_card()
     passes = deploy.confidence(run.arrays["holdout_logits"]) >= unknown["threshold"]
     assert passes.mean() == pytest.approx(deploy.RECALL, abs=0.002)
-
-
-@pytest.mark.parametrize("path", [cards.MODEL_CARD, cards.DATA_CARD], ids=lambda path: path.stem)
-def test_a_card_has_what_hubs_read(path):
-    _, matter, text = path.read_text().split("---\n", 2)
-    fields = yaml.safe_load(matter)
-    assert fields["license"] in ("mit", "cc0-1.0") and "\n## " in text
-    page = cards.shown(path)
-    assert page.startswith("```yaml\n") and "\n# " not in page and "\n## " not in page
+    for path in (cards.MODEL_CARD, cards.DATA_CARD):  # what hubs read
+        _, matter, text = path.read_text().split("---\n", 2)
+        assert yaml.safe_load(matter)["license"] in ("mit", "cc0-1.0") and "\n## " in text
+        page = cards.shown(path)
+        assert page.startswith("```yaml\n") and "\n# " not in page and "\n## " not in page
 
 
 def test_the_shipped_model_has_a_record_and_own_images_their_own_model(monkeypatch):
@@ -230,15 +200,6 @@ def test_the_shipped_model_has_a_record_and_own_images_their_own_model(monkeypat
     monkeypatch.setenv("SCENE_DATA_DIR", "photos")
     deploy.shipped("sample", 3)
     assert asked == [("lite0", "sample", 3)]
-
-
-def test_names_of_the_sentences_are_escaped():
-    numbers = {"auroc": [0.9, 0.8], "false_positives": [0.1, 0.2]}
-    table = pd.DataFrame({"left out": ["a_b", "c"], "likely": ["c", "a_b"]} | numbers)
-    assert r"best for a\_b" in deploy.recognized(table)[1]
-
-
-def test_records_are_found_without_training(monkeypatch):
     monkeypatch.setattr(results, "find", lambda *arguments: None)
-    with pytest.raises(SceneError, match="no record of lite0-without-0"):
+    with pytest.raises(SceneError, match="no record of lite0-without-0"):  # found without training
         deploy.published_without()

@@ -30,24 +30,24 @@ def simulated(seed=0, n=600, classes=4, skill=1.5):
     # Newcombe, "Two-sided confidence intervals for the single proportion", 1998, table I, method 3
     [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0, 0.1611)), (1, 29, (0.0061, 0.1718))],
 )
-def test_wilson_interval_is_the_published_one(correct, total, expected):
+def test_wilsons_and_newcombes_intervals_are_the_published_ones(correct, total, expected):
     assert intervals.wilson_interval(correct, total) == pytest.approx(expected, abs=5e-5)
+    # Newcombe (1998), Statistics in Medicine 17, 873-890, table II: 56/70 and 48/80, method 10
+    assert intervals.newcombe_interval(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
     with pytest.raises(SceneError, match="0 correct of 0"):
         intervals.wilson_interval(0, 0)
     for count in range(1, 200):
         assert intervals.wilson_interval(count, count)[1] == 1 and intervals.wilson_interval(0, count)[0] == 0
 
 
-def test_newcombes_interval_is_the_published_one():
-    # Newcombe (1998), Statistics in Medicine 17, 873-890, table II: 56/70 and 48/80, method 10
-    assert intervals.newcombe_interval(56, 70, 48, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
-
-
-def test_confusion_has_the_truth_in_rows():
+def test_confusion_has_the_truth_in_rows_and_pairs_count_both_directions():
     # the example of scikit-learn's confusion_matrix; a fourth class does not occur
     logits = torch.eye(4)[[0, 0, 2, 2, 0, 2]]
     matrix = ev.confusion(torch.tensor([2, 0, 2, 2, 0, 1]), logits, ["a", "b", "c", "d"])
     assert matrix.tolist() == [[2, 0, 0, 0], [0, 0, 1, 0], [1, 0, 2, 0], [0, 0, 0, 0]]
+    pairs = ev.confused_pairs([[5, 1, 3], [0, 5, 0], [4, 2, 5]], ["a", "b", "c"])
+    assert pairs.iloc[0].tolist() == ["a", "c", 7, 3, 4]
+    assert pairs["images"].sum() == 10
 
 
 def test_per_class_recall_agrees_with_scikit_learn():
@@ -58,12 +58,6 @@ def test_per_class_recall_agrees_with_scikit_learn():
     assert (row["low"], row["high"]) == intervals.wilson_interval(int(row["correct"]), int(row["total"]))
     empty = ev.per_class([0, 0, 2], [0, 1, 2], ["a", "b", "c"]).loc[1]
     assert empty["total"] == 0 and empty[["recall", "low", "high"]].isna().all()
-
-
-def test_confused_pairs_count_both_directions():
-    pairs = ev.confused_pairs([[5, 1, 3], [0, 5, 0], [4, 2, 5]], ["a", "b", "c"])
-    assert pairs.iloc[0].tolist() == ["a", "c", 7, 3, 4]
-    assert pairs["images"].sum() == 10
 
 
 def test_most_confident_errors_are_sorted_and_wrong():
@@ -78,12 +72,9 @@ def test_most_confident_errors_are_sorted_and_wrong():
     assert ev.most_confident_errors(perfect, labels).empty
 
 
-def test_calibration_error_is_that_of_torchmetrics_documentation():
+def test_calibration_error_is_that_of_torchmetrics_documentation_and_of_the_reliability_table():
     probabilities = [[0.25, 0.20, 0.55], [0.55, 0.05, 0.40], [0.10, 0.30, 0.60], [0.90, 0.05, 0.05]]
     assert ev.calibration_error(np.log(probabilities), [0, 1, 2, 0], bins=3) == pytest.approx(0.2)
-
-
-def test_reliability_table_gives_the_calibration_error():
     logits, labels = simulated(skill=2)
     table = ev.reliability(logits * 3, labels)
     assert table["count"].sum() == len(labels)
@@ -173,15 +164,12 @@ def test_claims_survive_by_their_interval(reported, interval, expected):
     assert report_facts.claim_verdict(reported, interval) == expected
 
 
-def test_average_is_that_of_probabilities_not_of_logits():
+def test_the_average_is_that_of_probabilities_not_of_logits_and_votes_that_are_even_go_by_it():
     one, two = torch.tensor([[0.0, 4.0]]), torch.tensor([[1.0, 0.0]])
     expected = (one.softmax(1) + two.softmax(1)) / 2
     assert averaging.average_probabilities([one, two]) == pytest.approx(expected.numpy(), abs=1e-6)
     weighted = averaging.average_probabilities([one, two], weights=[3, 1])
     assert weighted == pytest.approx((0.75 * one.softmax(1) + 0.25 * two.softmax(1)).numpy(), abs=1e-6)
-
-
-def test_hard_vote_takes_the_majority_and_the_mean_where_votes_are_even():
     a, b, c = np.eye(3)[[0, 0]] * 2, np.eye(3)[[1, 0]] * 2, np.eye(3)[[1, 2]] * 9
     assert averaging.hard_vote([a, b, c]).tolist() == [1, 0]
     assert averaging.hard_vote([a, c]).tolist() == [1, 2]

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from scene_utils import averaging, catalogue, data, durations, experiments, models, pretraining, results, training
-from scene_utils import trained as trained_models
-from scene_utils.catalogue import EXPERIMENTS, Experiment
+from scene_utils import data, durations, experiments, models, pretraining, results, trained, training
+from scene_utils.averaging import choose_weights
+from scene_utils.catalogue import EXPERIMENTS
 from scene_utils.recipe import Recipe
 from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
@@ -29,8 +29,8 @@ def trainings(monkeypatch):
     return calls
 
 
-def test_a_finished_run_is_found_and_its_record_fits_the_schema(trainings, monkeypatch):
-    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny())
+def test_a_finished_run_is_found_and_its_record_fits_the_schema(trainings, declare):
+    declare()
     first, again = experiments.run(tiny()), experiments.run(tiny())
     assert len(trainings) == 1
     assert first.record == again.record
@@ -38,7 +38,7 @@ def test_a_finished_run_is_found_and_its_record_fits_the_schema(trainings, monke
     assert again.correct == np.trace(again.confusion) == (again.logits.argmax(1) == again.labels).sum()
     assert again.dataset["source"].startswith("https://")
     assert str(settings.runs_dir()) not in json.dumps(again.record)
-    assert trained_models.load_model(again)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
+    assert trained.load_model(again)(torch.zeros(2, 3, 64, 64)).shape == (2, 6)
 
 
 def test_nothing_stale_is_served(trainings, monkeypatch):
@@ -71,13 +71,11 @@ def test_retrain_trains_each_run_once_a_process(trainings, monkeypatch):
         experiments.run(tiny())
 
 
-def test_what_is_made_from_runs_follows_their_predictions(monkeypatch, trainings):
+def test_what_is_made_from_runs_follows_their_predictions(declare, trainings):
     """An ensemble and a student of another training, with the same keys, are made anew."""
-    member = dataclasses.replace(tiny(), name="member", save_epoch_logits=True, refit=True)
-    monkeypatch.setitem(EXPERIMENTS, "member", member)
-    both = Experiment("both", "Both", "ensemble", None, {"short": RECIPE}, members=("member",))
-    monkeypatch.setitem(EXPERIMENTS, "both", both)
-    pupil = dataclasses.replace(tiny(distillation=1.0), name="student", teacher="both")
+    member = declare("member", save_epoch_logits=True, refit=True)
+    both = declare("both", architecture="ensemble", build=None, members=("member",))
+    pupil = declare("student", {"distillation": 1.0}, teacher="both")
     before = [experiments.run(each) for each in (both, pupil)]
     assert [run.record for run in before] == [experiments.run(each).record for each in (both, pupil)]
     assert len(trainings) == 3
@@ -90,20 +88,13 @@ def test_what_is_made_from_runs_follows_their_predictions(monkeypatch, trainings
         assert new.key == old.key and (new.logits != old.logits).any()
 
 
-def test_a_run_that_serves_a_choice_never_sees_the_test_set(monkeypatch):
+def test_a_run_that_serves_a_choice_never_sees_the_test_set(monkeypatch, declare):
     sets, predict = [], training.predict
-    monkeypatch.setattr(
-        training,
-        "predict",
-        lambda model, split, *a, **k: sets.append(len(split)) or predict(model, split, *a, **k),
-    )
-    run = experiments.run(dataclasses.replace(tiny(), selection_only=True))
+    monkeypatch.setattr(training, "predict", lambda *a, **k: sets.append(len(a[1])) or predict(*a, **k))
+    run = experiments.run(declare(selection_only=True))
     assert run.evaluated_on == "hold-out" and "test_logits" not in run.arrays
     assert len(experiments.sets("sample")[2].test) not in sets
-
-
-def test_a_diverged_run_is_recorded_without_accuracy():
-    run = experiments.run(tiny(learning_rate=1e6, schedule="constant", epochs=3))
+    run = experiments.run(tiny(learning_rate=1e6, schedule="constant", epochs=3))  # without accuracy
     assert (run.status, run.accuracy) == ("diverged", None) and run.diverged_step >= 1
     results.check(run.record)
 
@@ -114,9 +105,8 @@ def test_every_reading_of_the_test_set_stands_in_the_ledger(monkeypatch):
     results.write(run.record | {"profile": "short"}, run.arrays)
     lines = [line.split(",") for line in ledger.logged(settings.results_dir(), "readings.csv")]
     assert [line[5] for line in lines] == ["plain", "mirrored"] and int(lines[0][6]) == run.correct
-    columns = ledger.LOGS["readings.csv"]
     readings = pd.read_csv(settings.project_dir() / "report" / "readings.csv", parse_dates=["date"])
-    assert list(readings.columns) == columns
+    assert list(readings.columns) == ledger.LOGS["readings.csv"]
     assert readings["total"].eq(readings["set"].map({"val": 3407, "sealed": 2400})).all()
     for published in results.records(published=True):
         if published.evaluated_on == "test" and published.status == "finished":
@@ -140,22 +130,18 @@ def test_a_torn_pair_of_record_and_arrays_is_not_used(runs_folder, trainings, ca
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_an_ensemble_averages_its_members_probabilities(weighted, monkeypatch):
+def test_an_ensemble_averages_its_members_probabilities(weighted, declare):
     """Where its weights are chosen on the hold-out, also over each image and its mirror image."""
-    members = []
-    for number in (1, 2):
-        member = dataclasses.replace(tiny(learning_rate=0.01 * number), name=f"tiny{number}", save_epoch_logits=True)
-        monkeypatch.setitem(EXPERIMENTS, member.name, member)
-        members.append(experiments.run(member.name))
-    names = tuple(member.experiment for member in members)
-    run = experiments.run(
-        Experiment("all", "All", "ensemble", None, {"short": RECIPE}, members=names, weighted=weighted)
-    )
+    names = ("tiny1", "tiny2")
+    for number, name in enumerate(names, 1):
+        declare(name, {"learning_rate": 0.01 * number}, save_epoch_logits=True)
+    members = [experiments.run(name) for name in names]
+    run = experiments.run(declare("all", architecture="ensemble", build=None, members=names, weighted=weighted))
     kind = "_mirror" if weighted else ""
     weights = run.recipe["weights"] if weighted else (0.5, 0.5)
     if weighted:
         holdout = [member.arrays["holdout_logits_mirror"] for member in members]
-        assert tuple(weights) == averaging.choose_weights(holdout, run.arrays["holdout_labels"])
+        assert tuple(weights) == choose_weights(holdout, run.arrays["holdout_labels"])
     parts = [torch.from_numpy(member.arrays[f"test_logits{kind}"]).float().softmax(1) for member in members]
     expected = sum(weight * part for weight, part in zip(weights, parts, strict=True))
     np.testing.assert_allclose(np.exp(run.logits), expected, atol=2e-3)
@@ -165,10 +151,9 @@ def test_an_ensemble_averages_its_members_probabilities(weighted, monkeypatch):
     assert run.seconds == sum(member.seconds for member in counted)
 
 
-def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):
-    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny())
+def test_after_its_choices_a_model_is_trained_again_on_all_images(declare):
     once = experiments.run(tiny(epochs=2))
-    run = experiments.run(dataclasses.replace(tiny(epochs=2), refit=True))
+    run = experiments.run(declare(recipe={"epochs": 2}, refit=True))
     train, holdout, dataset = experiments.sets("sample")
     for name in ("holdout_logits", "holdout_logits_mirror"):
         np.testing.assert_array_equal(run.arrays[name], once.arrays[name])
@@ -182,16 +167,13 @@ def test_after_its_choices_a_model_is_trained_again_on_all_images(monkeypatch):
     answers = training.predict(model, dataset.test, recipe)
     torch.testing.assert_close(torch.from_numpy(run.arrays["test_logits"]).float(), answers, atol=0.02, rtol=0.01)
     assert run.key != once.key and (run.logits != once.logits).any() and run.seconds > run.history["seconds"].sum()
-    torch.testing.assert_close(training.predict(trained_models.load_model(run), dataset.test, recipe), answers)
+    torch.testing.assert_close(training.predict(trained.load_model(run), dataset.test, recipe), answers)
     assert "then trained again on all" in sentences.provenance(run)
 
 
-def test_a_student_learns_its_teachers_answers(monkeypatch):
-    teacher = dataclasses.replace(tiny(epochs=3), name="teacher", refit=True)
-    monkeypatch.setitem(EXPERIMENTS, "teacher", teacher)
-    pupil = tiny(distillation=1.0, temperature=2.0, mixup=0.2)
-    pupil = dataclasses.replace(pupil, name="student", teacher="teacher", refit=True)
-    monkeypatch.setitem(EXPERIMENTS, "student", pupil)
+def test_a_student_learns_its_teachers_answers(monkeypatch, declare):
+    teacher = declare("teacher", {"epochs": 3}, refit=True)
+    declare("student", {"distillation": 1.0, "temperature": 2.0, "mixup": 0.2}, teacher="teacher", refit=True)
     seen, fit = [], training.fit
     monkeypatch.setattr(training, "fit", lambda *args, **more: seen.append(args) or fit(*args, **more))
     student = experiments.run("student")
@@ -202,11 +184,10 @@ def test_a_student_learns_its_teachers_answers(monkeypatch):
     torch.testing.assert_close(seen[2][5], lessons[0])
     torch.testing.assert_close(seen[3][5], torch.cat(lessons))
     # its answers are enough for another student: the teacher's weights need not be at hand
-    trained_models.model_path(taught.name, taught.key).unlink()
+    trained.model_path(taught.name, taught.key).unlink()
     assert experiments.run("student", retrain=True).correct == student.correct
     # another teacher, another student
-    again = dataclasses.replace(teacher, recipes=tiny(learning_rate=0.02).recipes)
-    monkeypatch.setitem(EXPERIMENTS, "teacher", again)
+    monkeypatch.setitem(EXPERIMENTS, "teacher", dataclasses.replace(teacher, recipes=tiny(learning_rate=0.02).recipes))
     assert experiments.run("student").key != student.key
 
 
@@ -239,13 +220,13 @@ def test_what_is_done_of_a_training_is_not_announced_again(slow, capsys, tmp_pat
         assert f"tiny: about {told} " in capsys.readouterr().out
 
 
-def test_the_series_says_how_long_what_it_lacks_will_take(slow, monkeypatch):
-    monkeypatch.setitem(EXPERIMENTS, "tiny", tiny())
-    monkeypatch.setitem(EXPERIMENTS, "student", dataclasses.replace(tiny(), name="student", teacher="tiny"))
+def test_the_series_says_how_long_what_it_lacks_will_take(slow, declare, monkeypatch):
+    declare()
+    declare("student", teacher="tiny")
     count, seconds = experiments.time_needed("short")
     own = [each for each in EXPERIMENTS.values() if not each.members and not each.case]
     assert count == len([each for each in own if not each.name.endswith("-reported")])
-    assert seconds > 60 * catalogue.get("resnet18").recipe("short").epochs
+    assert seconds > 60 * EXPERIMENTS["resnet18"].recipe("short").epochs
     experiments.run("student", "short")  # and its teacher
     fewer, less = experiments.time_needed("short")
     assert fewer == count - 2 and less < seconds
@@ -255,7 +236,14 @@ def test_the_series_says_how_long_what_it_lacks_will_take(slow, monkeypatch):
     assert experiments.time_needed("short") == (0, 0.0)
 
 
-def test_unknown_names_are_refused_with_the_known_ones(monkeypatch):
+def test_what_cannot_be_had_is_refused_with_what_can_before_any_training(monkeypatch, tmp_path, trainings):
+    monkeypatch.setenv("SCENE_WEIGHTS_DIR", str(tmp_path))
+    monkeypatch.setenv("SCENE_WEIGHTS", "local")
+    sample = experiments.sets("sample")
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments, "sets", lambda *a: sample)
+        with pytest.raises(SceneError, match="SCENE_WEIGHTS_DIR holds no resnet18-tiny-imagenet-64px.safetensors"):
+            experiments.run("transfer-alone", profile="short")
     with pytest.raises(SceneError, match="experiment 'lenett' is unknown; known: lenet, custom_lenet"):
         experiments.run("lenett")
     with pytest.raises(SceneError, match="profile 'long' is unknown; known: sample, short, full"):
@@ -263,23 +251,12 @@ def test_unknown_names_are_refused_with_the_known_ones(monkeypatch):
     monkeypatch.setenv("SCENE_RUN_DIR", "x")
     with pytest.raises(SceneError, match="SCENE_RUN_DIR is unknown; known: SCENE_PROFILE"):
         experiments.run(tiny())
+    assert not trainings
 
 
 def test_the_seven_models_of_the_report_are_declared_in_both_readings():
     for name in results.facts()["results"]:
         assert EXPERIMENTS[name].drop_test_duplicates and not EXPERIMENTS[f"{name}-reported"].drop_test_duplicates
-
-
-def test_weights_that_cannot_be_had_are_an_error_before_any_training(monkeypatch, tmp_path, trainings):
-    monkeypatch.setenv("SCENE_WEIGHTS_DIR", str(tmp_path))
-    monkeypatch.setenv("SCENE_WEIGHTS", "local")
-    sample = experiments.sets("sample")
-    monkeypatch.setattr(experiments, "sets", lambda *a: sample)
-    with pytest.raises(
-        SceneError, match="SCENE_WEIGHTS_DIR holds no resnet18-tiny-imagenet-64px.safetensors"
-    ):
-        experiments.run("transfer-alone", profile="short")
-    assert not trainings
 
 
 def test_the_stand_in_knows_rotations_and_says_what_it_is():

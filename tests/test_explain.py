@@ -1,5 +1,7 @@
 """What is kept of a trained network, activation maps, what layers cost, how gradients travel, what depth brings."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
@@ -54,15 +56,12 @@ def test_first_layer_strongest_first(dataset):
 
 
 def test_normalization_measures_the_change(dataset):
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.LRN1, self.LRN2, self.fc2 = nn.Identity(), nn.Softplus(), nn.Linear(1, 1)
-
+    class Net(nn.Sequential):
         def forward(self, x):
             return self.LRN2(self.LRN1(x))
 
-    first, second = explain.normalization(Net(), dataset, RECIPE)["normalization"]
+    net = Net(OrderedDict(LRN1=nn.Identity(), LRN2=nn.Softplus(), fc2=nn.Linear(1, 1)))
+    first, second = explain.normalization(net, dataset, RECIPE)["normalization"]
     assert first == 0 and second > 0
 
 
@@ -160,12 +159,9 @@ def run_of(layers: int, accuracies: list[list[bool]], shortcuts: bool = True, st
     return Run(record, {"holdout_curve": curve, "holdout_labels": labels, "holdout_logits": curve[-1]})
 
 
-@pytest.mark.parametrize("epochs, expected", [(1, [1]), (2, [1, 2]), (8, [2, 4, 8]), (50, [12, 25, 50])])
-def test_lengths(epochs, expected):
-    assert depth.lengths(epochs) == expected
-
-
 def test_patience_table():
+    lengths = {1: [1], 2: [1, 2], 8: [2, 4, 8], 50: [12, 25, 50]}
+    assert {epochs: depth.lengths(epochs) for epochs in lengths} == lengths
     runs = [run_of(18, [[0, 0], [1, 0], [1, 0], [1, 1]]), run_of(34, [[0, 0], [0, 0], [0, 0], [1, 0]], False)]
     table = depth.patience([*runs, run_of(50, [[1, 1]], status="diverged")])
     assert table["epochs"].tolist() == [1, 2, 4] * 2 and table["seconds"].tolist() == [2, 4, 8] * 2

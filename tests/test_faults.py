@@ -3,36 +3,25 @@
 import errno
 import json
 import os
-import random
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
 
 from scene_utils import data, evaluation, experiments, results, training
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
-from tests.benchmarks import kills
-from tests.fakes import tiny
+from tests.fakes import pictures, refuse, tiny
+
+pytestmark = pytest.mark.usefixtures("runs_folder")
 
 CALLS = {  # where the system may refuse, and how
     "no room for a temporary file": ("tempfile.mkstemp", errno.ENOSPC),
     "no room while writing": ("os.fsync", errno.ENOSPC),
     "no permission to replace": ("os.replace", errno.EACCES),
-    "no permission in the folder": ("tempfile.mkstemp", errno.EACCES),
 }
-
-
-pytestmark = pytest.mark.usefixtures("runs_folder")
-
-
-def refuse(monkeypatch, call, code):
-    def refused(*args, **options):
-        raise OSError(code, os.strerror(code))
-
-    monkeypatch.setattr(call, refused)
 
 
 @pytest.mark.parametrize("fault", CALLS)
@@ -68,49 +57,31 @@ def test_a_refused_record_loses_no_training(monkeypatch, capsys):
 
     def refused(*args):
         with pytest.MonkeyPatch.context() as patch:
-            refuse(patch, "os.fsync", errno.ENOSPC)
+            refuse(patch, "os.fsync")
             return write(*args)
 
-    monkeypatch.setattr(results, "write", refused)
-    with pytest.raises(SceneError, match="cannot write"):
+    with monkeypatch.context() as patch, pytest.raises(SceneError, match="cannot write"):
+        patch.setattr(results, "write", refused)
         experiments.run(tiny())
-    monkeypatch.setattr(results, "write", write)
     capsys.readouterr()
     assert experiments.run(tiny()).status == "finished"
     assert "epoch" not in capsys.readouterr().out  # the checkpoint had the finished training
 
 
-KILL = """
-import os, sys
-from pathlib import Path
-from scene_utils.support import settings
-def half(file):
-    file.write(b"half"), file.flush(), os.kill(os.getpid(), 9)
-settings.atomic_write(Path(sys.argv[1]), half)
-"""
+KILLED = 9
 
 
-def test_a_process_killed_during_a_write_leaves_the_old_file_whole(tmp_path):
-    path = settings.atomic_write(tmp_path / "record.json", "old")
-    killed = subprocess.run([sys.executable, "-c", KILL, str(path)])
-    assert killed.returncode == -9 and path.read_text() == "old"
-    settings.atomic_write(path, "new")
-    assert path.read_text() == "new"
-
-
-KILL_AT = """
-import os, sys
-from scene_utils import __main__, data
-replace = os.replace
-def at(source, target):
-    if str(target).endswith(sys.argv[1]):
-        os.kill(os.getpid(), 9)
-    replace(source, target)
-os.replace = at
-if sys.argv[1] == ".npy":
-    data.load_folder(sys.argv[2])
-__main__.main(["train", "lenet-rate-0.01", "--profile", "sample"])
-"""
+def killed_at(suffix, call):
+    """Call in a process of its own that is killed while it replaces a file with this ending; that it was."""
+    if torch.cuda.is_available():
+        pytest.skip("a process that has used a GPU cannot be forked")
+    child = os.fork()
+    if child == 0:
+        replace = os.replace
+        os.replace = lambda a, b: os.kill(os.getpid(), KILLED) if str(b).endswith(suffix) else replace(a, b)
+        call()
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == KILLED
 
 
 @pytest.fixture(scope="module")
@@ -123,31 +94,19 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("written", [".pt", ".npz", ".json"], ids=["checkpoint", "arrays", "record"])
 def test_a_run_killed_while_it_writes_ends_like_any_other(written, whole, runs_folder):
-    child = subprocess.run([sys.executable, "-c", KILL_AT, written], env=os.environ | {"SCENE_DEVICE": "cpu"})
-    assert child.returncode == -9
+    assert killed_at(written, lambda: experiments.run("lenet-rate-0.01"))
     again = experiments.run("lenet-rate-0.01")
     assert again.record["history"][-1]["loss"] == whole.record["history"][-1]["loss"]
     assert (again.logits == whole.logits).all() and again.correct == whole.correct
     assert not list((runs_folder / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("name", list(kills.CASES)[:3])
-def test_a_training_killed_at_a_random_moment_ends_like_any_other(name, tmp_path):
-    whole, seconds = kills.train(name, tmp_path / "whole.pt")
-    kills.kill(name, tmp_path / "killed.pt", random.random() * seconds)
-    assert kills.train(name, tmp_path / "killed.pt")[0] == whole
-
-
 def test_a_process_killed_while_it_writes_the_cache_leaves_none(tmp_path, monkeypatch):
     monkeypatch.setenv("SCENE_CACHE_DIR", str(tmp_path / "cache"))
-    for number in range(8):
-        path = tmp_path / "own" / ("train", "val")[number % 2] / "ab"[number // 4] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (64, 64), (number, 0, 0)).save(path)
-    child = subprocess.run([sys.executable, "-c", KILL_AT, ".npy", str(tmp_path / "own")])
-    assert child.returncode == -9 and not list((tmp_path / "cache").glob("*.npy"))
-    dataset = data.load_folder(tmp_path / "own")
-    assert dataset.train.images[:, 0, 0, 0].tolist() == [0, 2, 4, 6]
+    own = pictures(tmp_path / "own", {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1})
+    assert killed_at(".npy", lambda: data.load_folder(own))
+    assert not list((tmp_path / "cache").glob("*.npy"))
+    assert len(data.load_folder(own).train) == 4
     assert not list((tmp_path / "cache").glob("*.tmp"))
 
 
@@ -190,26 +149,19 @@ def test_a_hold_out_smaller_than_the_classes_and_a_class_without_test_images(mon
     assert np.isnan(table["recall"][2]) and table["total"][2] == 0
 
 
-def command(experiment, **env):
+def command(experiment, runs, **env):
     line = [sys.executable, "-m", "scene_utils", "train", experiment, "--profile", "sample"]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHONUTF8"))}
-    return subprocess.Popen(line, env=kept | env, cwd=env.pop("cwd", "/"), text=True,
+    return subprocess.Popen(line, env=kept | {"SCENE_RUNS_DIR": str(runs)} | env, cwd="/", text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")  # fmt: skip
 
 
-def test_an_odd_machine_no_utf8_no_home_another_folder_a_path_with_spaces_and_hangul(tmp_path):
-    runs = tmp_path / "실행 폴더's"
-    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/nonexistent/home",
-           "SCENE_RUNS_DIR": str(runs)}  # fmt: skip
-    child = command("lenet-rate-0.007", **env)
-    output, _ = child.communicate()
-    assert child.returncode == 0, output
-    assert list((runs / "results").glob("lenet-rate-0.007.sample.s0.json"))
-
-
-def test_the_same_run_twice_at_once_trains_once(tmp_path):
-    children = [command("lenet-rate-0.01", SCENE_RUNS_DIR=str(tmp_path / "runs")) for _ in range(2)]
+def test_the_same_run_twice_at_once_trains_once_on_an_odd_machine(tmp_path):
+    """No UTF-8, no home, another folder, a path with spaces and Hangul."""
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/nonexistent/home"}
+    children = [command("lenet-rate-0.01", tmp_path / "실행 폴더's", **env) for _ in range(2)]
     outputs = [child.communicate()[0] for child in children]
     assert [child.returncode for child in children] == [0, 0], outputs
     assert sum(": 2 epochs, loss" in output for output in outputs) == 1
     assert sum("finished run found" in output for output in outputs) == 1
+    assert list((tmp_path / "실행 폴더's/results").glob("lenet-rate-0.01.sample.s0.json"))

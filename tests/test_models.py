@@ -12,17 +12,14 @@ from scene_utils.support.layers import layer_table, output_size, output_steps
 from scene_utils.support.settings import SceneError
 
 
-def table_rows(table):
-    return [tuple(str(value) for value in row) for row in table.itertuples(index=False)]
+def rows_of(table):
+    return [tuple(str(value) for value in row)[1:] for row in table.itertuples(index=False)]
 
 
-@pytest.mark.parametrize("model, name, rows", [(CustomLeNet, "custom_lenet", 11), (AlexNet, "alexnet", 22)])
-def test_layer_table_is_the_reports(model, name, rows):
-    assert layer_table(model()).equals(course.structure(name)) and len(course.structure(name)) == rows
-
-
-def test_layer_table_of_lenet_and_its_activations():
-    assert [row[1:] for row in table_rows(layer_table(LeNet(classes=9)))][-4:] == [
+def test_layer_tables_are_the_reports_and_show_activations():
+    for model, name, rows in ((CustomLeNet, "custom_lenet", 11), (AlexNet, "alexnet", 22)):
+        assert layer_table(model()).equals(course.structure(name)) and len(course.structure(name)) == rows
+    assert rows_of(layer_table(LeNet(classes=9)))[-4:] == [
         ("fully connected", "50 x 13 x 13", "500 neurons"),
         ("activation", "500", "ReLU"),
         ("fully connected", "500", "9 neurons"),
@@ -45,7 +42,7 @@ def test_layer_table_of_a_readers_own_net_leaves_it_as_it_was():
     net = nn.Sequential(nn.Conv2d(3, 4, (3, 5), padding="same"), nn.GELU(), nn.Dropout(0.2), nn.Flatten(),
                         nn.Linear(4 * 64 * 64, 3), nn.Softmax(1))  # fmt: skip
     net[2].eval()
-    rows = [row[1:] for row in table_rows(layer_table(net))]
+    rows = rows_of(layer_table(net))
     assert rows[1] == ("convolution", "3 x 64 x 64", "4 kernels 3 x 5, stride 1, padding same")
     assert rows[2] == ("activation", "4 x 64 x 64", "GELU")
     assert rows[-2:] == [("fully connected", "4 x 64 x 64", "3 neurons"), ("softmax", "3", "3 classes")]
@@ -86,38 +83,33 @@ def test_state_dicts_have_the_reports_names(model):
     assert dict(model().named_children()).keys() >= children
 
 
-@pytest.mark.parametrize("build", [LeNet, CustomLeNet, lambda classes: AlexNet(classes, second_fc=True)])
-def test_logits_have_the_right_shape_and_gradients_reach_every_weight(build):
-    model = build(classes=4)
-    logits = model(torch.randn(2, 3, 64, 64).to(memory_format=torch.channels_last))
-    assert logits.shape == (2, 4)
-    logits.square().sum().backward()
-    assert all(parameter.grad is not None for parameter in model.parameters())
-
-
-def test_logit_dropout_is_off_in_evaluation():
-    model = AlexNet().eval()
-    images = torch.randn(1, 3, 64, 64)
+def test_gradients_reach_every_weight_and_logit_dropout_is_off_in_evaluation():
+    images = torch.randn(2, 3, 64, 64).to(memory_format=torch.channels_last)
+    for model in (LeNet(4), CustomLeNet(4), AlexNet(4, second_fc=True)):
+        logits = model(images)
+        assert logits.shape == (2, 4)
+        logits.square().sum().backward()
+        assert all(parameter.grad is not None for parameter in model.parameters())
+    model.eval()
     assert torch.equal(model(images), model(images))
     torch.manual_seed(0)
     assert (model.Drop2.train()(torch.ones(100)) == 0).any()
 
 
-@pytest.mark.parametrize("size, channels", [(1, 3), (2, 32), (3, 96), (5, 3), (5, 96), (8, 32)])
-@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size, channels", [(1, 3), (2, 32), (5, 3), (5, 96), (8, 32)])
 @pytest.mark.parametrize("options", [{}, {"alpha": 0.5, "k": 2.0}, {"alpha": 0.5, "beta": 0.6}])
-def test_local_response_norm_equals_torchs(size, channels, memory, options):
+def test_local_response_norm_equals_torchs(size, channels, options):
     torch.manual_seed(size)
-    images = (torch.randn(2, channels, 5, 7) * 3).contiguous(memory_format=memory)
-    gradient = torch.randn(2, channels, 5, 7)
-    results = []
-    for norm in (LocalResponseNorm(size, **options), nn.LocalResponseNorm(size, **options)):
-        x = images.clone().requires_grad_()
-        norm(x).backward(gradient)
-        results.append((norm(x), x.grad))
-    for mine, torchs in zip(*results, strict=True):
-        assert mine.is_contiguous(memory_format=memory)
-        assert (mine - torchs).abs().max() <= 1e-5 * torchs.abs().max()
+    for memory in (torch.contiguous_format, torch.channels_last):
+        images = (torch.randn(2, channels, 5, 7) * 3).contiguous(memory_format=memory)
+        gradient, results = torch.randn(2, channels, 5, 7), []
+        for norm in (LocalResponseNorm(size, **options), nn.LocalResponseNorm(size, **options)):
+            x = images.clone().requires_grad_()
+            norm(x).backward(gradient)
+            results.append((norm(x), x.grad))
+        for mine, torchs in zip(*results, strict=True):
+            assert mine.is_contiguous(memory_format=memory)
+            assert (mine - torchs).abs().max() <= 1e-5 * torchs.abs().max()
 
 
 def test_local_response_norm_in_several_chunks_and_other_shapes(monkeypatch):

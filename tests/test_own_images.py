@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 
 from scene_utils import catalogue, data, evaluation, experiments, explain, plots, results
 from scene_utils.lessons import course, duplicates, ensembles, labels, sketches
@@ -17,6 +16,7 @@ from scene_utils.support import audit as audits
 from scene_utils.support import settings
 from scene_utils.support.settings import escaped
 from scene_utils.text import say, sentences
+from tests.fakes import pictures
 
 ODD = ["$1_to_$5", "<5cm"]
 RATES = [f"lenet-rate-{rate}" for rate in catalogue.LEARNING_RATES]
@@ -24,17 +24,8 @@ INCHES = 18  # of a figure of bounded size
 
 
 def photos(folder, names, train, val, grey=False):
-    """One colour, and a little noise, for each class."""
-    generator = np.random.default_rng(0)
-    for number, name in enumerate(names):
-        colour = np.random.default_rng(number).integers(40, 216, 3)
-        for part, count in (("train", train), ("val", val)):
-            (folder / part / name).mkdir(parents=True)
-            for i in range(count):
-                pixels = (colour + generator.integers(-40, 40, (16, 16, 3))).astype(np.uint8)
-                image = Image.fromarray(pixels)
-                (image.convert("L") if grey else image).save(folder / part / name / f"{i}.png")
-    return folder
+    counts = {f"{part}/{name}": count for part, count in (("train", train), ("val", val)) for name in names}
+    return pictures(folder, counts, (16, 16), grey)
 
 
 @pytest.fixture
@@ -45,8 +36,8 @@ def own(tmp_path, monkeypatch):
     monkeypatch.setenv("SCENE_DATA_DIR", str(tmp_path / "photos"))
     monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
 
-    def make(names, right, runs, train=4, val=2, grey=False):
-        photos(tmp_path / "photos", names, train, val, grey)
+    def make(names, right, runs, train=4, val=2):
+        photos(tmp_path / "photos", names, train, val)
         for name in runs:
             write(name, right)
         return experiments.sets("sample")

@@ -5,35 +5,25 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from torch import nn
 
 from scene_utils import experiments, predictions
 from scene_utils.__main__ import main
-from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.lessons import conclusions
-from scene_utils.recipe import Recipe
 from scene_utils.support.settings import SceneError
-
-RECIPE = Recipe(epochs=1, batch_size=64, learning_rate=0.01, precision="float32")
-
-
-def net(classes=6):
-    return nn.Sequential(nn.AvgPool2d(16), nn.Flatten(), nn.Linear(48, classes))
 
 
 @pytest.fixture
-def runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
-    made, chosen = {}, {"selection_only": True}
-    for name, options in {"judged": {}, "chosen": chosen, "five": chosen | {"without": 1}}.items():
-        experiment = Experiment(name, name, "tiny", net, {"short": RECIPE, "sample": RECIPE}, **options)
-        monkeypatch.setitem(EXPERIMENTS, name, experiment)
-        made[name] = experiments.run(name, "sample")
-    return made
+def runs(runs_folder, declare, capsys):
+    chosen = {"selection_only": True}
+    kinds = {"judged": {}, "chosen": chosen, "five": chosen | {"without": 1}}
+    runs = {name: experiments.run(declare(name, **options)) for name, options in kinds.items()}
+    capsys.readouterr()
+    return runs
 
 
-def test_every_run_is_in_the_table_and_its_accuracy_comes_out_again(runs):
-    table = predictions.table("sample")
+def test_every_run_is_in_the_table_with_its_accuracy(runs, tmp_path, monkeypatch, capsys):
+    assert main(["predictions", "--profile", "sample"]) == 0 and "of 3 runs" in capsys.readouterr().out
+    table = pd.read_csv(predictions.path("sample"))
     documented = {name for name in predictions.COLUMNS if "<" not in name}
     assert set(table.columns) == documented | {f"p_{name}" for name in runs["judged"].classes}
     right = (table["label"] == table["predicted"]).groupby([table["model"], table["set"]]).agg(["sum", "size"])
@@ -44,13 +34,11 @@ def test_every_run_is_in_the_table_and_its_accuracy_comes_out_again(runs):
     assert np.allclose(table.filter(like="p_").sum(axis=1), 1, atol=1e-4)
     names = table.loc[(table["model"] == "judged") & (table["set"] == "test"), "image"]
     assert tuple(names) == experiments.sets("sample")[2].test.names
-
-
-def test_the_file_is_read_as_it_was_written(runs, capsys):
-    assert main(["predictions", "--profile", "sample"]) == 0
-    assert "of 3 runs" in capsys.readouterr().out
-    written = pd.read_csv(predictions.path("sample"))
-    assert written["image"].equals(predictions.table("sample")["image"]) and len(written.columns) == 12
+    with pytest.raises(SceneError, match="those of other images"):
+        predictions.of_set(runs["judged"], "test", experiments.sets("sample")[1])
+    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "empty"))
+    with pytest.raises(SceneError, match="no finished run"):
+        predictions.table("sample")
 
 
 def test_a_page_counts_where_a_model_is_less_or_more_sure_than_right(runs, capsys):
@@ -62,13 +50,3 @@ def test_a_page_counts_where_a_model_is_less_or_more_sure_than_right(runs, capsy
     assert nothing.empty and set(nothing.columns) == set(rows.columns)
     told = conclusions.sureness(pd.DataFrame({"z": [2.5, 3, 0, -2.1]})).data
     assert re.findall(r"\d+ ", told)[:2] == ["2 ", "4 "]
-
-
-def test_labels_of_other_images_are_refused(runs, tmp_path, monkeypatch):
-    run = runs["judged"]
-    _, holdout, _ = experiments.sets("sample")
-    with pytest.raises(SceneError, match="those of other images"):
-        predictions.of_set(run, "test", holdout)
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "empty"))
-    with pytest.raises(SceneError, match="no finished run"):
-        predictions.table("sample")

@@ -1,7 +1,6 @@
 """The report out of tagged cells: what is current, what is missing, both languages, the manifest, the texts."""
 
 import ast
-import json
 import re
 from string import Formatter
 
@@ -9,7 +8,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from scene_utils import catalogue, experiments
+from scene_utils import catalogue, data, experiments
 from scene_utils import text as texts
 from scene_utils.report import assemble, manifest, pages, series
 from scene_utils.report.assemble import Edition
@@ -17,7 +16,7 @@ from scene_utils.support import settings, svg
 from scene_utils.support.settings import SceneError
 from scene_utils.text import join, say
 from scene_utils.text.shown import MIME, Paragraph, Table
-from tests.fakes import PROJECT, code, figure, notebook, record, shown
+from tests.fakes import PROJECT, code, code_of, figure, notebook, record, shown
 from tests.test_jupyterlab import FLAGS
 
 SCENE = {"scene": {"profile": "sample", "seed": 0}}  # of a published notebook
@@ -64,21 +63,15 @@ def test_a_slide_is_its_title_its_cells_and_its_small_print(checkout):
     assert "other" not in text and "make report" not in text
 
 
-def test_the_current_execution_comes_before_the_committed_output(checkout):
-    record("lenet")
-    lesson(checkout, curve("committed", lenet="k"), metadata=SCENE)
-    assert "committed" in page("4")
-    lesson(checkout, curve("executed", lenet="k"), executed=True)
-    assert "executed" in page("4") and "committed" not in page("4")
-
-
-def test_an_output_of_other_records_another_source_or_another_profile_is_not_shown(checkout):
+def test_the_current_execution_then_the_committed_output_of_these_records_source_and_profile(checkout):
     record("lenet", key="new")
     lesson(checkout, curve("committed", lenet="old"), metadata=SCENE)
     assert "Not executed with these records yet" in page("4")
     assert "ONLY=02_lenet make report PROFILE=sample" in page("4")
+    lesson(checkout, curve("committed", lenet="new"), metadata=SCENE)
+    assert "committed" in page("4")
     lesson(checkout, curve("executed", lenet="new"), executed=True)
-    assert "executed" in page("4")
+    assert "executed" in page("4") and "committed" not in page("4")
     lesson(checkout, code("changed()", "slide-4", assemble.UNCOMPARED))
     assert "Not executed" in page("4")
     lesson(checkout, curve("short's", lenet="new"), metadata={"scene": {"profile": "short", "seed": 0}})
@@ -89,6 +82,9 @@ def test_an_output_of_other_records_another_source_or_another_profile_is_not_sho
 def test_what_depends_on_neither_data_nor_profile_is_shown_as_committed_in_all(checkout, monkeypatch):
     lesson(checkout, code("structure()", "slide-2", outputs=[shown(Paragraph(["a structure"]))]))
     assert page("2") == "## 2. LeNet: output dimensions\na structure"
+    lesson(checkout, code("told()", "slide-4", outputs=[shown(Paragraph(["asked"]))]), curve(lenet="k"), metadata=SCENE)
+    assert "asked" in page("4") and "a curve" not in page("4") and "Not run yet" in page("4")  # beside what waits
+    lesson(checkout, code("structure()", "slide-2", outputs=[shown(Paragraph(["a structure"]))]))
     monkeypatch.setattr(Edition, "runs", {})
     monkeypatch.setenv("SCENE_DATA_DIR", str(checkout))
     assert "a structure" in page("2", seed=3)
@@ -107,14 +103,7 @@ def test_cells_before_the_one_that_failed_are_shown(checkout):
     assert "Not executed" in page("5") and "ename" not in page("5")
 
 
-def test_a_cell_without_records_stands_beside_one_that_waits(checkout):
-    both = code("told()", "slide-4", outputs=[shown(Paragraph(["what is asked"]))]), curve(lenet="k")
-    lesson(checkout, *both, metadata=SCENE)
-    text = page("4")
-    assert "what is asked" in text and "a curve" not in text and "Not run yet" in text
-
-
-def test_what_has_not_run_is_named_with_one_command(checkout):
+def test_what_has_not_run_is_named_with_one_command_and_listed(checkout):
     lesson(checkout)
     for slide in SLIDES.values():
         text = page(slide.id, seed=3)
@@ -125,9 +114,6 @@ def test_what_has_not_run_is_named_with_one_command(checkout):
     assert "python -m scene_utils train ensemble --profile sample\n" in page("17")
     record("depth-18")
     assert say("part_not_run") in page("13") and "train depth-34 depth-50 " in page("13")
-
-
-def test_slides_that_wait_are_listed(checkout):
     needing = [slide for slide in SLIDES.values() if slide.numbered and slide.needs]
     assert f"{len(needing)} of 21 slides wait for a run" in page("missing")
     for name in {name for slide in needing for name in slide.needs}:
@@ -141,8 +127,6 @@ def test_runs_on_other_images_are_passed_over(checkout, monkeypatch):
     record("lenet", dataset={"source": "own images", "commit": None, "key": "own", "counts": {}})
     record("alexnet")
     assert "Not run yet" in page("5") and "Not run yet" not in page("12")
-    from scene_utils import data
-
     monkeypatch.setenv("SCENE_DATA_DIR", str(checkout))
     monkeypatch.setattr(data, "load", lambda profile: type("Dataset", (), {"key": "own"}))
     assert "Not run yet" not in page("5") and "Not run yet" in page("12")
@@ -180,10 +164,12 @@ def told(form="higher"):
 def test_every_part_is_shown_in_both_languages(checkout):
     table = Table(pd.DataFrame({"class": ["glacier"], "accuracy": ["0.5"]}))
     outputs = [shown(Paragraph([told()])), shown(table), figure(SVG, join([told(), "x"]))]
+    outputs += [nbformat.v4.new_output("stream", name=name, text=f"on {name}") for name in ("stdout", "stderr")]
     lesson(checkout, code("all()", "slide-2", outputs=outputs))
     english, korean = (assemble.page(SLIDES["2"], Edition("sample", 0), language) for language in ("en", "ko"))
     assert english[0].source == "## 2. LeNet: output dimensions" and korean[0].source == "## 2. LeNet: 출력 차원"
-    first, second = ([o.data for o in page[1].outputs] for page in (english, korean))
+    assert [output.text for output in korean[1].outputs[3:]] == ["on stdout"]
+    first, second = ([o.data for o in page[1].outputs[:3]] for page in (english, korean))
     assert "+50.0 points" in first[0]["text/markdown"] and "+50.0%p" in second[0]["text/markdown"]
     assert "glacier" in first[1]["text/html"]
     assert "<td>빙하</td>" in second[1]["text/html"] and "정확도" in second[1]["text/html"]
@@ -193,27 +179,16 @@ def test_every_part_is_shown_in_both_languages(checkout):
     assert alts == [f"{texts.render(told(), language)} x" for language in ("en", "ko")]
 
 
-def test_a_changed_wording_is_shown_without_execution(checkout, monkeypatch):
+def test_a_changed_wording_is_shown_without_execution_and_not_where_it_is_gone(checkout, monkeypatch):
     lesson(checkout, code("told()", "slide-2", outputs=[shown(Paragraph([told()]))]))
     known = texts.texts
     for language in ("en", "ko"):
         changed = known(language) | {"difference.higher": "{second}!!"}
         monkeypatch.setattr(texts, "texts", lambda language, changed=changed: changed)
         assert page("2", language).endswith("B!!")
-
-
-def test_an_output_whose_texts_are_gone_is_not_shown(checkout, monkeypatch):
-    lesson(checkout, code("told()", "slide-2", outputs=[shown(Paragraph([told()]))]))
-    known = {key: text for key, text in texts.texts("en").items() if key != "difference"}
-    monkeypatch.setattr(texts, "texts", lambda language: known)
+    gone = {key: text for key, text in known("en").items() if key != "difference"}
+    monkeypatch.setattr(texts, "texts", lambda language: gone)
     assert "Not executed" in page("2")
-
-
-def test_an_output_without_data_stays_as_it_is_and_stderr_away(checkout):
-    outputs = [nbformat.v4.new_output("stream", name=name, text=f"on {name}") for name in ("stdout", "stderr")]
-    lesson(checkout, code("print()", "slide-2", outputs=outputs))
-    cells = assemble.page(SLIDES["2"], Edition("sample", 0), "ko")
-    assert [output.text for output in cells[1].outputs] == ["on stdout"]
 
 
 def test_labels_with_something_in_them_are_translated(monkeypatch):
@@ -249,14 +224,9 @@ def test_the_pages_have_all_slides_in_both_languages(checkout):
     text = (report.parent / "report.md").read_text(encoding="utf-8")
     assert "![a curve of the loss](figures/4-lenet-loss-curve-1.svg)" in text and text.startswith("# Scene")
     assert "## 21. Questions" in text
-
-
-def test_the_same_report_is_the_same_bytes(checkout):
-    lesson(checkout, code("told()", "slide-2", outputs=[shown(Paragraph([told()]))]))
-    place = assemble.write("sample", 0).parent
-    first = {path.name: path.read_bytes() for path in place.glob("report*")}
+    first = {path.name: path.read_bytes() for path in report.parent.glob("report*")}
     assemble.write("sample", 0)
-    assert first == {path.name: path.read_bytes() for path in place.glob("report*")}
+    assert first == {path.name: path.read_bytes() for path in report.parent.glob("report*")}
 
 
 # --- the manifest
@@ -285,8 +255,6 @@ def test_every_slide_is_tagged_in_its_notebook_alone():
             for tag in cell.metadata.get("tags", []):
                 if tag.startswith("slide-"):
                     found.setdefault(tag.removeprefix("slide-"), set()).add(path.stem)
-    if not found:
-        pytest.skip("no cell is tagged yet")
     assert found == {slide.id: {slide.notebook} for slide in manifest.slides() if slide.notebook}
 
 
@@ -314,15 +282,12 @@ def english(output):
 
 
 def test_no_english_is_left_in_the_korean_slides():
-    for slide in manifest.slides():
-        for cell in assemble._tagged(PROJECT / "notebooks" / f"{slide.notebook}.ipynb", slide.tag):
-            assert [each for output in cell.outputs for each in english(output)] == [], slide.tag
-
-
-def test_english_that_is_left_is_found():
     assert english(shown(Paragraph(["a sentence of five words"]))) and not english(shown(Paragraph([told()])))
     assert english(figure("<svg><text>no such axis</text></svg>", told())) == ["no such axis"]
     assert english(figure("<svg/>", "a figure without a translation"))
+    for slide in manifest.slides():
+        for cell in assemble._tagged(PROJECT / "notebooks" / f"{slide.notebook}.ipynb", slide.tag):
+            assert [each for output in cell.outputs for each in english(output)] == [], slide.tag
 
 
 # --- the texts
@@ -359,25 +324,17 @@ def sources():
     for path in (PROJECT / "scene_utils").rglob("*.py"):
         yield path.read_text(encoding="utf-8")
     for path in (PROJECT / "notebooks").glob("*.ipynb"):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        for cell in cells:
-            source = "".join(cell["source"])
-            if cell["cell_type"] == "code" and not re.search(r"^\s*[%!]", source, re.M):
-                yield source
+        yield from code_of(path)
 
 
 def test_no_text_is_unused():
+    some = {"difference.higher", "difference.lower", "title", "other"}
+    assert used_keys('say(f"difference.{form}")\nsay("title")', some) == some - {"other"}
     keys = set(texts.texts("en"))
     used = {slide.title_key for slide in manifest.slides()}
     for source in sources():
         used |= used_keys(source, keys)
     assert sorted(keys - used) == []
-
-
-def test_used_keys_are_found():
-    keys = {"difference.higher", "difference.lower", "title", "other"}
-    source = 'say(f"difference.{form}")\nsay("title")'
-    assert used_keys(source, keys) == keys - {"other"}
 
 
 @pytest.mark.parametrize(

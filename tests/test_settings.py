@@ -46,14 +46,11 @@ def test_every_folder_may_be_relative_or_begin_with_a_tilde_and_jobs_elsewhere_m
     assert shown(tmp_path / "elsewhere", HOME=str(tmp_path / "elsewhere"), **left) == [found, left]
 
 
-@pytest.mark.parametrize("url", ["https://host/a", "file:///a", "git@host:a/b", "host:a", "ext::sh -c x"])
-def test_an_address_is_no_folder(url, monkeypatch):
-    monkeypatch.setenv("SCENE_DATA_URL", url)
-    settings.tell_subprocesses()
-    assert settings.data_url() == url == os.environ["SCENE_DATA_URL"]
-
-
-def test_a_home_that_does_not_exist_is_named(monkeypatch):
+def test_an_address_is_no_folder_and_a_home_that_does_not_exist_is_named(monkeypatch):
+    for url in ("https://host/a", "file:///a", "git@host:a/b", "host:a", "ext::sh -c x"):
+        monkeypatch.setenv("SCENE_DATA_URL", url)
+        settings.tell_subprocesses()
+        assert settings.data_url() == url == os.environ["SCENE_DATA_URL"]
     monkeypatch.setenv("SCENE_DATA_DIR", "~nobody-of-that-name/photos")
     with pytest.raises(SceneError, match="SCENE_DATA_DIR '~nobody-of-that-name/photos': its ~ names nobody's home"):
         settings.data_dir()
@@ -69,36 +66,26 @@ def test_in_a_notebook_folders_are_meant_from_where_jupyter_was_started(tmp_path
     assert settings.started_in() == tmp_path / "notebooks"
 
 
-@pytest.fixture
-def copy(tmp_path):
-    """Another checkout, with a word of its own."""
-    (tmp_path / "copy/notebooks").mkdir(parents=True)
-    left_out = shutil.ignore_patterns("sample", "shipped")
-    shutil.copytree(PROJECT / "scene_utils", tmp_path / "copy/scene_utils", ignore=left_out)
-
-    return tmp_path / "copy"
-
-
-def test_a_copied_project_says_that_it_runs_the_code_of_another(copy, monkeypatch):
+def test_a_copied_project_says_that_it_runs_the_code_of_another_and_starts_its_own(tmp_path, monkeypatch):
+    """The interpreter may know another checkout: what a command starts in another folder runs the command's code."""
+    copy = tmp_path / "copy"
+    (copy / "notebooks").mkdir(parents=True)
+    shutil.copytree(PROJECT / "scene_utils", copy / "scene_utils", ignore=shutil.ignore_patterns("sample", "shipped"))
     for folder in (copy, copy / "notebooks"):
         monkeypatch.chdir(folder)
         with pytest.raises(SceneError) as error:
             settings.check_environment()
         told = f"this is {copy}, but Python takes scene_utils from {PROJECT}, where it was installed from; call"
         assert str(error.value).startswith(told) and "\n" not in str(error.value)
-    monkeypatch.chdir(PROJECT)
-    settings.check_environment()
-
-
-def test_what_a_command_starts_runs_the_command_s_own_code(copy):
-    """As in a copied project: the interpreter knows another checkout, the working folder is ours."""
     job = "import scene_utils, os; print(scene_utils.__file__)"
     code = "import subprocess, sys; from scene_utils.support import settings;"
     code += f"subprocess.run([sys.executable, '-c', {job!r}], cwd='/')"
-    for cwd, environment in ((copy, {}), (copy, {"PYTHONPATH": str(PROJECT.parent)})):
-        done = subprocess.run([sys.executable, "-c", code], cwd=cwd, env={"PATH": os.environ["PATH"]} | environment,
+    for environment in ({}, {"PYTHONPATH": str(PROJECT.parent)}):
+        done = subprocess.run([sys.executable, "-c", code], cwd=copy, env={"PATH": os.environ["PATH"]} | environment,
                               capture_output=True, text=True)  # fmt: skip
         assert Path(done.stdout.strip()) == copy / "scene_utils/__init__.py", done.stderr
+    monkeypatch.chdir(PROJECT)
+    settings.check_environment()
 
 
 def test_one_place_resolves_profile_and_seed(monkeypatch):

@@ -61,7 +61,8 @@ def make(root, *arguments, **environment):
 @pytest.fixture
 def ready(project):
     code, said = make(project)
-    assert code == 0, said
+    assert code == 0 and "looking up: package 1, torch" in said and "GB on disk" in said
+    assert "made anew" not in said and "Gradio" not in said
     (project / ".venv" / "mine").touch()  # is gone where .venv is made anew
     return project
 
@@ -75,30 +76,26 @@ def kept(project):
     return (project / ".venv" / "mine").exists()
 
 
-def test_it_says_what_it_installs_once(project):
-    code, said = make(project)
-    assert code == 0 and "GB on disk" in said
-    assert "looking up: package 1, torch" in said and "made anew" not in said
-    again = make(project)
-    assert again[0] == 0 and "installing" not in again[1]
-
-
-def test_changed_lists_of_packages_are_installed_into_what_is_there(ready):
+def test_only_what_has_changed_is_installed_into_what_is_there(ready):
+    code, said = make(ready)
+    assert code == 0 and "installing" not in said
     changed(ready / "constraints.txt")
     code, said = make(ready)
     assert code == 0 and "installing" in said and kept(ready)
+    code, said = make(ready, ".venv/.app")
+    assert code == 0 and "installing Gradio and ONNX Runtime into .venv" in said
+    code, said = make(ready, ".venv/.app")
+    assert code == 0 and "installing" not in said
 
 
-@pytest.mark.parametrize("fault", ["killed", "fails"])
-def test_an_interrupted_installation_is_made_anew(fault, ready):
-    changed(ready / "constraints.txt")
-    code, said = make(ready, FAKE_PIP=fault)
-    assert code != 0 and ("no such package" in said or fault == "killed"), said
-    code, said = make(ready)
-    assert code == 0 and "unfinished" in said and not kept(ready)
-
-
-def test_a_venv_whose_python_is_gone_is_made_anew(ready):
+def test_an_interrupted_installation_and_a_venv_whose_python_is_gone_are_made_anew(ready):
+    for fault in ("fails", "killed"):
+        changed(ready / "constraints.txt")
+        code, said = make(ready, FAKE_PIP=fault)
+        assert code != 0 and ("no such package" in said or fault == "killed"), said
+        code, said = make(ready)
+        assert code == 0 and "unfinished" in said and not kept(ready)
+    (ready / ".venv" / "mine").touch()
     for link in (ready / ".venv" / "bin").glob("python*"):
         link.unlink()
         link.symlink_to("/nonexistent/python3")
@@ -106,24 +103,12 @@ def test_a_venv_whose_python_is_gone_is_made_anew(ready):
     assert code == 0 and "is broken" in said and not kept(ready)
 
 
-def test_another_python_has_an_environment_of_its_own(ready, tmp_path):
-    assert make(ready, f"PYTHON={tmp_path}/python3")[0] == 0 and kept(ready)
-    other = script(tmp_path / "other", 'case $2 in *print*) echo 3.99; exit;; esac\nexec python3 "$@"')
-    code, said = make(ready, f"PYTHON={other}")
-    assert code == 0 and "made anew" in said and not kept(ready)
-
-
-def test_an_old_or_missing_python_is_named_and_nothing_is_touched(ready, tmp_path):
+def test_an_old_or_missing_python_is_named_and_another_one_has_an_environment_of_its_own(ready, tmp_path):
     old = script(tmp_path / "old", "case $2 in *print*) echo 3.8;; esac\nexit 1")
     for python in (old, "/nonexistent/python3"):
         code, said = make(ready, f"PYTHON={python}")
         assert code != 0 and "is not Python 3.11 or newer" in said and kept(ready)
-
-
-def test_the_app_is_installed_when_it_is_asked_for_and_once(project):
-    code, said = make(project)
-    assert code == 0 and "Gradio" not in said
-    code, said = make(project, ".venv/.app")
-    assert code == 0 and "installing Gradio and ONNX Runtime into .venv" in said
-    code, said = make(project, ".venv/.app")
-    assert code == 0 and "installing" not in said
+    assert make(ready, f"PYTHON={tmp_path}/python3")[0] == 0 and kept(ready)
+    other = script(tmp_path / "other", 'case $2 in *print*) echo 3.99; exit;; esac\nexec python3 "$@"')
+    code, said = make(ready, f"PYTHON={other}")
+    assert code == 0 and "made anew" in said and not kept(ready)

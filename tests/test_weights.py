@@ -3,7 +3,7 @@
 import hashlib
 import os
 import pickle
-from functools import partial
+from functools import cache, partial
 
 import pytest
 import torch
@@ -25,6 +25,7 @@ def folder(tmp_path, monkeypatch):
     return path
 
 
+@cache
 def pretrained(depth=18, classes=10):
     """A random net whose norms are not trivial, in half precision as such files often are."""
     model = getattr(torchvision.models, f"resnet{depth}")(num_classes=classes)
@@ -81,17 +82,11 @@ def test_only_whole_resnet50_files_grow(folder):
         models.resnet(101, weights="toy-grown")
 
 
-@pytest.mark.parametrize(
-    ("depth", "source", "name"),
-    [(18, "imagenet", "resnet18-f37072fd.pth"), (50, "imagenet", "resnet50-0676ba61.pth"),
-     (50, "imagenet-v2", "resnet50-11ad3fa6.pth"), (18, "imagenet-v2", None), (18, "toy", None)],
-)  # fmt: skip
-def test_torchvisions_versions(depth, source, name):
-    url = weights.torchvision_url(depth, source)
-    assert name is None and url is None or url.endswith(f"/{name}")
-
-
 def test_torchvisions_own_file_comes_first_and_its_checksum_is_verified(folder):
+    names = {(18, "imagenet"): "resnet18-f37072fd.pth", (50, "imagenet"): "resnet50-0676ba61.pth",
+             (50, "imagenet-v2"): "resnet50-11ad3fa6.pth"}  # fmt: skip
+    assert all(weights.torchvision_url(*which).endswith(f"/{name}") for which, name in names.items())
+    assert weights.torchvision_url(18, "imagenet-v2") is weights.torchvision_url(18, "toy") is None
     save_file(pretrained(), folder / "resnet18-imagenet.safetensors")
     assert weights.find_weights(18, "imagenet").name == "resnet18-imagenet.safetensors"
     torch.save(pretrained(classes=1000), folder / "resnet18-f37072fd.pth")
