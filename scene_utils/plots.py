@@ -34,6 +34,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
+from scene_utils.support.drawn import csv as drawn_data
 from scene_utils.support.intervals import wilson_interval
 from scene_utils.support.report_facts import counts as report_counts
 from scene_utils.support.report_facts import total as report_total
@@ -104,13 +105,15 @@ use_style()
 
 
 class Figure(mpl_figure.Figure):
-    """A Matplotlib figure that carries an alternative text (``alt``) into notebooks and files."""
+    """A Matplotlib figure that carries an alternative text (``alt``), and its data as CSV, into notebooks."""
 
     alt = ""
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         drawn = shortened(_written(self, "svg", {"Date": None}).decode())
-        return {"image/svg+xml": drawn}, {"image/svg+xml": {"alt": str(self.alt)}}
+        data = drawn_data(self)
+        about = {"alt": str(self.alt)} | ({"data": data} if data else {})
+        return {"image/svg+xml": drawn}, {"image/svg+xml": about}
 
 
 def render(figure: Figure, format: str = "png") -> bytes:

@@ -24,6 +24,8 @@ from PIL import Image
 from scene_utils import data, evaluation, plots
 from scene_utils.lessons import sketches
 from scene_utils.support import intervals
+from scene_utils.support.drawn import csv as drawn_data
+from scene_utils.support.drawn import panels
 from scene_utils.support.settings import project_dir
 
 FACTS = json.loads((project_dir() / "scene_utils" / "facts" / "report.json").read_text(encoding="utf-8"))
@@ -352,6 +354,22 @@ def photograph_stretched(figure):
 
 FAULTS = [without_an_alternative_text, text_cut_off, text_on_text, tick_label_twice, photograph_stretched,
           series_alike_in_grey_or_to_the_colour_blind, marker_hidden_by_one_of_another_series, line_cut_by_the_axes]
+
+
+PICTURES = {"wall", "grid", "samples", "filters", "filter rows", "maps", "convolutions", "colour filters", "heatmaps",
+            "answers", "means", "pairs", "channels", "boxes", "fields"}  # fmt: skip
+
+
+def test_every_figure_but_pictures_has_its_data_as_a_table(usual, figures):
+    without = {name for name, figure in usual.items() if not drawn_data(figure)}
+    assert without <= PICTURES
+    confusion = drawn_data(plots.confusion_matrix(np.array([[8, 2], [5, 15]]), ["sea", "street"]))
+    assert "images,sea,street,2" in confusion and "% of the true class,street,sea,25" in confusion
+    (name, table), *_ = panels(drawn_data(plots.bars({"a": 0.5, "b": 0.25}, "points")))
+    assert name == "points" and table["at"].tolist() == ["a", "b"] and table[""].tolist() == [0.5, 0.25]
+    per_class = drawn_data(plots.per_class_bars(evaluation.per_class([0, 1], np.eye(2) * 9, ["a", "b"]), [0.5, 0.75]))
+    assert "accuracy,b,report,0.75" in per_class and "accuracy,a,low," in per_class
+    assert max(len(drawn_data(figure)) for figure in figures.values()) < 40_000
 
 
 @pytest.mark.filterwarnings("error")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import html
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
 from nbformat import NotebookNode
 
-from scene_utils.support import settings
+from scene_utils.support import drawn, settings
 from scene_utils.support.settings import SceneError
-from scene_utils.text import render, say
+from scene_utils.text import label, render, say
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -41,12 +43,27 @@ def html_report(notebook: NotebookNode, output: Path, language: str = "en") -> P
         exclude_anchor_links=True,
         language_code=language,
     )
+    exporter.register_filter("data_fold", partial(data_fold, language=language))
     style = (TEMPLATES / "report" / "style.css").read_text(encoding="utf-8")
     body, _ = exporter.from_notebook_node(notebook, resources={"report_style": style})
     page = BeautifulSoup(body, "html.parser")
     simplify(page)
     _structure(page, language)
     return settings.atomic_write(output, str(page))
+
+
+def data_fold(text: str, language: str = "en") -> str:
+    """Return a figure's data (CSV) as tables in a fold; nothing for a picture."""
+    if not text:
+        return ""
+    tables = []
+    for panel, frame in drawn.panels(text):
+        words = frame.map(lambda cell: label(cell, language) if isinstance(cell, str) else cell)
+        words = words.rename(columns=lambda name: label(name or "value", language))
+        shown = words.to_html(index=False, border=0, na_rep="", float_format="{:.4g}".format)
+        tables.append(f"<p>{html.escape(label(panel, language))}</p>{shown}")
+    title = render(say("data_of_figure"), language)
+    return f'<details class="data"><summary>{title}</summary>{"".join(tables)}</details>'
 
 
 def simplify(page: BeautifulSoup) -> None:
@@ -178,12 +195,14 @@ def _arranged(page: BeautifulSoup, parts: list[Tag]) -> Tag:
 def markdown_report(notebook: NotebookNode, output: Path) -> Path:
     """Write a notebook, which is changed, as Markdown, its pictures in the folder ``figures`` beside it.
 
-    Pictures are named by the heading above them. Those that no page shows any more are removed.
+    Pictures are named by the heading above them, and so is their data, as CSV. Those that no page shows any more are
+    removed.
     """
     import nbformat
     from nbconvert import MarkdownExporter
 
     figures: dict[str, bytes] = {}
+    tables: dict[str, bytes] = {}  # their data
     heading = "report"
     for cell in notebook.cells:
         heading = _last_heading(cell.source) or heading
@@ -194,17 +213,21 @@ def markdown_report(notebook: NotebookNode, output: Path) -> Path:
                 slug = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")[:60]
                 name = f"{slug}-{sum(name.startswith(f'{slug}-') for name in figures) + 1}{SUFFIX[kind]}"
                 figures[name] = data[kind].encode() if kind == "image/svg+xml" else base64.b64decode(data[kind])
-                alt = shown.metadata.get(kind, {}).get("alt") or heading
-                shown.data = nbformat.from_dict({"text/markdown": f"![{alt}](figures/{name})"})
+                about, table = shown.metadata.get(kind, {}), f"{name.removesuffix(SUFFIX[kind])}.csv"
+                image = f"![{about.get('alt') or heading}](figures/{name})"
+                if about.get("data"):
+                    tables[table] = about["data"].encode()
+                    image += f"\n\n<small>[{say('data_of_figure')}](figures/{table})</small>"
+                shown.data = nbformat.from_dict({"text/markdown": image})
             elif "text/html" in data:  # a table as a repository page shows it: without attributes of pandas
                 plain = re.sub(r' (border|class|style)="[^"]*"', "", data["text/html"])
                 data["text/html"] = re.sub(r"\n\s*", "\n", plain)
     text, _ = MarkdownExporter(exclude_input=True).from_notebook_node(notebook)
-    for name, content in figures.items():
+    for name, content in (figures | tables).items():
         settings.atomic_write(output.parent / "figures" / name, content)
     settings.atomic_write(output, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n")
     for old in (output.parent / "figures").glob("*"):
-        if old.name not in figures:
+        if old.name not in figures | tables:
             old.unlink()
     return output
 

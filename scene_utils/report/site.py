@@ -93,6 +93,7 @@ def converted(notebook: NotebookNode, folder: Path) -> Tag:
         exclude_output_prompt=True,
     )
     renderer = _Renderer(escape=False, exclude_anchor_links=True, path=str(folder))
+    exporter.register_filter("data_fold", pages.data_fold)
     exporter.register_filter("markdown2html", MarkdownWithMath(renderer=renderer).render)
     html, _ = exporter.from_notebook_node(notebook, resources={"report_style": ""})
     page = BeautifulSoup(html, "html.parser")
