@@ -312,7 +312,8 @@ def test_every_order_has_as_many_updates_and_its_winner_is_trained_again(monkeyp
     monkeypatch.setattr(tuning, "importances", lambda *_: dict.fromkeys(tuning.LEVELS, 0.2))
     history = SimpleNamespace(status="finished", epochs=[{"holdout_accuracy": 0.5}], seconds=1.0)
     monkeypatch.setattr(orders.training, "fit", lambda *_, **__: history)
-    assert orders.run("sample").shape == (5, 2) and orders.progress("sample") == (170, 170)
+    monkeypatch.setitem(cases.design("order"), "searches", 2)
+    assert orders.run("sample").shape == (2, 2) and orders.progress("sample") == (68, 68)
 
 
 def test_pixel_scales():

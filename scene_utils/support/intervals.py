@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import stats
@@ -226,4 +227,9 @@ def equivalence(first: np.ndarray, second: np.ndarray, margin: float) -> Estimat
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's adjusted p-values (Holm, 1979; statsmodels), in the order given."""
-    return multipletests(p_values, method="holm")[1].tolist()
+    return list(_holm(tuple(p_values)))
+
+
+@cache  # statsmodels collects garbage at each call
+def _holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(multipletests(p_values, method="holm")[1].tolist())
