@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import inspect
 import io
 import os
 import signal
@@ -133,12 +134,14 @@ def _start(page, host: str, port: int | None, **options) -> str:
     gradio = _gradio()
     fonts = ["system-ui", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
     theme = gradio.themes.Default(primary_hue="blue", neutral_hue="slate", font=fonts, font_mono=["monospace"])
+    # Colab's Gradio is older than ours, and keeps no history that one could switch off
+    no_history = {"run_history": False} if "run_history" in inspect.signature(page.launch).parameters else {}
     try:
         _, address, _ = page.launch(
             server_name=host, server_port=port, share=False, prevent_thread_lock=True, quiet=True,
-            max_file_size=f"{UPLOAD_LIMIT}mb", footer_links=[], run_history=False, enable_monitoring=False,
+            max_file_size=f"{UPLOAD_LIMIT}mb", footer_links=[], enable_monitoring=False,
             ssr_mode=False, pwa=False, mcp_server=False, theme=theme, css_paths=FILES / "style.css",
-            **({"inline": False} | options),
+            **({"inline": False} | options | no_history),
         )  # fmt: skip
     except OSError as error:
         taken = f"port {port}" if port else "every port from 7860 up"
