@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 import tomllib
 from collections import Counter
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from scene_utils.lessons import limits, orders, project, tuning, verdicts
 from scene_utils.recipe import Recipe
 from scene_utils.support import intervals, ledger, settings
 from scene_utils.support.settings import SceneError
+from scene_utils.text import say
 
 DIFFERS = {  # the fields of the recipes in which the two sides may differ, whatever the grids choose
     "mixup": {"mixup"},
@@ -294,6 +296,17 @@ def test_cases_are_judged_once_by_the_ledger_and_shown(judged):
     assert "ResNet18, transferred features frozen 0.8000 (3)" in verdicts.said("transfer")
     assert table["verdict"].iloc[-3] == "open, not run: 0 of 170 runs exist"
     assert "order --profile short" in verdicts.commands().markdown()
+
+
+def test_every_case_is_shown_on_a_page_and_said_in_the_design_s_words():
+    root = settings.project_dir()
+    sources = [*root.glob("notebooks/*.ipynb"), *root.glob("scene_utils/lessons/*.py")]
+    calls = re.findall(r"verdicts\.(?:show|said)\(([^)]*)\)", "".join(p.read_text(encoding="utf-8") for p in sources))
+    assert set(re.findall(r"[a-z_]{3,}", " ".join(calls))) >= set(cases.names())
+    assert {*verdicts.PRIMARY, *verdicts.OURS, *verdicts.DESCRIBED} == set(cases.names())
+    for name in cases.names():
+        assert say(f"case.claim.{name}") == cases.design(name)["claim"]
+        assert (cases.design(name)["family"] == "primary") == (name in verdicts.PRIMARY)
 
 
 def test_equivalence_needs_a_margin():
