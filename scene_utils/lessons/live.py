@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from scene_utils import catalogue, data, experiments, models, pretraining, results, training
-from scene_utils.lessons import sketches
+from scene_utils.lessons import features, sketches
 from scene_utils.recipe import Recipe
 from scene_utils.support import progress, settings
 from scene_utils.support.devices import processor
@@ -77,6 +77,7 @@ class Side:
     recipe: Recipe
     images: int
     pixels: str | None
+    keep: bool
     key: str
 
 
@@ -104,7 +105,7 @@ def side(name: str, which: str, profile: str, seed: int, dataset: str, **changes
     decides = {part: told.get(part) for part in ("model", "pixels", "pretrained")} | {"options": both["options"]}
     versions = {"engine": training.ENGINE_VERSION, "version": models.VERSION}
     key = results.run_key(recipe=recipe.fields(), images=images, data=dataset, **decides, **versions)
-    return Side(made, recipe, images, told.get("pixels"), key)
+    return Side(made, recipe, images, told.get("pixels"), told.get("keep_features", False), key)
 
 
 def train(chosen: Side, profile: str) -> dict:
@@ -116,6 +117,7 @@ def train(chosen: Side, profile: str) -> dict:
     torch.manual_seed(chosen.recipe.seed)
     source = pretraining.pretrained_source(chosen.experiment, profile, chosen.recipe.seed)
     model, _ = pretraining.build(chosen.experiment, source, len(whole.classes))
+    kept = {"before": features.plane(model, holdout, chosen.recipe)} if chosen.keep else {}
     with progress.part():
         progress.begin(chosen.experiment.title)
         with progress.silent():  # a bar, but no line for each
@@ -123,6 +125,8 @@ def train(chosen: Side, profile: str) -> dict:
     spent = {"seconds": round(history.seconds, 1), "processor": processor()}
     if history.status == "diverged":
         return {"accuracy": 1 / len(whole.classes), **spent}
+    if chosen.keep:
+        spent["features"] = kept | {"after": features.plane(model, holdout, chosen.recipe)}
     judged, trained = (training.evaluate(model, each, chosen.recipe) for each in (holdout, part))
     return {"accuracy": judged["accuracy"], "gap": trained["accuracy"] - judged["accuracy"],
             "holdout_loss": judged["loss"], "training_loss": trained["loss"], **spent}  # fmt: skip
@@ -213,3 +217,14 @@ def compare(name: str, profile: str | None, seed: int, guess: float | None = Non
                             expected if own else None, MEASURES[measure])  # fmt: skip
     texts = sentences.live(names, points, len(known), bool(own), expected, MEASURES[measure])
     shown(figure if points else None, Paragraph([*texts, say("live.sample") if own and profile == "sample" else ""]))
+
+
+def show_features(name: str, profile: str, seed: int) -> object:
+    """Show the features of a reader's own pair before and after training, else those of the first recorded pair."""
+    own = rows(settings.results_dir() / "live" / f"{name}.{profile}.json")
+    dataset, classes = experiments.sets(profile)[2].key, experiments.sets(profile)[0].classes
+    sides = [side(name, which, profile, seed, dataset) for which in SIDES]
+    found = [row for each in sides for row in own if row["key"] == each.key]
+    known = recorded(name)
+    pair = found if len(found) == len(SIDES) else list(known[0]) if known else []
+    return features.show(pair, [each.experiment.title for each in sides], classes)

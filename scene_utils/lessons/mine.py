@@ -57,14 +57,15 @@ def keep(piece: object) -> None:
         print(f"kept in {FILE}")
 
 
-def use(name: str) -> object:
+def use(name: str, quiet: bool = False) -> object:
     """Return the reader's own piece from ``my_scene.py`` where it passes its check, else ours; say which."""
     own = None
     if Path(FILE).exists():
         with contextlib.suppress(Exception):
             own = getattr(_module(Path(FILE).read_text(encoding="utf-8")), name, None)
         own = own if CHECKS[name].verdict(own) == "right" else None
-    print(f"{name}: {'ours' if own is None else f'yours, from {FILE}'}")
+    if not quiet:
+        print(f"{name}: {'ours' if own is None else f'yours, from {FILE}'}")
     return getattr(our_scene, name) if own is None else own
 
 

@@ -1,0 +1,103 @@
+"""ResNet18 trained by the reader's own ``my_scene.py``, beside recorded seeds of the same recipe in our engine."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Collection
+
+import numpy as np
+import torch
+
+from scene_utils import experiments, results
+from scene_utils.lessons import live, mine, our_scene, sketches
+from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
+from scene_utils.support import progress, settings
+from scene_utils.text import say
+from scene_utils.text.shown import Paragraph, shown
+
+PIECES = ("SceneDataset", "batches", "train_epoch", "evaluate", "resnet18")
+LIVE = "transfer"  # the live experiment whose first side is ResNet18 from a random start
+
+
+def _may_train() -> bool:
+    return settings.choice("SCENE_TRAIN") != "0"
+
+
+def pieces(ours: Collection[str] = ()) -> dict[str, object]:
+    """Return the reader's pieces where they pass their checks, else ours; those named in ``ours`` are ours anyway."""
+    return {name: getattr(our_scene, name) if name in ours else mine.use(name, quiet=True) for name in PIECES}
+
+
+def own(used: dict[str, object]) -> list[str]:
+    """Names of the pieces that are the reader's."""
+    return [name for name, piece in used.items() if piece is not getattr(our_scene, name)]
+
+
+def train(used: dict[str, object], recipe: Recipe, images: int, profile: str) -> float:
+    """Train ResNet18 by the reader's loop; return its hold-out accuracy."""
+    whole, holdout, _ = experiments.sets(profile)
+    part = whole.select(np.random.default_rng(0).permutation(len(whole))[:images])
+    torch.manual_seed(recipe.seed)
+    net = used["resnet18"](len(whole.classes))
+    optimizer = make_optimizer(net, recipe)
+    scheduler = make_scheduler(optimizer, recipe, -(-len(part) // recipe.batch_size))
+    optimizer.register_step_post_hook(lambda *_: scheduler.step())  # the rate changes after each step
+    training_set, validation_set = (used["SceneDataset"](each.images, each.labels) for each in (part, holdout))
+    for _ in range(recipe.epochs):
+        used["train_epoch"](net, used["batches"](training_set, recipe.batch_size, shuffle=True), optimizer)
+    return float(used["evaluate"](net, used["batches"](validation_set, 128))[1])
+
+
+def run(profile: str, seed: int, ours: Collection[str] = ()) -> dict:
+    """Return a run of ``my_scene.py``: its accuracy and whose pieces it used; found, or trained now."""
+    used = pieces(ours)
+    mine_now = own(used)
+    chosen = live.side(LIVE, "first", profile, seed, experiments.sets(profile)[2].key)
+    sources = {name: inspect.getsource(used[name]) for name in mine_now}
+    key = results.run_key(base=chosen.key, sources=sources, torch=torch.__version__)
+    path = settings.results_dir() / "live" / f"my_scene.{profile}.json"
+    before = live.rows(path)
+    found = next((row for row in before if row["key"] == key), None)
+    if found is None:
+        settings.check_may_train("my_scene", "the page itself")
+        accuracy = train(used, chosen.recipe, chosen.images, profile)
+        found = {"key": key, "seed": seed, "own": mine_now, "accuracy": accuracy}
+        settings.atomic_write(path, json.dumps([*before, found], indent=1) + "\n")
+    return found
+
+
+def recorded(profile: str) -> list[float]:
+    """Return hold-out accuracies of the same recipe in our engine: the recorded seeds, in ``sample`` three run now."""
+    if profile == "sample" and _may_train():
+        return [live.run(LIVE, "first", profile, seed)["accuracy"] for seed in (101, 102, 103)]
+    return [first["accuracy"] for first, _ in live.recorded(LIVE)]
+
+
+def compare(profile: str, seed: int) -> None:
+    """Train ``my_scene.py`` and show its accuracy beside the recorded seeds; say whether it is in their range."""
+    known = recorded(profile)
+    values = {"our engine, one point per seed": known}
+    if _may_train():
+        row = run(profile, seed)
+        values["my_scene.py"] = [row["accuracy"]]
+        told = [say("own.pieces", names=row["own"] or say("none"))]
+        if known:
+            inside = min(known) <= row["accuracy"] <= max(known)
+            told.append(say("own.inside" if inside else "own.outside", accuracy=row["accuracy"], seeds=len(known),
+                            low=min(known), high=max(known)))  # fmt: skip
+    else:
+        told = [say("own.not_run")]
+    values = {name: each for name, each in values.items() if each}
+    shown(sketches.runs(values, "hold-out accuracy") if values else None, Paragraph(told))
+
+
+@progress.part()
+def find_out(profile: str, seed: int) -> None:
+    """Replace one piece of the reader's after the other by ours, and show what each changes; none where none is own."""
+    names = own(pieces())
+    if not names or not _may_train():
+        return shown(say("own.nothing"))
+    values = {"all of my_scene.py": [run(profile, seed)["accuracy"]]}
+    values |= {f"our {name} instead": [run(profile, seed, [name])["accuracy"]] for name in names}
+    shown(sketches.runs(values, "hold-out accuracy"))
