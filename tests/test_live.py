@@ -7,6 +7,7 @@ import pytest
 
 from scene_utils import data
 from scene_utils.lessons import live
+from scene_utils.report import series
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
 from scene_utils.text import sentences
@@ -56,6 +57,11 @@ def test_recorded_pairs_are_published_and_found(tmp_path, monkeypatch):
     assert len(live.recorded("rate")) == 3
     with pytest.raises(SceneError, match="known: .*rate"):
         live.record("other")
+
+
+def test_a_page_is_executed_again_when_its_recorded_pairs_are_published():
+    files = series.record_files("00b_training", "short", 0)
+    assert settings.published_dir() / "live" / "momentum.json" in files
 
 
 @pytest.mark.parametrize(("wrong", "clear"), [(0, True), (1, True), (2, False), (10, True)])

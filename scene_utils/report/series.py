@@ -406,10 +406,14 @@ def report_sources(profile: str) -> list[Path]:
 
 
 def record_files(name: str, profile: str, seed: int) -> list[Path]:
-    """Records and tables that a notebook shows, published ones included."""
+    """Records and tables that a notebook shows, published ones included, and its live experiments' recorded pairs."""
+    path = notebooks_dir() / f"{name}.ipynb"
+    live = re.findall(r'live\.compare\(\\"([\w-]+)', path.read_text(encoding="utf-8") if path.exists() else "")
+    pairs = [settings.published_dir() / "live" / f"{each}.json" for each in live]
     places = (settings.runs_dir() / "results", settings.published_dir())
     patterns = manifest.shown_files(name, profile, seed)
-    return sorted({path for place in places for pattern in patterns for path in place.glob(pattern)})
+    found = {path for place in places for pattern in patterns for path in place.glob(pattern)}
+    return sorted(found.union(filter(Path.exists, pairs)))
 
 
 def gpu() -> bool:
