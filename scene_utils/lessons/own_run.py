@@ -9,8 +9,8 @@ from collections.abc import Collection
 import numpy as np
 import torch
 
-from scene_utils import experiments, results
-from scene_utils.lessons import live, mine, our_scene, sketches
+from scene_utils import experiments, plots, results
+from scene_utils.lessons import live, mine, our_scene
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
 from scene_utils.support import progress, settings
 from scene_utils.text import say
@@ -89,7 +89,7 @@ def compare(profile: str, seed: int) -> None:
     else:
         told = [say("own.not_run")]
     values = {name: each for name, each in values.items() if each}
-    shown(sketches.runs(values, "hold-out accuracy") if values else None, Paragraph(told))
+    shown(plots.seeds(values, "hold-out accuracy") if values else None, Paragraph(told))
 
 
 @progress.part()
@@ -100,4 +100,4 @@ def find_out(profile: str, seed: int) -> None:
         return shown(say("own.nothing"))
     values = {"all of my_scene.py": [run(profile, seed)["accuracy"]]}
     values |= {f"our {name} instead": [run(profile, seed, [name])["accuracy"]] for name in names}
-    shown(sketches.runs(values, "hold-out accuracy"))
+    shown(plots.seeds(values, "hold-out accuracy"))
