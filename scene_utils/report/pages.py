@@ -143,7 +143,7 @@ def _sections(page: BeautifulSoup) -> list[Tag]:
             parts = [[part for part in cell.contents if part.name] for cell in cells]
             parts[0].insert(0, heading)
             parts[-1].extend(rest[1:])
-            frames = [_arranged(page, each) for each in _frames(parts)]
+            frames = [frame for each in _frames(parts) for frame in _arranged(page, each)]
             section.clear()
             section.extend(frames)
     for cell in page.main.find_all("div", class_="cell"):
@@ -170,26 +170,30 @@ def _frames(cells: list[list[Tag]]) -> list[list[Tag]]:
     return frames
 
 
-def _arranged(page: BeautifulSoup, parts: list[Tag]) -> Tag:
+def _arranged(page: BeautifulSoup, parts: list[Tag]) -> list[Tag]:
     """A frame: its headings, one sentence, one picture (else a table or code), and the rest as notes.
 
-    What introduces the picture stays before it.
+    What introduces the picture stays before it. A large table below a picture has a frame of its own.
     """
     told = [part for part in parts if part.name in ("p", "ul") and not part.small]
     codes = [part.find_previous_sibling() for part in parts if part.name == "pre" or part.pre]
-    apart = [part for part in told if not any(part is before for before in codes)]
+    alone = [part for part in told if not any(part is before for before in codes)]
     shown = [part for part in parts if part.img] or [part for part in parts if part.name in ("div", "pre")]
-    lead = [*(part for part in parts if part.name in ("h2", "h3")), *(apart or told)[:1]]
+    lead = [*(part for part in parts if part.name in ("h2", "h3")), *(alone or told)[:1]]
     before = shown[0].find_previous_sibling() if shown else None
     lead += [part for part in told if part is before and not any(part is each for each in lead)]
     frame, body, notes = (page.new_tag("div", attrs={"class": name}) for name in ("frame", "body", "notes"))
-    notes.extend([part for part in parts if not any(part is each for each in [*lead, *shown[:1]])])
-    body.extend([*shown[:1], notes])
-    rest = [part for part in notes.contents if not part.small]
-    if shown and shown[0].img and rest and not notes.select("table.wide"):
+    rest = [part for part in parts if not any(part is each for each in [*lead, *shown[:1]])]
+    rows = sum(len(part.find_all("tr")) for part in rest)
+    wide = any(part.select_one("table.wide, td:nth-child(7)") for part in rest)
+    beside = bool(shown and shown[0].img) and any(not part.small for part in rest)
+    apart = _arranged(page, rest) if beside and rows > (7 if wide else 24) else []
+    if beside and not wide and not apart:
         body["class"] = "body beside"  # printed, the notes stand at the picture's side
+    notes.extend([] if apart else rest)
+    body.extend([*shown[:1], notes])
     frame.extend([*lead, body])
-    return frame
+    return [frame, *apart]
 
 
 def markdown_report(notebook: NotebookNode, output: Path) -> Path:
