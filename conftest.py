@@ -54,7 +54,7 @@ def pytest_ignore_collect(collection_path):
     return (collection_path.suffix == ".ipynb" and not series.NAME.fullmatch(collection_path.stem)) or None
 
 
-SLOWEST = ("test_jupyterlab.py", "test_own_images.py", "08_ensemble.ipynb", "test_faults.py")
+SLOWEST = ("test_series.py", "test_jupyterlab.py", "test_app.py", "08_ensemble.ipynb", "test_plots.py")
 
 
 def pytest_collection_modifyitems(items):

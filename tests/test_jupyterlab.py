@@ -30,19 +30,14 @@ SECONDS = 300  # for everything on a page
 
 # A page with one training of some seconds, which keeps a checkpoint in its own folder.
 TRAINING = [
-    """\
-from pathlib import Path
+    """from pathlib import Path
 import torch
-from scene_utils import catalogue, experiments, models, training""",
-    """\
-epochs = 60""",  # long enough to be stopped in the middle
-    """\
+from scene_utils import catalogue, experiments, models, training
 train, holdout, _ = experiments.sets("sample")
-recipe = catalogue.get("lenet").recipe("sample").replace(epochs=epochs, images=96, precision="float32")
-torch.manual_seed(0)
+recipe = catalogue.get("lenet").recipe("sample").replace(epochs=60, images=96, precision="float32")""",
+    """torch.manual_seed(0)
 history = training.fit(models.LeNet(), train, holdout, recipe, Path("net.pt"), name="net")""",
-    """\
-print(len(history.epochs), history.status)""",
+    """print(len(history.epochs), history.status)""",
 ]
 
 # The page that is open: its code cells, and whether it works at something.
@@ -132,10 +127,13 @@ class Page:
           return notebook.scrollToItem(notebook.activeCellIndex, 'center');
         }""", number)
 
-    def run(self, number: int) -> dict:
+    def start(self, number: int) -> None:
         self.select(number)
         self.forget(number)
         self.tab.keyboard.press("Control+Enter")
+
+    def run(self, number: int) -> dict:
+        self.start(number)
         return self.wait(lambda s: s["kernel"] == s["cells"][number]["state"] == "idle" and s["cells"][number]["count"])
 
     def rewrite(self, number: int, source: str) -> None:
@@ -226,32 +224,13 @@ def open_page(tab, address):
     }""")
 
 
-@pytest.fixture
-def photo(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
-    path = tmp_path / "my photo.png"
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-@pytest.fixture
-def training_page(root, open_page, request):
-    """A page that trains, in a folder of its own, and the checkpoint that it writes."""
-    folder = root / request.node.name
-    folder.mkdir()
-    page = new_notebook(cells=[new_code_cell(source) for source in TRAINING])
-    page.metadata.kernelspec = {"name": series.KERNEL, "display_name": series.KERNEL, "language": "python"}
-    nbformat.write(page, folder / "page.ipynb")
-    return open_page(f"{folder.name}/page"), folder / "net.pt"
-
-
 def epochs(checkpoint: Path) -> list[dict]:
     return torch.load(checkpoint, weights_only=True)["history"]["epochs"]
 
 
-def in_training(state: dict) -> bool:
+def in_training(state: dict, since: int = 0) -> bool:
     """Whether some epochs are done; the page is looked at now and then, so no epoch's line is seen for certain."""
-    return any(int(epoch) >= 3 for epoch in re.findall(r"net: epoch (\d+)/", texts(state)))
+    return any(int(epoch) >= since + 3 for epoch in re.findall(r"net: epoch (\d+)/", texts(state)))
 
 
 def test_run_all_twice_out_of_order_and_with_other_parameters(open_page):
@@ -266,44 +245,34 @@ def test_run_all_twice_out_of_order_and_with_other_parameters(open_page):
     assert "lenet.sample.s1" in texts(state) and "profile sample, seed 1" in texts(state)
 
 
-@pytest.mark.parametrize("name", ["07_resnet18_transfer", "08_ensemble"])
-def test_run_all(name, open_page, photo):
-    page = open_page(name)
-    clean(page.run_all())
-    if name == "08_ensemble":
-        page.classify(page.number("classify.own_photo"), photo)
-
-
-def test_a_photo_is_classified_at_the_start_of_the_first_page(open_page, photo):
+def test_a_photo_is_classified_at_the_start_of_the_first_page(open_page, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "my photo.png")
     page = open_page("01_data")
     number = page.number("classify.own_photo")
     for earlier in range(number + 1):
         page.run(earlier)
-    page.classify(number, photo)
+    page.classify(number, tmp_path / "my photo.png")
 
 
-def test_an_interrupted_training_goes_on_when_its_cell_runs_again(training_page):
-    page, checkpoint = training_page
+def test_a_training_goes_on_after_an_interrupt_and_after_a_restart_of_the_kernel(root, open_page):
+    content = new_notebook(cells=[new_code_cell(source) for source in TRAINING])
+    content.metadata.kernelspec = {"name": series.KERNEL, "display_name": series.KERNEL, "language": "python"}
+    nbformat.write(content, root / "page.ipynb")
+    page, checkpoint, done = open_page("page"), root / "net.pt", []
     page.start_all()
     page.wait(in_training)
     page.button("interrupt-kernel")
     state = page.finished()
     assert "run the same again to go on from there" in texts(state) and "KeyboardInterrupt" in texts(state)
-    before = epochs(checkpoint)
-    page.run(2)
-    state = clean(page.run(3))
-    assert state["cells"][3]["outputs"][0]["text"] == "60 finished\n"
-    assert 3 <= len(before) < 60 and epochs(checkpoint)[: len(before)] == before
-
-
-def test_a_training_goes_on_after_a_restart_of_the_kernel(training_page):
-    page, checkpoint = training_page
-    page.start_all()
-    page.wait(in_training)
+    done.append(epochs(checkpoint))
+    page.start(1)
+    page.wait(lambda state: in_training(state, len(done[0])))
     page.button("restart-kernel")
     page.tab.locator(".jp-Dialog button.jp-mod-accept").click()
     page.wait(lambda state: state["kernel"] == "idle")
-    before = epochs(checkpoint)
+    done.append(epochs(checkpoint))
     state = clean(page.run_all())
-    assert state["cells"][3]["outputs"][0]["text"] == "60 finished\n"
-    assert 3 <= len(before) < 60 and epochs(checkpoint)[: len(before)] == before
+    assert state["cells"][2]["outputs"][0]["text"] == "60 finished\n"
+    assert 3 <= len(done[0]) < len(done[1]) < 60
+    assert all(epochs(checkpoint)[: len(before)] == before for before in done)
