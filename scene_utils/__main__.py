@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     grade = command(_grade, "grade", profile=False)
     grade.add_argument("folder", metavar="FOLDER", type=Path, help="returned notebooks, in any folders below")
     grade.add_argument("--profile", help="whose images answers are checked on (default: SCENE_PROFILE, else sample)")
+    grade.add_argument("--seconds", type=int, default=300, help="that a notebook may take (default: 300)")
     grade.add_argument("--trusted", action="store_true", help="without walls: limits on time and memory alone")
     command(_check_numbers, "check-numbers", profile=False)
     predictions = command(_predictions, "predictions", profile=False)
@@ -229,11 +230,12 @@ def _site() -> None:
     print(f"site: {site.write()}")
 
 
-def _grade(folder: Path, profile: str | None, trusted: bool) -> None:
+def _grade(folder: Path, profile: str | None, seconds: int, trusted: bool) -> None:
     """Mark returned notebooks: a table on the screen, and with all remarks in marks.csv in their folder."""
-    from scene_utils.grading import marks
+    from scene_utils.grading import marks, sandbox
 
-    table = marks.grade(folder, marks.settings.profile(profile), walled=not trusted)
+    limits = sandbox.Limits(seconds=seconds)
+    table = marks.grade(folder, marks.settings.profile(profile), not trusted, limits)
     print(f"\n{marks.summary(table).to_string(index=False)}\n\nevery exercise, with its remark: {folder / marks.TABLE}")
 
 
