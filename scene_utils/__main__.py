@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     grade = command(_grade, "grade", profile=False)
     grade.add_argument("folder", metavar="FOLDER", type=Path, help="returned notebooks, in any folders below")
     grade.add_argument("--profile", help="whose images answers are checked on (default: SCENE_PROFILE, else sample)")
-    grade.add_argument("--seconds", type=int, default=300, help="that a notebook may take (default: 300)")
+    grade.add_argument("--seconds", type=int, default=300, help="of a processor, for each notebook (default: 300)")
     grade.add_argument("--trusted", action="store_true", help="without walls: limits on time and memory alone")
     command(_check_numbers, "check-numbers", profile=False)
     predictions = command(_predictions, "predictions", profile=False)
