@@ -88,7 +88,7 @@ def _rank(first: np.ndarray, second: np.ndarray) -> float:
 
 def figure(image: np.ndarray, maps: dict[str, list[np.ndarray]], nth: int = 0) -> Figure:
     """One image, and its maps while the network is made random: a row per method, the agreement below each map."""
-    drawn, axes = plots.picture_axes(len(maps), 1 + len(PARTS), 1.5, 1.75, list(maps))
+    drawn, axes = plots.picture_axes(len(maps), 1 + len(PARTS), 1.2, 1.5, list(maps))
     for row, (axis_row, steps) in enumerate(zip(axes, maps.values(), strict=True)):
         show(axis_row[0], picture(image) if row == 0 else None, "image" if row == 0 else "")
         for column, (axis, name, step, value) in enumerate(
