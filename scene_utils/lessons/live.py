@@ -216,7 +216,8 @@ def compare(name: str, profile: str | None, seed: int, guess: float | None = Non
     figure = sketches.pairs(labels if changes and own else names, points[: len(known)], points[len(known) :],
                             expected if own else None, MEASURES[measure])  # fmt: skip
     texts = sentences.live(names, points, len(known), bool(own), expected, MEASURES[measure])
-    shown(figure if points else None, Paragraph([*texts, say("live.sample") if own and profile == "sample" else ""]))
+    texts += [say("live.sample")] if own and known and profile == "sample" else []
+    shown(figure if points else None, Paragraph(texts))
 
 
 def show_features(name: str, profile: str, seed: int) -> object:
