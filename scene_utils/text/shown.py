@@ -5,6 +5,7 @@ Each output carries under ``MIME`` what it was made from (for a figure its alter
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Number
@@ -21,7 +22,8 @@ FORMS = {  # of a paragraph: Markdown around its texts
     "list": lambda texts: "\n".join(f"- {text}" for text in texts),
     "quote": lambda texts: "> " + " ".join(texts),
     "small": lambda texts: "<small>" + "<br>\n".join(texts) + "</small>",
-    "wide": lambda texts: f'<p class="wide">{" ".join(texts)}</p>',
+    # Markdown leaves what is in HTML alone
+    "wide": lambda texts: '<p class="wide">' + re.sub("`([^`]+)`", r"<code>\1</code>", " ".join(texts)) + "</p>",
     "blocks": lambda texts: "\n\n".join(texts),
     "question": lambda texts: "### " + " ".join(texts),
 }
