@@ -105,7 +105,7 @@ def term(word: str, language: str) -> str:
 
 
 def label(word: str, language: str) -> str:
-    """Return a figure's word or alternative text in a language: a term, or by the first pattern of ``[figure]``.
+    """Return a figure's word or alternative text in a language: a term, or by a pattern of ``[figure]``.
 
     A place of a pattern holds anything, which is translated too, or with ``:#`` a number.
     """
@@ -120,17 +120,17 @@ def label(word: str, language: str) -> str:
 
 @cache
 def _patterns(language: str) -> list[tuple[re.Pattern, str]]:
-    """The patterns of figures' words, such as ``{n:#} epochs``, and their forms in a language."""
+    """The patterns of figures' words, such as ``{n:#} epochs``, and their forms in a language, longest first."""
     found = []
     for key, form in texts(language).items():
         if key.startswith("figure."):
-            parts = _FORMATTER.parse(key.removeprefix("figure."))
+            parts = list(_FORMATTER.parse(key.removeprefix("figure.")))
             regex = "".join(
                 re.escape(text) + (f"(?P<{name}>{NUMBER if spec == '#' else '.+?'})" if name else "")
                 for text, name, spec, _ in parts
             )
-            found.append((re.compile(regex, re.DOTALL), form))
-    return found
+            found.append((sum(len(text) for text, *_ in parts), re.compile(regex, re.DOTALL), form))
+    return [each[1:] for each in sorted(found, key=lambda each: -each[0])]
 
 
 NUMBER = r"[-+−]?\d[\d.,e%−-]*"
