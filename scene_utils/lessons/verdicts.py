@@ -383,8 +383,14 @@ def said(name: str) -> Text | str:
         return ""
     case = name.removesuffix("-reported")
     known = verdict(case, name != case)
-    told = say("case", verdict=say(f"case.{known.word}"), claim=known.claim, found=known.found)
+    told = say("case", verdict=word_of(known), claim=known.claim, found=known.found)
     return told if known.word == "missing" else join([told, *beside(case)])
+
+
+def word_of(known: Verdict) -> Text:
+    """Return a verdict in words; a case whose runs all exist is not judged yet, one without is not run."""
+    waits = known.word == "missing" and known.found.values["done"] == known.found.values["all"]
+    return say("case.unjudged" if waits else f"case.{known.word}")
 
 
 def beside(case: str) -> list[Text]:
@@ -426,10 +432,10 @@ def table() -> Table:
         known = verdict(case, name != case)
         theirs = cases.design(case).get("reported")
         claim = say("case.under_report", claim=known.claim) if name != case else known.claim
-        word = say(f"case.{known.word}")
-        if known.word == "missing":
-            done, every = known.found.values["done"], known.found.values["all"]
-            word = say("case.unjudged") if done == every else join([word, say("case.runs", done=done, all=every)], ": ")
+        word = word_of(known)
+        if word.key == "case.missing":
+            runs = {what: known.found.values[what] for what in ("done", "all")}
+            word = join([word, say("case.runs", **runs)], ": ")
         rows.append((claim, "" if theirs is None else f"{theirs:.4f}" if case == "goal" else number(theirs, "+pp"),
                      known.estimate, known.interval, known.p_value, word,
                      committed(cases.DESIGNS / f"{case}.toml") or cases.digest(case)[:7],
