@@ -68,8 +68,9 @@ def ready(project):
 
 
 def changed(path):
-    """Change a file, certainly after ``.ready``: a busy machine may give both the same time."""
-    os.utime(path, (time.time() + 2,) * 2)
+    """Date a file after ``.ready`` and both before now: a busy machine may give all the same time."""
+    for seconds, each in ((60, path.parent / ".venv" / ".ready"), (30, path)):
+        os.utime(each, (time.time() - seconds,) * 2)
 
 
 def kept(project):
