@@ -68,8 +68,9 @@ def ready(project):
 
 
 def changed(path):
-    """Date a file after ``.ready`` and both before now: a busy machine may give all the same time."""
-    for seconds, each in ((60, path.parent / ".venv" / ".ready"), (30, path)):
+    """Date a file after ``.ready`` and the others before it, all in the past: a busy machine may date all alike."""
+    others = [each for each in path.parent.iterdir() if each.is_file()]
+    for seconds, each in [(90, other) for other in others] + [(60, path.parent / ".venv" / ".ready"), (30, path)]:
         os.utime(each, (time.time() - seconds,) * 2)
 
 
