@@ -31,6 +31,11 @@ QUESTIONS = {  # what differs: on the one side, on the other
     "half the images": ("images = 5000", ""),
     "the pixels' scale": ('pixel_scale = "unit"', ""),
 }
+NOTES = {  # what changes with it, and counts as one thing where the design says so
+    "the optimizer": "Each optimizer has a learning rate of its own: the two count as one thing; name both in differs.",
+    "small batches": "Smaller batches mean more steps per epoch: they count as one thing; say so in differs.",
+    "half the images": "Fewer images mean fewer steps per epoch: they count as one thing; say so in differs.",
+}
 NETWORKS = ("lenet", "resnet18")
 EPOCHS = (6, 8, 10)
 DRAFT = """\
@@ -71,7 +76,9 @@ def variant(number: str) -> str:
     name, (without, with_it) = list(QUESTIONS.items())[which]
     epochs = EPOCHS[drawn % len(EPOCHS)]
     draft = DRAFT.format(epochs=epochs, network=NETWORKS[network], without=without, with_it=with_it)
-    return f"# Student {number.strip()}: what does {name} do for {NETWORKS[network]}, in {epochs} epochs?\n{draft}"
+    note = f"# {NOTES[name]}\n" if name in NOTES else ""
+    asked = f"what does {name} do for {NETWORKS[network]}, in {epochs} epochs?"
+    return f"# Student {number.strip()}: {asked}\n{note}{draft}"
 
 
 def committed(case: str) -> str:
