@@ -108,10 +108,15 @@ def side(name: str, which: str, profile: str, seed: int, dataset: str, **changes
     return Side(made, recipe, images, told.get("pixels"), told.get("keep_features", False), key)
 
 
+def some(whole: data.Split, images: int) -> data.Split:
+    """Return at most so many of the training images, the same for every seed."""
+    return whole.select(np.random.default_rng(0).permutation(len(whole))[:images])
+
+
 def train(chosen: Side, profile: str) -> dict:
     """Train one side on its part of the training images; return what the hold-out says of it."""
     whole, holdout, _ = experiments.sets(profile)
-    part = whole.select(np.random.default_rng(0).permutation(len(whole))[: chosen.images])
+    part = some(whole, chosen.images)
     if chosen.pixels:
         part, holdout = (replace(each, images=PIXELS[chosen.pixels](each.images)) for each in (part, holdout))
     torch.manual_seed(chosen.recipe.seed)
@@ -142,17 +147,28 @@ def rows(path: Path) -> list[dict]:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
+def once(name: str, profile: str, key: str, command: str, make: Callable[[], dict]) -> dict:
+    """Return the row with this key from the file of an experiment's runs; where it is missing, ``make`` and add it.
+
+    Raises:
+        SceneError: where it is missing and nothing may be trained; it names the command that does.
+    """
+    with experiments.run_lock(f"live.{name}.{profile}"):
+        before = rows(path := kept(name, profile))
+        found = next((row for row in before if row["key"] == key), None)
+        if found is None:
+            settings.check_may_train(f"live-{name}", command)
+            found = make()
+            settings.atomic_write(path, json.dumps([*before, found], indent=1) + "\n")
+    return found
+
+
 def run(name: str, which: str, profile: str, seed: int, **changes) -> dict:
     """Return the row of one side: found in the runs folder, or trained now (``side`` has the arguments)."""
     chosen = side(name, which, profile, seed, experiments.sets(profile)[2].key, **changes)
-    with experiments.run_lock(f"live.{name}.{profile}"):
-        before = rows(path := kept(name, profile))
-        found = next((row for row in before if row["key"] == chosen.key), None)
-        if found is None:
-            settings.check_may_train(f"live-{name}", f"python -m scene_utils live {name} --profile {profile}")
-            found = {"side": which, "seed": seed, "key": chosen.key} | train(chosen, profile)
-            settings.atomic_write(path, json.dumps([*before, found], indent=1) + "\n")
-    return found
+    row = {"side": which, "seed": seed, "key": chosen.key}
+    command = f"python -m scene_utils live {name} --profile {profile}"
+    return once(name, profile, chosen.key, command, lambda: row | train(chosen, profile))
 
 
 @progress.part()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Collection
 
 import numpy as np
@@ -39,7 +38,7 @@ def own(used: dict[str, object]) -> list[str]:
 def train(used: dict[str, object], recipe: Recipe, images: int, profile: str) -> float:
     """Train ResNet18 by the reader's loop; return its hold-out accuracy."""
     whole, holdout, _ = experiments.sets(profile)
-    part = whole.select(np.random.default_rng(0).permutation(len(whole))[:images])
+    part = live.some(whole, images)
     torch.manual_seed(recipe.seed)
     net = used["resnet18"](len(whole.classes))
     optimizer = make_optimizer(net, recipe)
@@ -58,15 +57,9 @@ def run(profile: str, seed: int, ours: Collection[str] = ()) -> dict:
     chosen = live.side(LIVE, "first", profile, seed, experiments.sets(profile)[2].key)
     sources = {name: inspect.getsource(used[name]) for name in mine_now}
     key = results.run_key(base=chosen.key, sources=sources, torch=torch.__version__)
-    path = settings.results_dir() / "live" / f"my_scene.{profile}.json"
-    before = live.rows(path)
-    found = next((row for row in before if row["key"] == key), None)
-    if found is None:
-        settings.check_may_train("my_scene", "the page itself")
-        accuracy = train(used, chosen.recipe, chosen.images, profile)
-        found = {"key": key, "seed": seed, "own": mine_now, "accuracy": accuracy}
-        settings.atomic_write(path, json.dumps([*before, found], indent=1) + "\n")
-    return found
+    row = {"key": key, "seed": seed, "own": mine_now}
+    return live.once("my_scene", profile, key, "the page itself",
+                     lambda: row | {"accuracy": train(used, chosen.recipe, chosen.images, profile)})  # fmt: skip
 
 
 def recorded(profile: str) -> list[float]:
