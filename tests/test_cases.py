@@ -196,11 +196,14 @@ def test_limits_are_found_by_bisection_and_kept(monkeypatch):
     assert total["limit"].tolist() == pytest.approx([0.007 / 32] * len(total))
 
 
-def test_a_training_that_diverges_is_a_row_and_is_not_repeated():
+def test_a_training_that_diverges_is_a_row_and_is_not_repeated(monkeypatch):
     setting = {"pixel_scale": "byte", "momentum": 0.9, "batch_size": 32}
     assert limits.diverges(setting, 2.0, "sample", 0) and not limits.diverges(setting, 1e-6, "sample", 0)
+    monkeypatch.setenv("SCENE_TRAIN", "0")  # found, and what is missing is named
     assert limits.diverges(setting, 2.0, "sample", 0)
-    assert len(limits.trials("sample")) == 2
+    with pytest.raises(SceneError, match="a training of nan.sample is missing, .* call: python -m scene_utils case"):
+        limits.diverges(setting, 1.0, "sample", 0)
+    assert len(limits.kept("sample").rows()) == 2
 
 
 # --- the estimator
@@ -324,7 +327,7 @@ def test_every_order_has_as_many_updates_and_its_winner_is_trained_again(monkeyp
     monkeypatch.setattr(tuning, "study", lambda profile: None)
     monkeypatch.setattr(tuning, "importances", lambda *_: dict.fromkeys(tuning.LEVELS, 0.2))
     history = SimpleNamespace(status="finished", epochs=[{"holdout_accuracy": 0.5}], seconds=1.0)
-    monkeypatch.setattr(orders.training, "fit", lambda *_, **__: history)
+    monkeypatch.setattr(tuning.training, "fit", lambda *_, **__: history)
     monkeypatch.setitem(cases.design("order"), "searches", 2)
     assert orders.run("sample").shape == (2, 2) and orders.progress("sample") == (68, 68)
 

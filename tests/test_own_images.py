@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scene_utils import catalogue, data, evaluation, experiments, explain, plots, results
-from scene_utils.lessons import course, duplicates, ensembles, labels, sketches
+from scene_utils.lessons import course, duplicates, ensembles, labels, sketches, trials
 from scene_utils.report import series
 from scene_utils.support import audit as audits
 from scene_utils.support import settings
@@ -87,7 +87,7 @@ def test_what_pages_show_of_a_model_without_a_mistake(own, count):
     members = [results.find(name, "sample") for name in catalogue.MEMBERS]
     assert "makes no mistake on these" in course.mistakes(run).data
     assert "contradicts no label" in course.contradictions(run).data
-    assert "No label is doubted" in course.doubtful("sample", pd.DataFrame(columns=labels.COLUMNS)).data
+    assert "No label is doubted" in course.doubtful("sample", pd.DataFrame()).data
     assert sentences.confused(evaluation.confused_pairs(run.confusion, run.classes)) == say("confused.never")
     assert "no image" in ensembles.votes(members, []).data
     assert course.ceiling(run) and course.calibration(run, run) and not course.limits(run)
@@ -130,9 +130,10 @@ def test_comparisons_with_the_report_follow_the_images_not_the_names_of_their_cl
 def test_classes_may_be_named_like_numbers_or_like_nothing(own, monkeypatch):
     names = ["7", "NA"]
     own(names, 1.0, (), train=12)
-    rows = [("train/7/0.png", "7", "NA", 0.1, 0.9, "k"), ("train/NA/0.png", "NA", "7", 0.2, 0.8, "k")]
-    settings.atomic_write(path := settings.results_dir() / "t.csv", pd.DataFrame(rows, columns=labels.COLUMNS).to_csv())
-    table = labels.read_table(path)
+    rows = [("train/7/0.png", "7", "NA", 0.1, 0.9), ("train/NA/0.png", "NA", "7", 0.2, 0.8)]
+    made = pd.DataFrame(rows, columns=[*labels.TEXT, "label_probability", "likely_probability"])
+    trials.kept("t.csv", "k", lambda: made, labels.TEXT)
+    table = trials.kept("t.csv", "k", None, labels.TEXT)
     assert table["label"].tolist() == names and table["likely_probability"].tolist() == [0.9, 0.8]
     assert len(course.doubtful("sample", table).axes) >= 2
 

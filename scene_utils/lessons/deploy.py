@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from scene_utils import batches, catalogue, classify, experiments, plots, results, trained, training
 from scene_utils.data import Split
 from scene_utils.lessons import runtime
+from scene_utils.lessons.trials import kept
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import progress, settings
@@ -83,17 +84,6 @@ def seen(run: Run, holdout: Split) -> str:
         "**Not a measurement.** The hold-out of this profile is a handful of images, and the shipped model was trained"
         " on most of them: this page shows the way, the profiles short and full what comes out."
     )
-
-
-def kept(name: str, key: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """Return the table of this name and key from the runs folder or what is published; else make and keep it."""
-    for path in results.places(name):
-        table = pd.read_csv(path)
-        if table["key"].eq(key).all():
-            return table.drop(columns="key")
-    table = make()
-    settings.atomic_write(settings.results_dir() / name, table.assign(key=key).to_csv(index=False))
-    return pd.read_csv(io.StringIO(table.to_csv(index=False)))
 
 
 # --- another runtime

@@ -6,8 +6,6 @@ The verdicts, one a test image, are data of the repository (``facts/verdicts.csv
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import torch
@@ -15,6 +13,7 @@ from torch import nn
 
 from scene_utils import catalogue, data, evaluation, experiments, pretraining, results, training
 from scene_utils.data import Split
+from scene_utils.lessons.trials import kept
 from scene_utils.results import Run
 from scene_utils.support import intervals, progress, settings
 
@@ -25,7 +24,7 @@ VERDICTS = {
     "both": "both fit the picture",
     "neither": "neither fits",
 }
-COLUMNS = ["image", "label", "likely", "label_probability", "likely_probability", "key"]
+TEXT = ("image", "label", "likely")  # columns of the table that are words
 
 
 # --- the training set
@@ -38,40 +37,31 @@ def issues(profile: str | None = None, seed: int = 0, weights: str | None = None
     folds that it was not fitted to; cleanlab (Northcutt et al., 2021: confident learning) tells which labels to doubt.
 
     Returns:
-        Columns image, label, likely (class), label_probability, likely_probability, key.
+        Columns image, label, likely (class), label_probability, likely_probability.
     """
     profile, seed = settings.profile(profile), settings.seed(seed)
     experiment = catalogue.get("resnet50_final")
     choice = pretraining.pretrained_source(experiment, profile, seed, weights)
     train, dataset = everything(profile)
-    name = f"label-issues.{profile}.s{seed}.csv"
     key = results.run_key(data=dataset.key, weights=choice, folds=FOLDS, seed=seed, images=len(train))
-    for path in results.places(name):
-        if (table := read_table(path))["key"].eq(key).all():
-            return table
+    return kept(f"label-issues.{profile}.s{seed}.csv", key, lambda: find_issues(train, profile, choice, seed), TEXT)
 
+
+def find_issues(train: Split, profile: str, choice: str | None, seed: int) -> pd.DataFrame:
+    """Make the table of ``issues``; ``choice`` is the source of pretrained weights."""
     from cleanlab.filter import find_label_issues  # slow to import, and only needed here
 
     labels = train.labels.numpy()
     probabilities = cross_validated(features(train, profile, choice), labels, seed)
     doubtful = find_label_issues(labels, probabilities, return_indices_ranked_by="self_confidence", n_jobs=1)
     likely = probabilities[doubtful].argmax(1)
-    columns = (
-        [train.names[i] for i in doubtful],
-        [train.classes[labels[i]] for i in doubtful],
-        [train.classes[i] for i in likely],
-        probabilities[doubtful, labels[doubtful]].round(4),
-        probabilities[doubtful, likely].round(4),
-        [key] * len(doubtful),
-    )
-    table = pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
-    return read_table(settings.atomic_write(settings.results_dir() / name, table.to_csv(index=False)))
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Return a table of doubtful labels; a class may be named 7 or NA."""
-    table = pd.read_csv(path, dtype=dict.fromkeys(("image", "label", "likely", "key"), str), keep_default_na=False)
-    return table.astype({"label_probability": float, "likely_probability": float})
+    return pd.DataFrame({
+        "image": [train.names[i] for i in doubtful],
+        "label": [train.classes[labels[i]] for i in doubtful],
+        "likely": [train.classes[i] for i in likely],
+        "label_probability": probabilities[doubtful, labels[doubtful]].round(4),
+        "likely_probability": probabilities[doubtful, likely].round(4),
+    })  # fmt: skip
 
 
 def everything(profile: str) -> tuple[Split, data.Dataset]:

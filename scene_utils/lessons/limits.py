@@ -6,6 +6,7 @@ row. Nothing is judged but whether the loss stays finite, so neither hold-out no
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Callable
 
@@ -22,32 +23,26 @@ COLUMNS = ("pixel_scale", "momentum", "batch_size", "rate", "seed", "diverged_st
 SAMPLE = {"epochs": 1, "images": 96}
 
 
-def trials(profile: str | None = None) -> pd.DataFrame:
-    """Return all trainings of the present design: ``COLUMNS``; ``diverged_step`` is 0 where the loss stayed finite."""
-    return kept(profile).rows()
-
-
 def kept(profile: str | None = None) -> Trials:
-    """Return the table in which these trainings are kept."""
-    return Trials(f"nan.{settings.profile(profile)}.csv", COLUMNS, {"design": cases.digest("nan")})
+    """Return the table in which these trainings are kept; ``diverged_step`` is 0 where the loss stayed finite."""
+    design = {"design": cases.digest("nan")}
+    return Trials(f"nan.{settings.profile(profile)}.csv", COLUMNS, design, ("momentum", "rate"))
 
 
 def diverges(setting: dict, rate: float, profile: str, seed: int) -> bool:
     """Whether LeNet's loss stops being finite at ``rate``: found in the table, or trained now."""
-    table, this = kept(profile), setting | {"rate": rate, "seed": seed}
-    found = matching(table.rows(), this)
-    if len(found):
-        return bool(found["diverged_step"].iloc[0])
     recipe = Recipe(**cases.design("nan")["recipe"] | setting, learning_rate=rate, seed=seed)
     recipe = recipe.replace(**SAMPLE) if profile == "sample" else recipe
-    train, _ = experiments.sealed_sets(profile)
-    torch.manual_seed(recipe.seed)
-    name = f"LeNet, rate {rate:g}, " + ", ".join(f"{key} {value}" for key, value in setting.items())
-    history = training.fit(models.LeNet(len(train.classes)), train, None, recipe, name=name)
-    row = this | {"diverged_step": history.diverged_step or 0, "seconds": round(history.seconds, 1)}
-    with experiments.run_lock(f"nan.{profile}"):
-        table.add(row, replacing=this)
-    return history.status == "diverged"
+
+    def train() -> dict:
+        images, _ = experiments.sealed_sets(profile)
+        torch.manual_seed(recipe.seed)
+        name = f"LeNet, rate {rate:g}, " + ", ".join(f"{key} {value}" for key, value in setting.items())
+        history = training.fit(models.LeNet(len(images.classes)), images, None, recipe, name=name)
+        return {"diverged_step": history.diverged_step or 0, "seconds": round(history.seconds, 1)}
+
+    command = f"python -m scene_utils case nan --profile {profile}"
+    return bool(kept(profile).find_or_train({}, setting | {"rate": rate, "seed": seed}, train, command)["diverged_step"])
 
 
 def recorded(setting: dict, rate: float, profile: str, seed: int) -> bool:
@@ -69,14 +64,8 @@ def limit(setting: dict, profile: str | None = None, seed: int = 0, ask: Callabl
     """
     profile = settings.profile(profile)
     rates = cases.ladder("nan")
-    low, high = 0, len(rates)  # rates[:low] stay finite, rates[high:] diverge
-    while low < high:
-        middle = (low + high) // 2
-        if (ask or diverges)(setting, rates[middle], profile, seed):
-            high = middle
-        else:
-            low = middle + 1
-    return rates[low] if low < len(rates) else None
+    found = bisect.bisect_left(rates, True, key=lambda rate: (ask or diverges)(setting, rate, profile, seed))
+    return rates[found] if found < len(rates) else None
 
 
 def all_settings() -> list[dict]:

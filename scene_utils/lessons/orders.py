@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pandas as pd
-import torch
 
-from scene_utils import cases, catalogue, experiments, models, training
+from scene_utils import cases, catalogue, experiments
 from scene_utils.lessons import tuning
 from scene_utils.lessons.trials import Trials, matching
 from scene_utils.recipe import Recipe
@@ -45,22 +44,13 @@ def recipe(values: Mapping[str, float], profile: str, seed: int) -> Recipe:
 
 def trial(order: str, search: int, number: int, values: Mapping[str, float], profile: str, seed: int) -> float:
     """Return the hold-out accuracy of a trial: found in the table, or trained now; 1/classes where it diverges."""
-    table, place = kept(profile), {"order": order, "search": search, "trial": number}
-    found = matching(table.rows(), place)
-    if len(found):
-        return float(found["accuracy"].iloc[0])
-    train, holdout = experiments.sealed_sets(profile)[0], experiments.sets(profile)[1]
-    torch.manual_seed(seed)
-    name = f"{order}, search {search + 1}, trial {number}"
-    with bars.part(), bars.silent():
-        net = models.LeNet(len(train.classes))
-        history = training.fit(net, train, holdout, recipe(values, profile, seed), name=name)
-    diverged = history.status == "diverged"
-    accuracy = 1 / len(train.classes) if diverged else history.epochs[-1]["holdout_accuracy"]
-    row = place | dict(values) | {"training_seed": seed, "accuracy": accuracy, "diverged": int(diverged)}
-    with experiments.run_lock(f"order.{profile}"):
-        table.add(row | {"seconds": round(history.seconds, 1)}, replacing=place)
-    return accuracy
+    def train() -> dict:
+        sets = experiments.sealed_sets(profile)[0], experiments.sets(profile)[1]
+        return tuning.train(recipe(values, profile, seed), *sets, f"{order}, search {search + 1}, trial {number}")
+
+    place, decides = {"order": order, "search": search, "trial": number}, {**values, "training_seed": seed}
+    command = f"python -m scene_utils case order --profile {profile}"
+    return float(kept(profile).find_or_train(place, decides, train, command)["accuracy"])
 
 
 def run(profile: str | None = None) -> pd.DataFrame:

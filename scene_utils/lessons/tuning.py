@@ -16,7 +16,8 @@ import torch
 from optuna.distributions import CategoricalDistribution
 
 from scene_utils import catalogue, experiments, models, results, training
-from scene_utils.lessons.trials import Trials, matching
+from scene_utils.data import Split
+from scene_utils.lessons.trials import Trials
 from scene_utils.recipe import Recipe
 from scene_utils.support import progress, settings
 
@@ -64,19 +65,10 @@ def trial(
     A training that diverges counts as chance: one over the number of classes.
     """
     recipe = RECIPES[profile].replace(**values, seed=seed if training_seed is None else training_seed)
-    place, table = {"search": search, "trial": number}, kept(profile, seed, study_key(profile, seed))
-    with experiments.run_lock(f"tuning.{profile}.s{seed}"):
-        same = matching(table.rows(), values | {"training_seed": recipe.seed})
-        here = matching(same, place)
-        if len(here):
-            return float(here["accuracy"].iloc[0])
-        if not len(same):
-            command = f"ONLY=09_questions make report PROFILE={profile} SEED={seed}"
-            settings.check_may_train(f"a trial of tuning.{profile}.s{seed}", command)
-        accuracy, seconds = same[["accuracy", "seconds"]].iloc[0] if len(same) else train(recipe, profile)
-        row = place | values | {"training_seed": recipe.seed, "accuracy": accuracy, "seconds": seconds}
-        table.add(row, replacing=place)
-    return float(accuracy)
+    place, decides = {"search": search, "trial": number}, {**values, "training_seed": recipe.seed}
+    command = f"ONLY=09_questions make report PROFILE={profile} SEED={seed}"
+    table, sets = kept(profile, seed, study_key(profile, seed)), experiments.sets(profile)[:2]
+    return float(table.find_or_train(place, decides, lambda: train(recipe, *sets), command)["accuracy"])
 
 
 def study_key(profile: str, seed: int) -> str:
@@ -88,18 +80,17 @@ def study_key(profile: str, seed: int) -> str:
     )  # fmt: skip
 
 
-def train(recipe: Recipe, profile: str) -> tuple[float, float]:
-    """Train a LeNet and return its hold-out accuracy and the seconds that took."""
-    training_set, holdout, _ = experiments.sets(profile)
+def train(recipe: Recipe, training_set: Split, holdout: Split, name: str = "trial") -> dict[str, float]:
+    """Train a LeNet and return its hold-out ``accuracy``, whether it ``diverged``, and the ``seconds`` that took."""
     torch.manual_seed(recipe.seed)
     net = models.LeNet(len(training_set.classes))
     with progress.part():
-        progress.begin("trial")
+        progress.begin(name)
         with progress.silent():  # a bar, but no line for each
-            history = training.fit(net, training_set, holdout, recipe, name="trial")
-    if history.status == "diverged":
-        return 1 / len(training_set.classes), history.seconds
-    return history.epochs[-1]["holdout_accuracy"], history.seconds
+            history = training.fit(net, training_set, holdout, recipe, name=name)
+    diverged = history.status == "diverged"
+    accuracy = 1 / len(training_set.classes) if diverged else history.epochs[-1]["holdout_accuracy"]
+    return {"accuracy": accuracy, "diverged": int(diverged), "seconds": round(history.seconds, 1)}
 
 
 # --- searches
