@@ -18,7 +18,7 @@ from torch import Tensor
 
 from scene_utils.evaluation import accuracy, predictions
 from scene_utils.results import Run
-from scene_utils.support.intervals import wilson_interval
+from scene_utils.support.intervals import counted
 
 INVERSE_TEMPERATURES = np.geomspace(0.5, 2, 9)  # that are tried
 
@@ -69,9 +69,9 @@ def subsets(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:
     for size in range(1, len(logits) + 1):
         for names in itertools.combinations(logits, size):
             average = average_probabilities([logits[name] for name in names])
-            correct, total = int((predictions(average) == labels).sum()), len(labels)
-            rows.append((" + ".join(names), size, correct, total, correct / total, *wilson_interval(correct, total)))
-    return pd.DataFrame(rows, columns=["members", "size", "correct", "total", "accuracy", "low", "high"])
+            correct = int((predictions(average) == labels).sum())
+            rows.append({"members": " + ".join(names), "size": size, **counted(correct, len(labels))})
+    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def plain_mean(members: list[Run]) -> tuple[dict[str, np.ndarray], dict]:
     arrays = {name: members[0].arrays[name] for name in ("test_labels", "holdout_labels")}
     for name in ("test_logits", "holdout_logits", "test_logits_mirror", "holdout_logits_mirror", "train_logits"):
         if all(name in member.arrays for member in members):
-            arrays[name] = log_mean([member.arrays[name] for member in members])
+            arrays[name] = to_float16(log_average([member.arrays[name] for member in members]))
     return arrays, {"combination": "mean of probabilities"}
 
 
@@ -155,7 +155,8 @@ def weighted_mean(members: list[Run]) -> tuple[dict[str, np.ndarray], dict]:
     mirrored = [member.arrays["holdout_logits_mirror"] for member in members]
     weights = choose_weights(mirrored, arrays["holdout_labels"])
     for name in ("test", "holdout"):
-        arrays[f"{name}_logits"] = log_mean([member.arrays[f"{name}_logits_mirror"] for member in members], weights)
+        mirrored = [member.arrays[f"{name}_logits_mirror"] for member in members]
+        arrays[f"{name}_logits"] = to_float16(log_average(mirrored, weights))
     combination = "mean of mirrored probabilities, weights chosen on the hold-out"
     return arrays, {"combination": combination, "weights": list(weights)}
 
@@ -166,8 +167,8 @@ def history(members: list[Run], labels: np.ndarray) -> list[dict]:
     curves = [member.arrays["holdout_curve"] for member in members]
     for epoch, at_epoch in enumerate(zip(*curves, strict=True), 1):
         seconds = sum(member.record["history"][epoch - 1]["seconds"] for member in members)
-        row = {"epoch": epoch, "holdout_accuracy": accuracy(log_mean(list(at_epoch)), labels), "seconds": seconds}
-        rows.append(row)
+        mean = to_float16(log_average(at_epoch))
+        rows.append({"epoch": epoch, "holdout_accuracy": accuracy(mean, labels), "seconds": seconds})
     return rows
 
 
@@ -176,12 +177,7 @@ def to_float16(logits: Tensor) -> np.ndarray:
     return logits.clamp(-6e4, 6e4).to(torch.float16).numpy()
 
 
-def log_mean(logits: list[np.ndarray], weights: tuple[float, ...] | None = None) -> np.ndarray:
-    """Return the logarithm of the (weighted) mean of the probabilities, float16 (N, classes)."""
-    return to_float16(log_average([each.astype(np.float32) for each in logits], weights))
-
-
-def log_average(logits: list, weights: tuple[float, ...] | None = None) -> Tensor:
-    """The same before it is rounded for keeping."""
+def log_average(logits: Sequence[ArrayLike], weights: Sequence[float] | None = None) -> Tensor:
+    """Return the logarithm of the (weighted) mean of the probabilities, (N, C)."""
     mean = average_probabilities(logits, weights)
     return torch.from_numpy(np.log(np.maximum(mean, 1e-30)))

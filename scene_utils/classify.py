@@ -18,8 +18,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from scene_utils import averaging, data, experiments, results, trained, training
-from scene_utils.recipe import Recipe
+from scene_utils import data, experiments, results, trained
 from scene_utils.results import Run
 from scene_utils.support import fetching, images, progress, settings
 from scene_utils.support.settings import SceneError
@@ -53,12 +52,7 @@ def best_run(profile: str | None = None) -> Run | None:
 def is_usable(run: Run) -> bool:
     """Whether a run can answer, and has been judged on a test set."""
     judged = run.status == "finished" and run.evaluated_on == "test"
-    return judged and all(has_weights(member) for member in trained.members(run))
-
-
-def has_weights(run: Run | None) -> bool:
-    """Whether the trained weights of a run are in the runs folder, or shipped."""
-    return run is not None and trained.model_path(run.name, run.key) is not None
+    return judged and all(each and trained.model_path(each.name, each.key) for each in trained.members(run))
 
 
 def read_photo(photo: str | Path | BinaryIO) -> np.ndarray:
@@ -101,8 +95,7 @@ class Model:
     """A trained model (or ensemble), loaded once, that answers for any photos."""
 
     def __init__(self, run: Run) -> None:
-        self.run = run
-        self.nets = [(trained.load_model(run), Recipe(**run.recipe)) for run in trained.members(run)]
+        self.run, self.nets = run, trained.nets(run)
 
     def predict(self, photos: Photo | Sequence[Photo]) -> pd.DataFrame:
         """Return the probability of each class, a column a class, for each photo, a row a photo, named by its file.
@@ -117,10 +110,8 @@ class Model:
         pixels = [photo if isinstance(photo, np.ndarray) else read_photo(photo) for photo in photos]
         batch = torch.from_numpy(np.array(pixels, dtype=np.uint8).reshape(-1, 3, images.SIDE, images.SIDE))
         split = data.Split(batch, torch.zeros(len(batch), dtype=torch.int64), tuple(self.run.classes), ())
-        weights = self.run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored answers
-        answers = [training.predict(net, split, recipe, mirror=weights is not None) for net, recipe in self.nets]
-        names = [file_name(photo) for photo in photos]
-        return pd.DataFrame(averaging.average_probabilities(answers, weights), index=names, columns=self.run.classes)
+        answers = trained.predict(self.run, split, self.nets).double().softmax(1).numpy()
+        return pd.DataFrame(answers, index=[file_name(photo) for photo in photos], columns=self.run.classes)
 
 
 def load(profile: str | None = None) -> Model:
@@ -133,19 +124,6 @@ def load(profile: str | None = None) -> Model:
     if run is None:
         raise SceneError(NOTHING)
     return Model(run)
-
-
-def classify(photo: Photo, run: Run) -> pd.Series:
-    """Return the probability of each class, highest first.
-
-    Args:
-        photo: a path, an open file, or pixels as ``read_photo`` returns them.
-        run: a run whose weights are at hand, such as ``best_run`` finds.
-
-    Raises:
-        SceneError: for a photo that cannot be read, and where weights are missing.
-    """
-    return Model(run).predict([photo]).iloc[0].rename("probability").sort_values(ascending=False)
 
 
 # --- in a notebook
@@ -189,7 +167,8 @@ def show(photo: str | Path | BinaryIO | np.ndarray, run: Run, name: str = ""):
     from scene_utils import plots  # the command line draws nothing, and need not wait for it
 
     pixels = photo if isinstance(photo, np.ndarray) else read_photo(photo)
-    return plots.photo(pixels, classify(pixels, run), name or file_name(photo))
+    answer = Model(run).predict(pixels).iloc[0].sort_values(ascending=False)
+    return plots.photo(pixels, answer, name or file_name(photo))
 
 
 def chooser(run: Run):

@@ -1,8 +1,8 @@
 """Every figure of the series, in one style.
 
 Functions return a ``Figure`` of this module: the last expression of a notebook cell shows it once, as an SVG whose
-words are text, together with its alternative text; ``save`` writes it. No pyplot figure is ever open, so nothing is
-shown twice and nothing has to be closed. Colours are those of Okabe and Ito (2008); markers, line styles and hatches
+words are text, together with its alternative text. No pyplot figure is ever open, so nothing is shown twice and
+nothing has to be closed. Colours are those of Okabe and Ito (2008); markers, line styles and hatches
 tell the series apart in grey.
 
 Most figures are of one of three families: rows with points or bars (``row_axes``), lines (``draw_lines``), and grids
@@ -17,7 +17,6 @@ import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -38,7 +37,7 @@ from scene_utils.support.drawn import csv as drawn_data
 from scene_utils.support.intervals import wilson_interval
 from scene_utils.support.report_facts import counts as report_counts
 from scene_utils.support.report_facts import total as report_total
-from scene_utils.support.settings import atomic_write, say_once
+from scene_utils.support.settings import say_once
 from scene_utils.support.svg import PIXELATED, shortened, texts, translated  # noqa: F401  (the report's)
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -58,7 +57,7 @@ FONT = "DejaVu Sans"
 # a folder of one's own may have names in Hangul, which Matplotlib's own font lacks; browsers find a font themselves
 HANGUL = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
 NO_GLYPH = "Glyph .* missing from"
-warnings.filterwarnings("ignore", NO_GLYPH)  # a line for each letter and figure; render says it once
+warnings.filterwarnings("ignore", NO_GLYPH)  # a line for each letter and figure; svg says it once
 INSTALLED = [name for name in HANGUL if name in fontManager.get_font_names()]
 
 STYLE = {
@@ -110,41 +109,23 @@ class Figure(mpl_figure.Figure):
     alt = ""
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        drawn = shortened(_written(self, "svg", {"Date": None}).decode())
         data = drawn_data(self)
         about = {"alt": str(self.alt)} | ({"data": data} if data else {})
-        return {"image/svg+xml": drawn}, {"image/svg+xml": about}
+        return {"image/svg+xml": svg(self)}, {"image/svg+xml": about}
 
 
-def render(figure: Figure, format: str = "png") -> bytes:
-    """The figure as bytes of a PNG, SVG or PDF file, the same bytes each time."""
-    alt = str(figure.alt)
-    metadata = {
-        "png": {"Description": alt},
-        "svg": {"Title": alt, "Date": None},
-        "pdf": {"Subject": alt, "CreationDate": None},
-    }
-    drawn = _written(figure, format, metadata[format])
-    return shortened(drawn.decode()).encode() if format == "svg" else drawn
-
-
-def _written(figure: Figure, format: str, metadata: dict) -> bytes:
-    """What Matplotlib writes; letters that no font has are said once."""
+def svg(figure: Figure) -> str:
+    """The figure as an SVG, the same each time; letters that no font has are said once."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(record=True) as found:
         warnings.filterwarnings("always", NO_GLYPH)
-        figure.savefig(buffer, format=format, metadata=metadata)
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
     for warning in found:
         if re.match(NO_GLYPH, str(warning.message)):
             say_once("no installed font has all letters of the names in the figures; install Noto Sans CJK, say")
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return buffer.getvalue()
-
-
-def save(figure: Figure, path: Path | str) -> Path:
-    """Write the figure; the file's suffix (.png, .svg, .pdf) names the format."""
-    return atomic_write(Path(path), render(figure, Path(path).suffix.lstrip(".")))
+    return shortened(buffer.getvalue().decode())
 
 
 # --- the parts that figures share
@@ -224,9 +205,9 @@ def listed(values: Mapping[str, float], form: str = ".1%") -> str:
     return "; ".join(f"{name} {value:{form}}".strip() for name, value in values.items()) + "."
 
 
-def signed(number: float) -> str:
-    """A count with its sign; zero has none."""
-    return f"{number:+,.0f}".replace("-", "−") if number else "0"
+def signed(number: float, form: str = "+,.0f") -> str:
+    """A number with a real minus sign; zero has no sign."""
+    return f"{number or 0.0:{form if number else form.lstrip('+')}}".replace("-", "−")
 
 
 def error_bars(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
@@ -557,7 +538,7 @@ def bars(values: Mapping[str, float], label: str, percent: bool = False) -> Figu
     figure, axis = row_axes(list(values), label, width=6.4, fractions=percent)
     drawn = axis.barh(range(len(values)), list(values.values()), color=BLUE, height=0.6)
     form = ".1%" if percent else ",.0f" if max(map(abs, values.values()), default=0) >= 1000 else ".3g"
-    axis.bar_label(drawn, [f"{value:{form}}".replace("-", "−") for value in values.values()], padding=3)
+    axis.bar_label(drawn, [signed(value, form) for value in values.values()], padding=3)
     axis.margins(x=0.12)
     figure.alt = f"{label}: " + listed(values, form)
     return figure

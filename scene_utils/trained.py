@@ -68,15 +68,22 @@ def members(run: Run) -> list[Run | None]:
     return [each if each is not None and each.dataset["key"] == run.dataset["key"] else None for each in found]
 
 
-def predict(run: Run, split: Split) -> Tensor:
-    """Return the predictions of a finished run: logits, for an ensemble log-probabilities, float (N, classes).
+def nets(run: Run) -> list[tuple[nn.Module, Recipe]]:
+    """Return the trained networks that a run averages, each with its recipe.
 
     Raises:
         SceneError: where the weights of the run, or of one of its members, are not at hand.
     """
+    return [(load_model(member), Recipe(**member.recipe)) for member in members(run)]
+
+
+def predict(run: Run, split: Split, loaded: list[tuple[nn.Module, Recipe]] | None = None) -> Tensor:
+    """Return the predictions of a finished run: logits, for an ensemble log-probabilities, float (N, classes).
+
+    Args:
+        loaded: its ``nets``, where they are at hand.
+    """
     weights = run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored predictions
-    logits = [
-        training.predict(load_model(member), split, Recipe(**member.recipe), mirror=weights is not None)
-        for member in members(run)
-    ]
+    mirror = weights is not None
+    logits = [training.predict(net, split, recipe, mirror=mirror) for net, recipe in loaded or nets(run)]
     return log_average(logits, weights) if run.members else logits[0]

@@ -170,15 +170,6 @@ def test_patience_table():
     assert depth.pairs([run_of(18, [[1]], False, "diverged")], runs) == []
 
 
-def test_slope_is_that_of_the_fitted_line():
-    generator = np.random.default_rng(0)
-    runs = [run_of(layers, generator.random((1, 400)) < 0.9 - layers / 400) for layers in (18, 34, 50, 101)]
-    accuracies = [np.mean(run.arrays["holdout_curve"][0].argmax(1) == 0) for run in runs]
-    slope, low, high = depth.mean(depth.slopes(runs, 1))
-    assert slope == pytest.approx(np.polyfit(np.log2([18, 34, 50, 101]), accuracies, 1)[0])
-    assert low < slope < high < 0
-
-
 def test_findings_compare_neighbours_with_the_same_kind_of_block():
     runs = [run_of(layers, [np.arange(400) % 10 < right]) for layers, right in ((50, 4), (18, 9), (152, 2), (34, 9))]
     told = [text.values for text in depth.findings([*runs, run_of(101, [[1]], status="diverged")])]

@@ -74,7 +74,7 @@ def write(name, right):
 def drawn(figure):
     """Draw a figure as a notebook does, and check that it is no larger for many classes."""
     assert max(figure.get_size_inches()) <= INCHES + 2.5, figure.alt
-    assert plots.render(figure, "svg")
+    assert plots.svg(figure)
     return figure
 
 
@@ -147,7 +147,7 @@ def test_names_with_signs_stand_in_sentences_as_they_are(own):
     assert escaped(ODD[0]) in sentences.changes(changes) and escaped(ODD[1]) in sentences.changes(changes)
     assert escaped(ODD[1]) in course.guessed("most confused", None, ODD[1])
     figure = plots.image_grid(experiments.tested(run).images[:2], ["a $ and\na $", ODD[0]])
-    assert [axis.get_title() for axis in figure.axes] == ["a $ and\na $", ODD[0]] and plots.render(figure)
+    assert [axis.get_title() for axis in figure.axes] == ["a $ and\na $", ODD[0]] and plots.svg(figure)
 
 
 def test_letters_without_a_font_are_said_once(capsys):
@@ -155,7 +155,7 @@ def test_letters_without_a_font_are_said_once(capsys):
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         for name in ("\U00013000", "\U00013001"):  # hieroglyphs
-            plots.render(plots.bars({name: 0.5}, "share"))
+            plots.svg(plots.bars({name: 0.5}, "share"))
     assert not found and capsys.readouterr().out.count("no installed font has all letters") == 1
 
 

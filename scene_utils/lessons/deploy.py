@@ -37,7 +37,7 @@ from scene_utils.results import Run
 from scene_utils.support import progress, settings
 from scene_utils.support.devices import processor
 from scene_utils.support.images import PIXELS_VERSION, SIDE
-from scene_utils.support.intervals import wilson_interval
+from scene_utils.support.intervals import counted
 from scene_utils.support.settings import SceneError
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -241,12 +241,6 @@ def measured(kind: str, path: Path, images: Tensor) -> tuple[dict[str, float], n
         return json.loads(done.stdout.splitlines()[-1]), np.load(logits)
 
 
-def counted(correct: int, total: int) -> dict:
-    """Return correct, total, accuracy and its 95 % interval, low and high."""
-    low, high = wilson_interval(correct, total)
-    return {"correct": correct, "total": total, "accuracy": correct / total, "low": low, "high": high}
-
-
 # --- other pictures
 
 
@@ -364,12 +358,11 @@ def recognition(runs: Sequence[Run], classes: Sequence[str]) -> pd.DataFrame:
     for run in runs:
         known, unknown = pair(run)
         limit = threshold(known)
-        passed = int((unknown >= limit).sum())
         predicted = np.bincount(run.arrays["unknown_logits"].argmax(1), minlength=len(run.classes))
-        low, high = wilson_interval(passed, len(unknown))
+        passes = counted(int((unknown >= limit).sum()), len(unknown))
         rows.append({"left out": left_out(run, classes), "accuracy": run.accuracy, "images": len(unknown),
                      "likely": run.classes[predicted.argmax()], "auroc": auroc(known, unknown), "threshold": limit,
-                     "false_positives": passed / len(unknown), "low": low, "high": high})  # fmt: skip
+                     "false_positives": passes["accuracy"], "low": passes["low"], "high": passes["high"]})  # fmt: skip
     return pd.DataFrame(rows)
 
 

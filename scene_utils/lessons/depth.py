@@ -5,14 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from statsmodels.stats.weightstats import DescrStatsW
 from torch import nn
 
 from scene_utils import evaluation, experiments, explain, models, plots
 from scene_utils.results import Run
-from scene_utils.support import intervals
 from scene_utils.text import say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
@@ -76,28 +73,6 @@ def patience(runs: Sequence[Run]) -> pd.DataFrame:
             rows.append((name(run), layers(run), not is_plain(run), epochs, accuracy, seconds))
     columns = ["net", "depth", "shortcuts", "epochs", "holdout_accuracy", "seconds"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def slopes(runs: Sequence[Run], epochs: int) -> np.ndarray:
-    """Return each hold-out image's contribution to the slope of accuracy over depth, (N,).
-
-    Their mean is the slope of the straight line through the accuracies, per doubling of the depth: that line
-    is linear in the accuracies, and an accuracy is a mean over images. So the interval of a mean is the
-    slope's interval over images (it knows nothing of other seeds).
-    """
-    doublings = np.log2([layers(run) for run in runs])
-    share = (doublings - doublings.mean()) / np.square(doublings - doublings.mean()).sum()
-    right = [run.arrays["holdout_curve"][epochs - 1].argmax(1) == run.labels for run in runs]
-    return (share @ np.array(right, dtype=float)).round(12)  # equal accuracies have a slope of zero, not of 1e-17
-
-
-def mean(values: np.ndarray) -> tuple[float, float, float]:
-    """Return the mean of ``values`` and its 95 % interval."""
-    if np.ptp(values) == 0:
-        return (float(values[0]),) * 3
-    statistics = DescrStatsW(values)
-    low, high = statistics.tconfint_mean(alpha=1 - intervals.LEVEL)
-    return float(statistics.mean), float(low), float(high)
 
 
 def findings(runs: Sequence[Run]) -> list[str]:

@@ -65,8 +65,7 @@ def ways(members: Sequence[Run]) -> pd.DataFrame:
     }
     for way, answers in others.items():
         correct = int((evaluation.predictions(answers) == labels).sum())
-        interval = intervals.wilson_interval(correct, len(labels))
-        table.loc[len(table)] = [way, correct, len(labels), correct / len(labels), *interval]
+        table.loc[len(table)] = {"way": way, **intervals.counted(correct, len(labels))}
     return table
 
 

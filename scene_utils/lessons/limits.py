@@ -41,8 +41,8 @@ def diverges(setting: dict, rate: float, profile: str, seed: int) -> bool:
         history = training.fit(models.LeNet(len(images.classes)), images, None, recipe, name=name)
         return {"diverged_step": history.diverged_step or 0, "seconds": round(history.seconds, 1)}
 
-    command = f"python -m scene_utils case nan --profile {profile}"
-    return bool(kept(profile).find_or_train({}, setting | {"rate": rate, "seed": seed}, train, command)["diverged_step"])
+    decides, command = setting | {"rate": rate, "seed": seed}, f"python -m scene_utils case nan --profile {profile}"
+    return bool(kept(profile).find_or_train({}, decides, train, command)["diverged_step"])
 
 
 def recorded(setting: dict, rate: float, profile: str, seed: int) -> bool:

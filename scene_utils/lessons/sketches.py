@@ -18,10 +18,6 @@ def _numbers(values: ArrayLike) -> np.ndarray:
     return np.asarray(values, dtype=float)
 
 
-def _minus(number: float, form: str = ".1f") -> str:
-    return f"{number or 0.0:{form}}".replace("-", "−")  # zero has no sign
-
-
 # --- 00a: one neuron
 
 
@@ -55,7 +51,7 @@ def scores_and_probabilities(scores: ArrayLike, probabilities: ArrayLike, classe
         axes, (_numbers(scores), _numbers(probabilities)), ("scores", "probabilities"), (GREY, BLUE), strict=True
     ):
         drawn = axis.barh(list(classes), values, color=color, height=0.6)
-        labels = [_minus(v) for v in values] if title == "scores" else [f"{v:.2f}" for v in values]
+        labels = [plots.signed(v, ".1f") for v in values] if title == "scores" else [f"{v:.2f}" for v in values]
         axis.bar_label(drawn, labels, padding=3)
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
@@ -89,7 +85,8 @@ def slope(weights: ArrayLike, losses: ArrayLike, at: float, loss: float, gradien
     figure, axis = subplots(size=(6.4, 3.4))
     axis.plot(weights, _numbers(losses), color=BLUE, label="loss")
     reach = np.array([-0.3, 0.3]) * np.ptp(weights)
-    axis.plot(at + reach, loss + gradient * reach, "--", color=RED, label=f"tangent, slope {_minus(gradient, '.3f')}")
+    slope = plots.signed(gradient, ".3f")
+    axis.plot(at + reach, loss + gradient * reach, "--", color=RED, label=f"tangent, slope {slope}")
     axis.plot(at, loss, "o", color=RED, label="now")
     axis.set(xlabel=name, ylabel="loss")
     legend_below(figure, axis)
@@ -266,7 +263,7 @@ def convolutions(image: ArrayLike, filters: ArrayLike, maps: ArrayLike, names: S
             axis.spines[:].set(visible=True, color=GREY)
             for (y, x), value in np.ndenumerate(kernel):
                 ink = "white" if value < 0 else INK
-                axis.text(x, y, _minus(value, "g"), ha="center", va="center", color=ink, fontsize=10)
+                axis.text(x, y, plots.signed(value, "g"), ha="center", va="center", color=ink, fontsize=10)
         show(row[-1], response, name, size=10, **around_zero(response))
     figure.alt = "An image, filters, and the maps that they make of it: " + "; ".join(names)
     return figure

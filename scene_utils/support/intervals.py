@@ -35,6 +35,12 @@ def wilson_interval(correct: int, total: int) -> Interval:
     return min(float(low), correct / total), max(float(high), correct / total)  # at 0 and 1 rounding may leave it out
 
 
+def counted(correct: int, total: int) -> dict[str, float]:
+    """Return correct, total, accuracy and its interval, low and high."""
+    low, high = wilson_interval(correct, total)
+    return {"correct": correct, "total": total, "accuracy": correct / total, "low": low, "high": high}
+
+
 def newcombe_interval(correct: int, total: int, other_correct: int, other_total: int) -> Interval:
     """Newcombe's interval for the first accuracy minus the second, on different images (statsmodels)."""
     low, high = confint_proportions_2indep(
@@ -124,21 +130,16 @@ class SeedComparison:
 
 
 def compare_seeds(first: Sequence[float], second: Sequence[float]) -> SeedComparison:
-    """Compare two recipes by their accuracies over seeds (Welch's t interval; statsmodels).
+    """Compare two recipes by their accuracies over seeds (``welch``).
 
     Raises:
         SceneError: with fewer than two seeds a recipe.
     """
     if min(len(first), len(second)) < 2:
         raise SceneError(f"{len(first)} and {len(second)} seeds tell no spread; run at least two a recipe")
-    a, b = DescrStatsW(np.asarray(first, float)), DescrStatsW(np.asarray(second, float))
-    if np.ptp(first) == np.ptp(second) == 0:
-        low = high = float(b.mean - a.mean)
-    else:
-        low, high = CompareMeans(b, a).tconfint_diff(alpha=1 - LEVEL, usevar="unequal")
-    seeds = min(len(first), len(second))
-    means = (float(a.mean), float(np.std(first, ddof=1)), float(b.mean), float(np.std(second, ddof=1)))
-    return SeedComparison(*means, seeds, float(low), float(high))
+    means = [of for each in (first, second) for of in (float(np.mean(each)), float(np.std(each, ddof=1)))]
+    found = welch(first, second)
+    return SeedComparison(*means, min(len(first), len(second)), found.low, found.high)
 
 
 @dataclass(frozen=True)

@@ -16,26 +16,14 @@ from scene_utils.averaging import EnsembleAnalysis
 from scene_utils.data import SIDE
 from scene_utils.results import Run, facts, same_processor
 from scene_utils.support import report_facts
-from scene_utils.support.intervals import (
-    Comparison,
-    SeedComparison,
-    compare_seeds,
-    newcombe_interval,
-    verdict,
-    wilson_interval,
-)
+from scene_utils.support.intervals import Comparison, SeedComparison, compare_seeds, counted, newcombe_interval, verdict
 from scene_utils.support.settings import escaped
 from scene_utils.text import Text, join, say
 
 
 def accuracy(name: str, correct: int, total: int) -> Text:
     """How many images a model has right, and its accuracy with Wilson's interval."""
-    return say("accuracy", name=name, **_accuracy(correct, total))
-
-
-def _accuracy(correct: int, total: int) -> dict[str, float]:
-    low, high = wilson_interval(correct, total)
-    return {"correct": correct, "total": total, "accuracy": correct / total, "low": low, "high": high}
+    return say("accuracy", name=name, **counted(correct, total))
 
 
 def difference(comparison: Comparison, first: str, second: str) -> Text:
@@ -69,7 +57,7 @@ def beside_report(correct: int, total: int, reported: float) -> tuple[float, flo
 
 def target(name: str, correct: int, total: int, goal: float) -> Text:
     """Whether a goal is reached, by the interval."""
-    values = _accuracy(correct, total)
+    values = counted(correct, total)
     form = verdict((values["low"] - goal, values["high"] - goal))
     return say(f"target.{form}", name=name, target=goal, **values)
 
@@ -94,8 +82,8 @@ def ceiling(name: str, mistakes: int, judged: int, agree: int, both: int) -> Tex
     """
     if judged == 0:
         return say("ceiling.none", name=name, mistakes=mistakes)
-    low, high = wilson_interval(agree, judged)
-    rest = {"share": agree / judged, "low": low, "high": high}
+    share = counted(agree, judged)
+    rest = {"share": share["accuracy"], "low": share["low"], "high": share["high"]}
     return say("ceiling", name=name, mistakes=mistakes, judged=judged, agree=agree, both=both, **rest)
 
 

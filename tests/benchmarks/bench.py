@@ -381,5 +381,5 @@ if __name__ == "__main__":
             TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")): row["ratio"] for row in table["models"]
         }
         figure = plots.bars(ratios, "images per second, times the usual loop's")
-        plots.save(figure, target.with_suffix(".svg"))
+        settings.atomic_write(target.with_suffix(".svg"), plots.svg(figure))
         print(f"written: {target}")
