@@ -30,67 +30,62 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _flag(text: str) -> dict:
+    return {"action": "store_true", "help": text}
+
+
+DEFAULT = "(default: SCENE_PROFILE, else sample)"
+EDITION = {"--profile": {"help": f"{', '.join(PROFILES)} {DEFAULT}"}, "--seed": {"type": int, "default": 0}}
+OPTIONS = {  # of each command: the function of its name below
+    "fetch": {},
+    "train": EDITION | {"names": {"metavar": "EXPERIMENT", "nargs": "+"},
+                        "--retrain": _flag("train again though a finished run exists")},
+    "case": EDITION | {
+        "names": {"metavar": "CASE", "nargs": "*"},
+        "--grids": _flag("only the trainings that choose"),
+        "--status": _flag("which arms are done, about how many core-hours are left"),
+        "--judge": _flag("read test set and sealed set, once, and write the verdicts"),
+        "--unfinished": _flag("with --judge: though other cases wait for runs"),
+    },
+    "project": EDITION | {"name": {"metavar": "CASE", "nargs": "?", "help": "name of your committed design"},
+                          "--draft": {"metavar": "NUMBER", "help": "print a design to complete, by student number"}},
+    "live": {"names": {"metavar": "LIVE", "nargs": "*", "help": "names from lessons/live.toml (default: all)"},
+             "--profile": {"default": "short", "help": "short (default) or full: the images are the same"},
+             "--seeds": {"type": int, "default": 10, "help": "number of recorded pairs (default: 10)"}},
+    "classify": {"photos": {"metavar": "PHOTO", "nargs": "+", "type": Path},
+                 "--profile": {"help": "only models of this profile (default: the best that is there)"}},
+    "app": {"--port": {"type": int, "help": "port to listen on (default: the first free one from 7860 up)"},
+            "--host": {"default": "127.0.0.1", "help": "address to listen on (default: this machine alone)"},
+            "--profile": {"help": "whose training images are searched for similar ones (default: sample)"}},
+    "estimate": EDITION,
+    "report": EDITION | {
+        "--no-training": _flag("train nothing: name the runs that are missing"),
+        "options": {"metavar": "SNAKEMAKE_OPTION", "nargs": "*", "help": "after --: for a cluster, say"},
+    },
+    "publish": EDITION,
+    "publish-runs": {}, "student": {}, "colab": {}, "site": {},
+    "grade": {"folder": {"metavar": "FOLDER", "type": Path, "help": "returned notebooks, in any folders below"},
+              "--profile": {"help": f"whose images answers are checked on {DEFAULT}"},
+              "--seconds": {"type": int, "default": 300, "help": "of a processor, for each notebook (default: 300)"},
+              "--trusted": _flag("without walls: limits on time and memory alone")},
+    "check-numbers": {},
+    "predictions": {"--profile": {"help": f"runs of this profile {DEFAULT}"}},
+    "cards": {},
+    "execute": EDITION | {"name": {"metavar": "NOTEBOOK", "help": "name of a notebook, such as 02_lenet"},
+                          "output": {"type": Path, "help": "path of the executed notebook"}},
+    "assemble": EDITION | {"--conclude": _flag("execute 10_conclusions first: a lesson has failed")},
+}  # fmt: skip
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scene_utils", description="Scenes: data, runs, report.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(function, name: str, profile: bool = True) -> argparse.ArgumentParser:
+    for name, options in OPTIONS.items():
+        function = globals()[f"_{name.replace('-', '_')}"]
         added = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         added.set_defaults(command=function)
-        if profile:
-            added.add_argument(
-                "--profile", help=f"{', '.join(PROFILES)} (default: SCENE_PROFILE, else sample)"
-            )
-            added.add_argument("--seed", type=int, default=0)
-        return added
-
-    command(_fetch, "fetch", profile=False)
-    train = command(_train, "train")
-    train.add_argument("names", metavar="EXPERIMENT", nargs="+")
-    train.add_argument("--retrain", action="store_true", help="train again though a finished run exists")
-    case = command(_case, "case")
-    case.add_argument("names", metavar="CASE", nargs="*")
-    case.add_argument("--grids", action="store_true", help="only the trainings that choose")
-    case.add_argument("--status", action="store_true", help="which arms are done, about how many core-hours are left")
-    case.add_argument("--judge", action="store_true", help="read test set and sealed set, once, and write the verdicts")
-    case.add_argument("--unfinished", action="store_true", help="with --judge: though other cases wait for runs")
-    project = command(_project, "project")
-    project.add_argument("name", metavar="CASE", nargs="?", help="name of your committed design")
-    project.add_argument("--draft", metavar="NUMBER", help="print a design to complete, by student number")
-    live = command(_live, "live", profile=False)
-    live.add_argument("names", metavar="LIVE", nargs="*", help="names from lessons/live.toml (default: all)")
-    live.add_argument("--profile", default="short", help="short (default) or full: the images are the same")
-    live.add_argument("--seeds", type=int, default=10, help="number of recorded pairs (default: 10)")
-    classify = command(_classify, "classify", profile=False)
-    classify.add_argument("photos", metavar="PHOTO", nargs="+", type=Path)
-    classify.add_argument("--profile", help="only models of this profile (default: the best that is there)")
-    app = command(_app, "app", profile=False)
-    app.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860 up)")
-    app.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine alone)")
-    app.add_argument("--profile", help="whose training images are searched for similar ones (default: sample)")
-    command(_estimate, "estimate")
-    report = command(_report, "report")
-    report.add_argument("--no-training", action="store_true", help="train nothing: name the runs that are missing")
-    report.add_argument("options", metavar="SNAKEMAKE_OPTION", nargs="*", help="after --: for a cluster, say")
-    command(_publish, "publish")
-    command(_publish_runs, "publish-runs", profile=False)
-    command(_student, "student", profile=False)
-    command(_colab, "colab", profile=False)
-    command(_site, "site", profile=False)
-    grade = command(_grade, "grade", profile=False)
-    grade.add_argument("folder", metavar="FOLDER", type=Path, help="returned notebooks, in any folders below")
-    grade.add_argument("--profile", help="whose images answers are checked on (default: SCENE_PROFILE, else sample)")
-    grade.add_argument("--seconds", type=int, default=300, help="of a processor, for each notebook (default: 300)")
-    grade.add_argument("--trusted", action="store_true", help="without walls: limits on time and memory alone")
-    command(_check_numbers, "check-numbers", profile=False)
-    predictions = command(_predictions, "predictions", profile=False)
-    predictions.add_argument("--profile", help="runs of this profile (default: SCENE_PROFILE, else sample)")
-    command(_cards, "cards", profile=False)
-    execute = command(_execute, "execute")
-    execute.add_argument("name", metavar="NOTEBOOK", help="name of a notebook, such as 02_lenet")
-    execute.add_argument("output", type=Path, help="path of the executed notebook")
-    assemble = command(_assemble, "assemble")
-    assemble.add_argument("--conclude", action="store_true", help="execute 10_conclusions first: a lesson has failed")
+        for option, told in options.items():
+            added.add_argument(option, **told)
     return parser
 
 

@@ -23,6 +23,7 @@ from PIL import Image
 
 from scene_utils import data, evaluation, plots
 from scene_utils.lessons import sketches
+from scene_utils.plots import svg
 from scene_utils.support import intervals
 from scene_utils.support.drawn import csv as drawn_data
 from scene_utils.support.drawn import panels
