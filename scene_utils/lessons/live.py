@@ -26,7 +26,7 @@ from scene_utils.text.shown import Paragraph, shown
 DECLARED = tomllib.loads(Path(__file__).with_name("live.toml").read_text(encoding="utf-8"))
 SIDES = ("first", "second")
 SEEDS = range(101, 111)  # of the recorded pairs; a reader takes another one
-SAMPLE = {"images": 192, "epochs": 6, "batch_size": 4}  # the profile sample: at most so many images, divided by so much
+SAMPLE = {"images": 96, "epochs": 6, "batch_size": 4}  # the profile sample: at most so many images, divided by so much
 
 
 class Three(nn.Module):
