@@ -99,7 +99,7 @@ def experiment(
 
 
 ARCHITECTURES = {"lenet": models.LeNet, "custom_lenet": models.CustomLeNet, "alexnet": models.AlexNet,
-                 "efficientnet_lite0": lite.efficientnet_lite0}  # fmt: skip
+                 **{f"efficientnet_lite{n}": partial(lite.efficientnet_lite, n) for n in range(3)}}  # fmt: skip
 TITLES = {"lenet": "LeNet", "custom_lenet": "CustomLeNet", "alexnet": "AlexNet", "resnet18": "ResNet18"}
 
 
@@ -158,7 +158,7 @@ MEMBER_DEPTHS = {50: {"input_size": 192, "seed": 1}, 101: {"seed": 2}, 152: {"in
 MEMBERS = tuple(f"resnet{depth}_final" for depth in MEMBER_DEPTHS)
 REPORTED_MEMBERS = tuple(f"{member}-reported" for member in MEMBERS)
 BEYOND = ("lite0", "beyond")
-SHOWN_WHERE_RUN = ("lite0-alone",)  # by its page, which does not train it
+SHOWN_WHERE_RUN = ("lite0-alone", "lite1-alone", "lite2-alone", "different")  # by its page, which does not train it
 LEARNING_RATES = (0.0005, 0.001, 0.002, 0.004, 0.007, 0.01, 0.02, 0.04, 0.07, 0.1, 0.2, 0.4)
 DEPTHS = (18, 34, 50, 101, 152)
 PLAIN_DEPTHS = (18, 34, 50)
@@ -219,6 +219,14 @@ def left_out(position: int) -> Experiment:
                       without=position)  # fmt: skip
 
 
+def lite_alone(number: int) -> Experiment:
+    """A1: an EfficientNet-Lite without a teacher."""
+    recipe = DISTILLED.replace(epochs=12, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
+                               input_size=160, distillation=0.0)  # fmt: skip
+    return experiment(f"lite{number}-alone", f"EfficientNet-Lite{number} without a teacher",
+                      f"efficientnet_lite{number}", recipe, sample={"images": 96}, packaged=True)  # fmt: skip
+
+
 SERIES = (
     experiment("lenet", "LeNet", "lenet", LENET, sample=SAMPLE["lenet"], artifacts=(explain.kernels,)),
     experiment("custom_lenet", "CustomLeNet", "custom_lenet", CUSTOM_LENET, sample=SAMPLE["custom_lenet"]),
@@ -269,12 +277,11 @@ SERIES = (
                DISTILLED.replace(epochs=12, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
                                  input_size=160),
                sample={"images": 96}, packaged=True, teacher="ensemble"),
-    experiment("lite0-alone", "EfficientNet-Lite0 without a teacher", "efficientnet_lite0",
-               DISTILLED.replace(epochs=12, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
-                                 input_size=160, distillation=0.0),
-               sample={"images": 96}, packaged=True),
+    *map(lite_alone, range(3)),
     experiment("beyond", "everything together", "ensemble", FINAL,
                members=(*MEMBERS, "resnet18_transfer", "lite0"), weighted=True),
+    experiment("different", "networks with different beginnings", "ensemble", FINAL,
+               members=(MEMBERS[0], "lite1-alone", "lite2-alone"), weighted=True),
     # A2: the small model on all classes but one, to see what it answers on the class that it does not know.
     *map(left_out, range(len(WITHOUT))),
 )  # fmt: skip

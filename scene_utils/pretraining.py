@@ -44,7 +44,7 @@ def build(experiment: Experiment, pretrained: str | None, classes: int) -> tuple
         state = pretrain_rotation(experiment.depth)
         return experiment.build(classes, state), "stand-in: told by how much the sample's images were rotated"
     if pretrained == PACKAGED:
-        return experiment.build(classes, PACKAGED), lite.packaged_source()
+        return experiment.build(classes, PACKAGED), lite.packaged_source(int(experiment.architecture[-1]))
     local, strides = LOCAL_WEIGHTS[experiment.depth]
     name = local if pretrained == "local" else pretrained
     source = weights_source(experiment.depth, name)

@@ -50,7 +50,7 @@ def test_agreement_of_maps():
 
 def test_edges_ask_no_network_and_parts_cover_it():
     assert saliency.edges(None, torch.rand(2, 3, 9, 9), None).shape == (2, 9, 9)
-    net = lite.efficientnet_lite0()
+    net = lite.efficientnet_lite()
     changed = list(saliency.randomised(net))[-1][1]
     same = [name for name, p in changed.named_parameters() if p.ndim > 1 and torch.equal(p, net.get_parameter(name))]
     assert not same

