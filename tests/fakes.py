@@ -130,6 +130,27 @@ def record(experiment, key="k", profile="sample", seed=0, **changes):
     return results.write(fields | changes, arrays)
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium that Playwright drives."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here")
+    from scene_utils.report import pages
+
+    if (path := pages.find_chromium()) is None:
+        pytest.skip("no Chromium here")
+    flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    with playwright.sync_playwright() as driver:
+        yield driver.chromium.launch(executable_path=path, args=[*flags.split(), "--disable-component-update",
+                                                                 "--disable-sync"])  # fmt: skip
+
+
+def violations(tab):
+    """What axe-core finds serious on a page that is open."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make app")
+    return [(each["id"], [node["html"][:200] for node in each["nodes"]])
+            for each in axe.Axe().run(tab).response["violations"] if each["impact"] in ("serious", "critical")]
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A checkout with small notebooks, in a folder with a space and Hangul in its name."""

@@ -16,15 +16,9 @@ import torch
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
-from scene_utils.report import pages, series
+from scene_utils.report import series
 from tests.interactive import noise
 
-CHROMIUM = pages.find_chromium()
-playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 TOKEN = "a-token-for-this-server-alone"
 SECONDS = 300  # for everything on a page
 
@@ -206,11 +200,8 @@ def address(root):
 
 
 @pytest.fixture(scope="module")
-def tab(address):
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser.new_page(viewport={"width": 1280, "height": 900})
-        browser.close()
+def tab(browser, address):
+    return browser.new_page(viewport={"width": 1280, "height": 900})
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from scene_utils.support import settings, svg
 from scene_utils.support.settings import SceneError
 from scene_utils.text import join, say
 from scene_utils.text.shown import MIME, Paragraph, Table
-from tests.fakes import PROJECT, code, code_of, figure, notebook, record, shown
-from tests.test_jupyterlab import FLAGS
+from tests.fakes import PROJECT, code, code_of, figure, notebook, record, shown, violations
 
 SCENE = {"scene": {"profile": "sample", "seed": 0}}  # of a published notebook
 SLIDES = {slide.id: slide for slide in manifest.slides()}
@@ -370,17 +369,11 @@ def test_without_training_a_missing_run_is_named_in_one_line(checkout, monkeypat
 # --- in a browser
 
 
-def test_axe_finds_nothing_serious_in_either_language_on_a_desk_or_a_phone(tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here")
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make app")
-    if pages.find_chromium() is None:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as driver:
-        tab = driver.chromium.launch(executable_path=pages.find_chromium(), args=FLAGS).new_page()
-        for language, width in (("en", 1280), ("ko", 390)):
-            page = pages.html_report(assemble.assemble("short", 0, language), tmp_path / "report.html", language)
-            tab.set_viewport_size({"width": width, "height": 844})
-            tab.goto(page.as_uri())
-            tab.locator("summary").evaluate_all("all => all.forEach(each => each.click())")
-            found = axe.Axe().run(tab).response["violations"]
-            assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+def test_axe_finds_nothing_serious_in_either_language_on_a_desk_or_a_phone(tmp_path, browser):
+    tab = browser.new_page()
+    for language, width in (("en", 1280), ("ko", 390)):
+        page = pages.html_report(assemble.assemble("short", 0, language), tmp_path / "report.html", language)
+        tab.set_viewport_size({"width": width, "height": 844})
+        tab.goto(page.as_uri())
+        tab.locator("summary").evaluate_all("all => all.forEach(each => each.click())")
+        assert violations(tab) == []

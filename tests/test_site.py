@@ -6,9 +6,9 @@ from urllib.parse import unquote
 import pytest
 from bs4 import BeautifulSoup
 
-from scene_utils.report import pages, site
+from scene_utils.report import site
 from scene_utils.support import settings
-from tests.test_jupyterlab import FLAGS
+from tests.fakes import violations
 
 NAMES = ["index", "00a_neuron", "glossary"]
 
@@ -47,27 +47,20 @@ def test_formulas_are_mathml_and_hidden_code_is_in_a_fold(folder):
     assert not main.find_all("img", src=re.compile("^(?!data:)")) and "scene_utils is missing" not in main.get_text()
 
 
-def test_in_a_browser_from_the_folder(folder):
-    playwright = pytest.importorskip("playwright.sync_api", reason="no Playwright here")
-    if pages.find_chromium() is None:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=pages.find_chromium(), args=FLAGS)
-        tab = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="light")
-        asked = []
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto((folder / "00a_neuron.html").as_uri())
-        assert tab.evaluate("document.documentElement.scrollWidth") == 390
-        tab.keyboard.press("/")
-        tab.keyboard.type("softmax turns")
-        tab.locator("#found a", has_text="Glossary › softmax").click()
-        tab.wait_for_url("**/glossary.html#softmax")
-        tab.get_by_role("button", name="Dark mode").click()
-        tab.goto((folder / "index.html").as_uri())
-        assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 29)"
-        assert [url for url in asked if not url.startswith((folder.as_uri(), "data:"))] == []
-        axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no axe-core here: make app")
-        for name in ("00a_neuron", "index"):
-            tab.goto((folder / f"{name}.html").as_uri())
-            found = axe.Axe().run(tab).response["violations"]
-            assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+def test_in_a_browser_from_the_folder(folder, browser):
+    tab = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="light")
+    asked = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto((folder / "00a_neuron.html").as_uri())
+    assert tab.evaluate("document.documentElement.scrollWidth") == 390
+    tab.keyboard.press("/")
+    tab.keyboard.type("softmax turns")
+    tab.locator("#found a", has_text="Glossary › softmax").click()
+    tab.wait_for_url("**/glossary.html#softmax")
+    tab.get_by_role("button", name="Dark mode").click()
+    tab.goto((folder / "index.html").as_uri())
+    assert tab.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 29)"
+    assert [url for url in asked if not url.startswith((folder.as_uri(), "data:"))] == []
+    for name in ("00a_neuron", "index"):
+        tab.goto((folder / f"{name}.html").as_uri())
+        assert violations(tab) == []
