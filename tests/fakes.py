@@ -130,6 +130,15 @@ def record(experiment, key="k", profile="sample", seed=0, **changes):
     return results.write(fields | changes, arrays)
 
 
+def without_class(position, apart=3, classes="abc"):
+    """A run with one class left out, sure of what it knows, and by ``apart`` less sure of the rest."""
+    random, known = np.random.default_rng(position), [name for i, name in enumerate(classes) if i != position]
+    labels, noise = random.integers(0, len(known), 200), random.normal(size=(300, len(known)))
+    certain = np.eye(len(known))[[*labels, *[0] * 100]] * np.repeat([6, 6 - apart], [200, 100])[:, None] + noise
+    arrays = {"holdout_logits": certain[:200], "holdout_labels": labels, "unknown_logits": certain[200:]}
+    return results.Run({"classes": known, "accuracy": 1.0}, arrays)
+
+
 @pytest.fixture(scope="module")
 def browser():
     """A Chromium that Playwright drives."""

@@ -12,9 +12,9 @@ from torch import nn
 from scene_utils import catalogue, data, experiments, results, trained, training
 from scene_utils.lessons import cards, deploy
 from scene_utils.recipe import Recipe
-from scene_utils.results import Run
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
+from tests.fakes import without_class
 
 pytestmark = pytest.mark.usefixtures("runs_folder")
 
@@ -74,25 +74,14 @@ def test_auroc_counts_pairs_and_the_threshold_keeps_its_recall():
         assert recall <= (known >= limit).mean() <= recall + 2 / len(known)
 
 
-def made_up(position, apart):
-    """A run with one class left out, sure of what it knows, and by ``apart`` less sure of the rest."""
-    random = np.random.default_rng(position)
-    classes = [name for i, name in enumerate("abc") if i != position]
-    labels = random.integers(0, 2, 200)
-    known = 6 * np.eye(2)[labels] + random.normal(size=(200, 2))
-    unknown = (6 - apart) * np.eye(2)[np.zeros(100, int)] + random.normal(size=(100, 2))
-    arrays = {"holdout_logits": known, "holdout_labels": labels, "unknown_logits": unknown}
-    return Run({"classes": classes, "accuracy": 1.0}, arrays)
-
-
 def test_recognition_has_a_row_for_each_class_and_finds_the_worst(monkeypatch):
-    table = deploy.recognition([made_up(0, 6), made_up(1, 3), made_up(2, 0)], "abc")
+    table = deploy.recognition([without_class(0, 6), without_class(1, 3), without_class(2, 0)], "abc")
     assert table["left out"].tolist() == ["a", "b", "c"] and table["auroc"].is_monotonic_decreasing
     assert table["auroc"].iloc[2] == pytest.approx(0.5, abs=0.1)
     assert table["false_positives"].between(table["low"], table["high"]).all()
     assert "worst for c" in deploy.recognized(table)[1] and deploy.recognized(table.head(0)) == []
     assert r"best for a\_b" in deploy.recognized(table.replace("a", "a_b"))[1]  # names are escaped
-    assert "without a" in deploy.confidences([made_up(0, 6)], "abc").axes[0].get_title()
+    assert "without a" in deploy.confidences([without_class(0, 6)], "abc").axes[0].get_title()
     split = data.Split(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"), ("x", "y"))
     monkeypatch.setattr(experiments, "sets", lambda *arguments: (split, split, None))
     assert deploy.leave_one_out("sample") == []  # of two classes none can be left out

@@ -22,12 +22,13 @@ from matplotlib.text import Text
 from PIL import Image
 
 from scene_utils import data, evaluation, plots
-from scene_utils.lessons import sketches
+from scene_utils.lessons import deploy, features, saliency, sketches
 from scene_utils.plots import svg
 from scene_utils.support import intervals
 from scene_utils.support.drawn import csv as drawn_data
 from scene_utils.support.drawn import panels
 from scene_utils.support.settings import project_dir
+from tests.fakes import without_class
 
 FACTS = json.loads((project_dir() / "scene_utils" / "facts" / "report.json").read_text(encoding="utf-8"))
 CLASSES = FACTS["dataset"]["classes"]
@@ -135,7 +136,13 @@ def lessons(images, maps, rng):
     walks = {"no momentum": np.array([[-6, 1.5], [-2, -1], [0, 0]]), "momentum": np.array([[-6, 1.5], [3, -2.5]])}
     said, x = {"plain": ["predicted: buildings", "predicted: sea"] * 2}, np.linspace(-3, 3, 61)
     seen, maps4 = images[:4], [f"map {i}" for i in range(1, 5)]
+    plane = {"points": rng.normal(size=(60, 2)), "labels": np.arange(60) % 6, "neighbours": 0.5}
+    stages = {f"{start}, {stage} training": plane for start in ("scratch", "weights") for stage in ("before", "after")}
+    random = {name: [maps] * len(saliency.PARTS) for name in saliency.METHODS}
     return {
+        "features": features.figure(stages, classes),
+        "maps made random": saliency.figure(images[0], random),
+        "unknown": deploy.confidences([without_class(i, classes=classes) for i in range(6)], classes),
         "interaction": sketches.interaction(variants()),
         "levels": sketches.hyperparameter_levels(pd.DataFrame(trials), ["learning_rate", "batch"]),
         "members": sketches.member_probabilities(images[0], members, "label: sea"),
@@ -358,7 +365,7 @@ FAULTS = [without_an_alternative_text, text_cut_off, text_on_text, tick_label_tw
 
 
 PICTURES = {"wall", "grid", "samples", "filters", "filter rows", "maps", "convolutions", "colour filters", "heatmaps",
-            "answers", "means", "pairs", "channels", "boxes", "fields"}  # fmt: skip
+            "answers", "means", "pairs", "channels", "boxes", "fields", "maps made random"}  # fmt: skip
 
 
 def test_every_figure_but_pictures_has_its_data_as_a_table(usual, figures):

@@ -187,9 +187,7 @@ def conditions(recipe: Recipe) -> Text:
     return say("recipe", parts=join(told, "; "))
 
 
-def run_all(names: Sequence[str], profile: str, seed: int = 0) -> list[Run]:
-    """Return the runs of several experiments, as ``experiments.run`` does: one bar for all, one line for each."""
-    return experiments.run_all(names, profile, seed)
+run_all = experiments.run_all  # as pages know it
 
 
 def sweep(runs: Sequence[Run]) -> pd.DataFrame:

@@ -201,27 +201,25 @@ def exports(run: Run, train: Split, holdout: Split, profile: str) -> pd.DataFram
         accuracy, low, high, differ (predictions that differ from the first way's), largest (difference of logits).
     """
     possible = ways(profile)
-    key = results.run_key(run=run.key, names=holdout.names, ways=list(possible), versions=versions(),
-                          processor=processor())  # fmt: skip
-    return kept(f"exports.{profile}.csv", key, lambda: pd.DataFrame(_exports(export(run, train), holdout, possible)))
 
-
-def _exports(paths: dict[str, Path], holdout: Split, possible: dict[str, tuple[str, str]]) -> list[dict]:
-    rows, first = [], None
-    with progress.part():
+    @progress.part()
+    def make() -> pd.DataFrame:
+        paths, rows, first = export(run, train), [], None
         progress.begin("exports")
         for way, (kind, file) in possible.items():
             told, logits = measured(kind, paths[file], holdout.images)
             first = logits if first is None else first
             correct = int((logits.argmax(1) == holdout.labels.numpy()).sum())
-            differ = {
-                "differ": int((logits.argmax(1) != first.argmax(1)).sum()),
-                "largest": float(np.abs(logits - first).max()),
-            }
+            differ = {"differ": int((logits.argmax(1) != first.argmax(1)).sum()),
+                      "largest": float(np.abs(logits - first).max())}  # fmt: skip
             size = paths[file].stat().st_size / 1e6
             rows.append({"way": way, "file_mb": size} | told | counted(correct, len(logits)) | differ)
             progress.advance(1 / len(possible))
-    return rows
+        return pd.DataFrame(rows)
+
+    key = results.run_key(run=run.key, names=holdout.names, ways=list(possible), versions=versions(),
+                          processor=processor())  # fmt: skip
+    return kept(f"exports.{profile}.csv", key, make)
 
 
 def measured(kind: str, path: Path, images: Tensor) -> tuple[dict[str, float], np.ndarray]:
@@ -295,13 +293,9 @@ def changes(image: Tensor) -> Figure:
 
 def under_changes(run: Run, holdout: Split, profile: str) -> pd.DataFrame:
     """Return a run's accuracy on the hold-out after each change: columns change, confidence, those of ``counted``."""
-    key = results.run_key(run=run.key, names=holdout.names, changes=list(CHANGES), pixels=PIXELS_VERSION)
-    return kept(f"changes.{profile}.csv", key, lambda: pd.DataFrame(_under_changes(run, holdout)))
-
-
-def _under_changes(run: Run, holdout: Split) -> list[dict]:
-    rows, model, recipe = [], trained.load_model(run), Recipe(**run.recipe)
-    with progress.part():
+    @progress.part()
+    def make() -> pd.DataFrame:
+        rows, ((model, recipe),) = [], trained.nets(run)
         progress.begin("changed pictures")
         for name, change in CHANGES.items():
             split = Split(changed(holdout.images, change), holdout.labels, holdout.classes, holdout.names)
@@ -309,7 +303,10 @@ def _under_changes(run: Run, holdout: Split) -> list[dict]:
             correct = int((logits.argmax(1) == holdout.labels).sum())
             rows.append({"change": name, "confidence": confidence(logits).mean()} | counted(correct, len(holdout)))
             progress.advance(1 / len(CHANGES))
-    return rows
+        return pd.DataFrame(rows)
+
+    key = results.run_key(run=run.key, names=holdout.names, changes=list(CHANGES), pixels=PIXELS_VERSION)
+    return kept(f"changes.{profile}.csv", key, make)
 
 
 # --- none of these

@@ -97,6 +97,6 @@ def figure(image: np.ndarray, maps: dict[str, list[np.ndarray]], nth: int = 0) -
             heat = step[nth] / max(float(np.quantile(step[nth], 0.99)), 1e-12)
             below = "" if column == 0 else f"agreement {plots.signed(value, '.2f')}"
             show(axis, heat.clip(0, 1), name if row == 0 else "", below, cmap="inferno", vmin=0, vmax=1)
-    told = (f"{name}: {agreement(steps)[-1]:.2f}" for name, steps in maps.items())
+    told = (f"{' '.join(name.split())}: {agreement(steps)[-1]:.2f}" for name, steps in maps.items())
     drawn.alt = "Maps of three methods while a network is made random; agreement at the end: " + "; ".join(told)
     return drawn
