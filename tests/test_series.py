@@ -367,9 +367,11 @@ def test_markdown_has_its_figures_beside_it(tmp_path):
 
 @pytest.mark.skipif(pages.find_chromium() is None, reason="no Chromium here")
 def test_the_deck_has_one_wide_page_per_section(tmp_path):
-    cells = []
-    for n in (1, 2):
-        cells += [new_markdown_cell(f"## {n}. Slide"), new_code_cell(outputs=[picture("a"), markdown("Text.")])]
+    cells, curve = [], picture("a")
+    curve.metadata["image/png"]["data"] = "panel,at,series,value\n" + "".join(f"loss,{i},a,1\n" for i in range(50))
+    for n in (1, 2):  # a figure's data is not printed, and a list alone goes with what is before it
+        cells += [new_markdown_cell(f"## {n}. Slide"), new_code_cell(outputs=[curve, markdown("Text.")])]
+        cells += [new_code_cell(outputs=[markdown("- one\n- two")])]
     page = pages.html_report(report_of(*cells), tmp_path / "report.html")
     deck = pages.pdf_deck(page, tmp_path / "report.pdf").read_bytes()
     assert deck.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", deck)) == 3  # title, two slides

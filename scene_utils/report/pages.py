@@ -165,7 +165,7 @@ def _frames(cells: list[list[Tag]]) -> list[list[Tag]]:
                 picture -= 1
             cuts.append(picture)
         for start, end in zip(cuts, [*cuts[1:], len(parts)], strict=True):
-            alone = all(part.name == "p" for part in parts[start:end])
+            alone = all(part.name in ("p", "ul") for part in parts[start:end])
             frames[-1].extend(parts[start:end]) if frames and alone else frames.append(parts[start:end])
     return frames
 
@@ -183,7 +183,8 @@ def _arranged(page: BeautifulSoup, parts: list[Tag]) -> list[Tag]:
     before = shown[0].find_previous_sibling() if shown else None
     lead += [part for part in told if part is before and not any(part is each for each in lead)]
     frame, body, notes = (page.new_tag("div", attrs={"class": name}) for name in ("frame", "body", "notes"))
-    rest = [part for part in parts if not any(part is each for each in [*lead, *shown[:1]])]
+    folds = [part for part in parts if part.name == "details"]  # a picture's data, which is not printed
+    rest = [part for part in parts if not any(part is each for each in [*lead, *shown[:1], *folds])]
     rows = sum(len(part.find_all("tr")) for part in rest)
     wide = any(part.select_one("table.wide, td:nth-child(7)") for part in rest)
     beside = bool(shown and shown[0].img) and any(not part.small for part in rest)
@@ -191,7 +192,7 @@ def _arranged(page: BeautifulSoup, parts: list[Tag]) -> list[Tag]:
     if beside and not wide and not apart:
         body["class"] = "body beside"  # printed, the notes stand at the picture's side
     notes.extend([] if apart else rest)
-    body.extend([*shown[:1], notes])
+    body.extend([*shown[:1], *folds, notes])
     frame.extend([*lead, body])
     return [frame, *apart]
 
