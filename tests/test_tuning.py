@@ -2,6 +2,8 @@
 
 import datetime
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -80,6 +82,14 @@ def test_nothing_is_trained_twice_and_an_interrupted_study_goes_on(trained, monk
     monkeypatch.setattr(settings, "STARTED", datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2))
     pd.testing.assert_frame_equal(tuning.study("sample"), whole)
     assert len(trained) == before + len(whole.drop_duplicates(list(tuning.LEVELS)))
+
+
+def test_two_that_want_the_same_trial_train_it_once(trained, monkeypatch):
+    train = tuning.train
+    monkeypatch.setattr(tuning, "train", lambda *given: time.sleep(0.2) or train(*given))
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda search: tuning.trial(search, 1, tuning.START, "sample", 0), ["a", "a", "b"]))
+    assert len(trained) == 1 and found == [score(tuning.START)] * 3 and len(tuning.trials("sample")) == 2
 
 
 def test_published_trials_are_found_and_those_of_another_study_are_not(trained):
