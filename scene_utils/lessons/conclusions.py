@@ -360,23 +360,8 @@ def all_runs(records: Records) -> None:
     """Every run on these images."""
     if not records.runs:
         return shown(say("page.nothing"))
-    table = results.summary(list(records.runs.values()))
-    table = pd.DataFrame(
-        {
-            "experiment": table["experiment"],
-            "profile": table["profile"],
-            "seed": table["seed"].astype(str),
-            "status": table["status"],
-            "judged on": table["evaluated_on"],
-            "accuracy": [share(value) for value in table["accuracy"].astype(float)],
-            "epochs": table["epochs"].astype(str),
-            "seconds": [f"{value:,.0f}" for value in table["seconds"]],
-            "device": table["device"],
-            "precision": table["precision"],
-            "date": table["date"].str[:10],
-            "weights": [slides.origin(run) for run in records.runs.values()],
-        }
-    )
+    columns = "experiment", "profile", "seed", "status", "judged on", "accuracy", "epochs", "seconds", "device"
+    table = slides.listed(list(records.runs.values()), *columns, "precision", "date", "weights")
     shown(say("runs.how", count=len(table)), Table(table, "wide"))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from scene_utils.data import Dataset, Split
 from scene_utils.lessons import course
 from scene_utils.results import Run
 from scene_utils.support import layers
-from scene_utils.support.intervals import Interval, wilson_interval
+from scene_utils.support.intervals import Interval
 from scene_utils.text import Text, join, number, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
@@ -46,18 +46,28 @@ def origin(run: Run) -> str:
     return ", ".join(dict.fromkeys("grown" if " grown from " in part else part for part in parts))
 
 
+COLUMNS: dict[str, Callable[[Run], str]] = {  # of tables of runs; what is not here is the record's field
+    "model": lambda run: run.title,
+    "judged on": lambda run: run.evaluated_on,
+    "accuracy": lambda run: share(run.accuracy),
+    "95 % interval": lambda run: between((run.low, run.high)),
+    "parameters": lambda run: f"{run.parameters:,}",
+    "seconds": lambda run: f"{run.seconds:,.0f}",
+    "training seconds": lambda run: f"{run.seconds:,.0f}",
+    "date": lambda run: run.date[:10],
+    "weights": origin,
+}
+
+
+def listed(runs: Sequence[Run], *columns: str) -> pd.DataFrame:
+    """One row per run, every value as it is printed."""
+    known = {name: COLUMNS.get(name) or (lambda run, name=name: str(getattr(run, name))) for name in columns}
+    return pd.DataFrame({name: [form(run) for run in runs] for name, form in known.items()})
+
+
 def reached(runs: Sequence[Run], more: Sequence[str] = ()) -> Table:
     """Model, accuracy on the test set with its interval, and of each run what more is asked for."""
-    columns = {
-        "model": [run.title for run in runs],
-        "accuracy": [share(run.accuracy) for run in runs],
-        "95 % interval": [between(wilson_interval(run.correct, run.total)) for run in runs],
-        "parameters": [f"{run.parameters:,}" for run in runs],
-        "training seconds": [f"{run.seconds:,.0f}" for run in runs],
-        "weights": [origin(run) for run in runs],
-    }
-    frame = pd.DataFrame({name: columns[name] for name in [*list(columns)[:3], *more]})
-    return Table(frame, "wide" if "weights" in more else "")
+    return Table(listed(runs, "model", "accuracy", "95 % interval", *more), "wide" if "weights" in more else "")
 
 
 def diverged(run: Run) -> Text:
