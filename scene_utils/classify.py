@@ -1,7 +1,7 @@
 """Classify photos of one's own with the best model at hand: shipped with the package, or trained here.
 
     model = classify.load()
-    model.predict(["a.jpg", "b.jpg"])  # a table: one row a photo, the probability of each class
+    model.predict(Path("photos").glob("*.jpg"))  # or a list, or one; a table: a row a photo, a column a class
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -97,21 +97,34 @@ class Model:
     def __init__(self, run: Run) -> None:
         self.run, self.nets = run, trained.nets(run)
 
-    def predict(self, photos: Photo | Sequence[Photo]) -> pd.DataFrame:
+    def predict(self, photos: Photo | Iterable[Photo]) -> pd.DataFrame:
         """Return the probability of each class, a column a class, for each photo, a row a photo, named by its file.
 
+        A photo that cannot be read is named, and the others are answered.
+
         Args:
-            photos: one or more paths, open files, or pixels as ``read_photo`` returns them.
+            photos: one or more (in a list, or as ``Path.glob`` finds them): paths, open files, or pixels as
+                ``read_photo`` returns them.
 
         Raises:
-            SceneError: for a photo that cannot be read, naming it.
+            SceneError: where no photo can be read.
         """
-        photos = photos if isinstance(photos, list | tuple) else [photos]
-        pixels = [photo if isinstance(photo, np.ndarray) else read_photo(photo) for photo in photos]
+        alone = isinstance(photos, str | Path | np.ndarray) or hasattr(photos, "read")
+        names, pixels, bad = [], [], []
+        for photo in [photos] if alone else photos:
+            try:
+                pixels.append(photo if isinstance(photo, np.ndarray) else read_photo(photo))
+                names.append(file_name(photo))
+            except SceneError as error:
+                bad.append(str(error))
+        if not pixels:
+            raise SceneError("; ".join(bad) or "no photo to classify; check the folder and the pattern")
+        for line in bad:
+            settings.say(line)
         batch = torch.from_numpy(np.array(pixels, dtype=np.uint8).reshape(-1, 3, images.SIDE, images.SIDE))
         split = data.Split(batch, torch.zeros(len(batch), dtype=torch.int64), tuple(self.run.classes), ())
         answers = trained.predict(self.run, split, self.nets).double().softmax(1).numpy()
-        return pd.DataFrame(answers, index=[file_name(photo) for photo in photos], columns=self.run.classes)
+        return pd.DataFrame(answers, index=names, columns=self.run.classes)
 
 
 def load(profile: str | None = None) -> Model:

@@ -155,6 +155,20 @@ def test_three_lines_of_python_as_in_the_readme(tmp_path, monkeypatch, photo):
     assert both.loc["photo.jpg"].to_numpy() == pytest.approx(table.iloc[0].to_numpy(), abs=1e-3)
 
 
+def test_any_photos_are_answered_but_those_that_cannot_be_read_which_are_named(runs, photo, capsys):
+    model = classify.Model(runs["lenet"])
+    bad = photo.with_name("bad.png")
+    bad.write_bytes(b"no image")
+    found = model.predict(photo.parent.glob("*.png"))  # not only lists
+    assert list(found.index) == ["my photo.png"] and "photo bad.png cannot be read" in capsys.readouterr().out
+    alone = [model.predict(each) for each in (photo, str(photo), classify.read_photo(photo), open(photo, "rb"))]
+    assert all(np.allclose(each, found, atol=1e-3) for each in alone)
+    nothing = photo.parent.glob("*.gif")
+    for photos, message in ((bad, "photo bad.png cannot be read"), (nothing, "no photo to classify")):
+        with pytest.raises(SceneError, match=message):
+            model.predict(photos)
+
+
 def test_own_images_choose_the_model_and_are_not_needed_for_it(runs, photo, monkeypatch, capsys):
     monkeypatch.setenv("SCENE_DATA_DIR", str(photo.parent / "gone"))
     assert command_line.main(["classify", str(photo)]) == 0
