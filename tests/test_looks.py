@@ -66,6 +66,16 @@ def test_an_own_result_is_set_beside_the_range_of_recorded_seeds(accuracy, key, 
     assert told[-1].key == key
 
 
+def test_an_own_run_takes_the_threads_that_are_free_at_each_epoch(monkeypatch):
+    free, used, limit = iter((2, 1, 2, 2)), [], torch.get_num_threads()
+    pieces = {name: lambda *_, **__: None for name in own_run.PIECES}
+    pieces |= {"resnet18": lambda classes: Flat(), "evaluate": lambda *_: (0, 0.5)}
+    pieces["train_epoch"] = lambda *_: used.append(torch.get_num_threads())
+    monkeypatch.setattr(own_run.training.devices, "free_threads", lambda *_: next(free))
+    assert own_run.train(pieces, Recipe(epochs=3, batch_size=8), 16, "sample") == 0.5
+    assert used == [2, 1, 2] and torch.get_num_threads() == limit
+
+
 def test_three_networks_take_turns_in_training_and_are_averaged_afterwards():
     three, x = live.Three(Flat), torch.rand(4, 3, 8, 8)
     three(x).sum().backward()

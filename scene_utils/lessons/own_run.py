@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from scene_utils import experiments, plots, results
+from scene_utils import experiments, plots, results, training
 from scene_utils.lessons import live, mine, our_scene
 from scene_utils.recipe import Recipe, make_optimizer, make_scheduler
 from scene_utils.support import progress, settings
@@ -45,8 +45,13 @@ def train(used: dict[str, object], recipe: Recipe, images: int, profile: str) ->
     scheduler = make_scheduler(optimizer, recipe, -(-len(part) // recipe.batch_size))
     optimizer.register_step_post_hook(lambda *_: scheduler.step())  # the rate changes after each step
     training_set, validation_set = (used["SceneDataset"](each.images, each.labels) for each in (part, holdout))
-    for _ in range(recipe.epochs):
-        used["train_epoch"](net, used["batches"](training_set, recipe.batch_size, shuffle=True), optimizer)
+    history, limit = training.History(), torch.get_num_threads()
+    try:
+        for _ in range(recipe.epochs):
+            with training.timed(torch.device("cpu"), history, limit):  # on as many threads as are free
+                used["train_epoch"](net, used["batches"](training_set, recipe.batch_size, shuffle=True), optimizer)
+    finally:
+        torch.set_num_threads(limit)
     return float(used["evaluate"](net, used["batches"](validation_set, 128))[1])
 
 
@@ -63,8 +68,10 @@ def run(profile: str, seed: int, ours: Collection[str] = ()) -> dict:
 
 
 def recorded(profile: str) -> list[float]:
-    """Return hold-out accuracies of the same recipe in our engine: the recorded seeds, in ``sample`` three run now."""
-    if profile == "sample" and _may_train():
+    """Return hold-out accuracies of the same recipe in our engine: the recorded seeds, where they are of other images
+    three run now.
+    """
+    if (profile == "sample" or experiments.own_images()) and _may_train():
         return [live.run(LIVE, "first", profile, seed)["accuracy"] for seed in (101, 102, 103)]
     return [first["accuracy"] for first, _ in live.recorded(LIVE)]
 
