@@ -167,7 +167,11 @@ def run_case(case: str, profile: str | None = None, seeds: bool = True) -> None:
 
     Args:
         seeds: False runs the grids only.
+
+    Raises:
+        SceneError: for a design that cannot be used.
     """
+    catalogue.declare(case)
     contrast = [cases.arm(name, case) for name in cases.design(case).get("contrast", {})]
     for name in dict.fromkeys(each.name for each in [*contrast, *cases.arms(case)]):
         for other in cases.arm(name).missing:
@@ -446,7 +450,7 @@ def finite(row: dict) -> dict:
 
 
 @lru_cache(maxsize=4)
-def _sets(profile: str, drop_test_duplicates: bool, own: str) -> tuple[Split, Split, Dataset]:
+def _sets(profile: str | None, drop_test_duplicates: bool, own: str) -> tuple[Split, Split, Dataset]:
     dataset = data.load(profile)
     train = data.without_duplicates(dataset.train, dataset.test) if drop_test_duplicates else dataset.train
     if own and (removed := len(dataset.train) - len(train)):
@@ -465,7 +469,13 @@ def sets(profile: str | None = None, drop_test_duplicates: bool = True) -> tuple
     With ``drop_test_duplicates``, images that also stand in the test set are removed from ``train`` first. Images of
     one's own are read again once one of their files has changed.
     """
-    return _sets(settings.profile(profile), drop_test_duplicates, fetching.own_state())
+    own = fetching.own_state()  # the same in every profile
+    return _sets(None if own else settings.profile(profile), drop_test_duplicates, own)
+
+
+def own_images() -> bool:
+    """Whether the images are somebody's own: nothing of the report's or of published runs says anything of them."""
+    return settings.data_dir() is not None and sets()[2].commit != data.COMMIT
 
 
 def sealed_sets(profile: str | None = None) -> tuple[Split, Split]:

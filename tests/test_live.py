@@ -53,10 +53,14 @@ def test_recorded_pairs_are_published_and_found(tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
     monkeypatch.setattr(live, "train", lambda side, profile: {"accuracy": 0.5, "seconds": 1})
     monkeypatch.setattr(live.experiments, "sets", lambda profile: (None, None, SimpleNamespace(key=data.COMMIT)))
-    live.record("rate", count=3)
+    with pytest.raises(SceneError, match="of the real dataset; call with --profile short"):
+        live.record("rate")
+    live.record("rate", "short", count=3)
     assert len(live.recorded("rate")) == 3
+    monkeypatch.setattr(live.experiments, "own_images", lambda: True)
+    assert live.recorded("rate") == []
     with pytest.raises(SceneError, match="known: .*rate"):
-        live.record("other")
+        live.pair("other", "short", 0)
 
 
 def test_a_page_is_executed_again_when_its_recorded_pairs_are_published():

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scene_utils import catalogue, data, evaluation, experiments, explain, plots, results
-from scene_utils.lessons import course, duplicates, ensembles, labels, sketches, trials
+from scene_utils.lessons import course, duplicates, ensembles, labels, live, rating, sketches, trials
 from scene_utils.report import series
 from scene_utils.support import audit as audits
 from scene_utils.support import settings
@@ -113,7 +113,7 @@ def test_what_pages_show_of_a_model_without_a_mistake(own, count):
         drawn(figure)
 
 
-def test_comparisons_with_the_report_follow_the_images_not_the_names_of_their_classes(own):
+def test_comparisons_with_the_report_follow_the_images_not_the_names_of_their_classes(own, monkeypatch):
     own(results.facts()["dataset"]["classes"], 0.5, ("resnet18", "resnet18_mixup", *RATES))
     run, mixup = (results.find(name, "sample") for name in ("resnet18", "resnet18_mixup"))
     assert course.reported(run) is None and "report" not in course.per_class(run).columns
@@ -121,6 +121,10 @@ def test_comparisons_with_the_report_follow_the_images_not_the_names_of_their_cl
     assert course.goal(run) == course.claim(run, mixup) == course.limits(run) == ""
     assert course.against(run, 0.9431) == "" and course.reported_changes(run, mixup) is None
     assert labels.contradicted(run)["verdict"].isna().all()
+    assert experiments.own_images() and live.recorded("rate") == []
+    monkeypatch.setattr(labels, "verdicts", lambda: pd.DataFrame({"image": experiments.tested(run).names}))
+    sheet = rating.sheet(experiments.tested(run))
+    assert sheet["control"].all() and rating.agreement(sheet, "o" * len(sheet)).key == "rating.controls"
     sweep = course.sweep([results.find(name, "sample") for name in RATES])
     assert sentences.divergence(sweep, None).key == "divergence.own"
     theirs = dataclasses.replace(run, record=run.record | {"dataset": {"commit": data.COMMIT}})

@@ -181,8 +181,15 @@ def pair(name: str, profile: str, seed: int, **changes) -> list[dict]:
     return done
 
 
-def record(name: str, profile: str = "short", count: int = len(SEEDS)) -> Path:
-    """Run ``count`` of the recorded pairs, what is missing of them, and publish them as one file."""
+def record(name: str, profile: str | None = None, count: int = len(SEEDS)) -> Path:
+    """Run ``count`` of the recorded pairs, what is missing of them, and publish them as one file.
+
+    Raises:
+        SceneError: for the sample and for images of one's own: what is published is of the real dataset.
+    """
+    profile = settings.profile(profile)
+    if profile == "sample" or experiments.own_images():
+        raise SceneError("recorded pairs are of the real dataset; call with --profile short, without SCENE_DATA_DIR")
     found = [row for seed in SEEDS[:count] for row in pair(name, profile, seed)]
     path = settings.published_dir() / "live" / f"{name}.json"
     return settings.atomic_write(path, json.dumps(found, indent=1) + "\n")
@@ -197,7 +204,9 @@ def pairs(name: str, path: Path, profile: str, dataset: str) -> list[tuple[dict,
 
 
 def recorded(name: str) -> list[tuple[dict, dict]]:
-    """Return the published pairs of an experiment."""
+    """Return the published pairs of an experiment; none for images of one's own, which are others."""
+    if experiments.own_images():
+        return []
     return pairs(name, settings.published_dir() / "live" / f"{name}.json", "short", data.COMMIT)
 
 
@@ -232,6 +241,8 @@ def compare(name: str, profile: str | None, seed: int, guess: float | None = Non
     figure = sketches.pairs(labels if changes and own else names, points[: len(known)], points[len(known) :],
                             expected if own else None, MEASURES[measure])  # fmt: skip
     texts = sentences.live(names, points, len(known), bool(own), expected, MEASURES[measure])
+    if experiments.own_images():
+        texts[0] = say("live.foreign")
     texts += [say("live.sample")] if own and known and profile == "sample" else []
     shown(figure if points else None, Paragraph(texts))
 

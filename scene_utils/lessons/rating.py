@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from sklearn.metrics import cohen_kappa_score
 
-from scene_utils import plots
+from scene_utils import experiments, plots
 from scene_utils.data import Split
 from scene_utils.lessons import labels
 from scene_utils.text import Text, say
@@ -24,6 +24,8 @@ def sheet(test: Split, seed: int = 0) -> pd.DataFrame:
     """
     rng, place = np.random.default_rng(seed), {name: i for i, name in enumerate(test.names)}
     known = labels.verdicts()
+    if experiments.own_images():  # another image may have the same name
+        known = known.head(0)
     known = known[known["image"].isin(place)].drop_duplicates("image")
     chosen = known.sample(min(JUDGED, len(known)), random_state=seed)
     rows = [(place[row.image], row.label, row.answer, row.verdict, False) for row in chosen.itertuples()]
@@ -59,8 +61,9 @@ def agreement(rows: pd.DataFrame, answers: str | None) -> Text:
         return say("rating.none", images=len(rows), given=len(letters))
     mine = pd.Series(verdicts(rows, letters))
     judged, control = ~rows["control"], rows["control"]
+    told = {"passed": int((mine[control] == "label").sum()), "controls": int(control.sum())}
+    if not judged.any():
+        return say("rating.controls", **told)
     kappa = cohen_kappa_score(mine[judged], rows["recorded"][judged], labels=list(labels.VERDICTS))
     same = int((mine[judged] == rows["recorded"][judged]).sum())
-    passed = int((mine[control] == "label").sum())
-    return say("rating", kappa=float(kappa), same=same, judged=int(judged.sum()), passed=passed,
-               controls=int(control.sum()))  # fmt: skip
+    return say("rating", kappa=float(kappa), same=same, judged=int(judged.sum()), **told)
