@@ -6,11 +6,13 @@ chooses them; a changed design has other seeds. What a grid decides on the hold-
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from scipy import stats
 
 from scene_utils.support import settings
 from scene_utils.support.intervals import LEVEL
+from scene_utils.support.settings import SceneError
 
 DESIGNS = Path(__file__).resolve().parent / "designs"
 CHOSEN = DESIGNS / "chosen.toml"
@@ -62,9 +65,27 @@ class Arm:
 
 @cache
 def design(case: str) -> dict:
-    """Return the design of a case; raise ``SceneError`` listing the known ones for another name."""
+    """Return the design of a case.
+
+    Raises:
+        SceneError: listing the known ones for another name; for a draft that cannot be used yet.
+    """
     settings.check_known("case", case, names())
-    return tomllib.loads((DESIGNS / f"{case}.toml").read_text(encoding="utf-8"))
+    with whole(case):
+        if not re.fullmatch("[a-z0-9_]+", case):
+            raise ValueError("its name may have small letters, digits and _")
+        return tomllib.loads((DESIGNS / f"{case}.toml").read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def whole(case: str) -> Iterator[None]:
+    """Say in one line what a design lacks that is read within: it may be somebody's draft, half written."""
+    try:
+        yield
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error).splitlines()[0]
+        remedy = "complete it as notebooks/PROJECT.md says"
+        raise SceneError(f"design {case}.toml cannot be used ({reason}); {remedy}") from error
 
 
 def names() -> list[str]:
@@ -124,24 +145,35 @@ def drawn(case: str, name: str, count: int) -> tuple[int, ...]:
 def arm(name: str, case: str = "") -> Arm:
     """Return an arm by its name in ``case``, or by ``<case>.<arm>``."""
     case, name = name.split(".") if "." in name else (case, name)
-    settings.check_known(f"arm of case {case}", name, design(case)["arms"])
-    written = design(case)["arms"][name]
-    base = arm(written["like"], case) if "like" in written else None
-    full, grid = f"{case}.{name}", written.get("grid", {})
-    known = chosen().get(full, {})
-    made = {known["field"]: known["value"]} if "value" in known else {}
-    grid = {known["field"]: known["tried"]} if known else grid
-    recipe = (base.recipe if base else design(case).get("recipe", {})) | written.get("recipe", {}) | made
-    missing = (base.missing if base else ()) + ((full,) if grid and not made else ())
-    inherited = {field: getattr(base, field) if base else default
-                 for field, default in zip(INHERITED, (None, {}, None, False), strict=True)}  # fmt: skip
-    inherited |= {field: written[field] for field in INHERITED if field in written}
-    return Arm(full, written["title"], recipe=recipe, grid=grid, seeds=seeds(case, name), missing=missing, **inherited)
+    with whole(case):
+        settings.check_known(f"arm of case {case}", name, design(case)["arms"])
+        written = design(case)["arms"][name]
+        base = arm(written["like"], case) if "like" in written else None
+        full, grid = f"{case}.{name}", written.get("grid", {})
+        known = chosen().get(full, {})
+        made = {known["field"]: known["value"]} if "value" in known else {}
+        grid = {known["field"]: known["tried"]} if known else grid
+        recipe = (base.recipe if base else design(case).get("recipe", {})) | written.get("recipe", {}) | made
+        missing = (base.missing if base else ()) + ((full,) if grid and not made else ())
+        inherited = {field: getattr(base, field) if base else default
+                     for field, default in zip(INHERITED, (None, {}, None, False), strict=True)}  # fmt: skip
+        inherited |= {field: written[field] for field in INHERITED if field in written}
+        if inherited["model"] is None:
+            raise KeyError("model")
+        told = {"recipe": recipe, "grid": grid, "seeds": seeds(case, name), "missing": missing}
+        return Arm(full, written["title"], **told, **inherited)
 
 
 def arms(case: str | None = None) -> list[Arm]:
-    """Return the arms that a case, or every case, declares."""
-    return [arm(name, each) for each in ([case] if case else names()) for name in design(each).get("arms", {})]
+    """Return the arms that a case declares, or every case but for drafts that cannot be used yet."""
+    if case:
+        with whole(case):
+            return [arm(name, case) for name in design(case).get("arms", {})]
+    found: list[Arm] = []
+    for each in names():
+        with contextlib.suppress(SceneError):  # whoever asks for it is told
+            found += arms(each)
+    return found
 
 
 def arm_of(experiment: str) -> Arm:

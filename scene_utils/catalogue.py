@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -107,7 +108,10 @@ def builder(architecture: str, **options) -> Callable[..., nn.Module] | None:
     """Return the function that builds an architecture, such as ``resnet18``; None for an ensemble."""
     if architecture.startswith("resnet"):
         return partial(models.resnet, int(architecture.removeprefix("resnet")), **options)
-    return None if architecture == "ensemble" else partial(ARCHITECTURES[architecture], **options)
+    if architecture == "ensemble":
+        return None
+    settings.check_known("model", architecture, [*ARCHITECTURES, "resnet<depth>"])
+    return partial(ARCHITECTURES[architecture], **options)
 
 
 # --- recipes
@@ -288,12 +292,26 @@ SERIES = (
 EXPERIMENTS = {each.name: each for each in SERIES}
 
 
-def declare_cases() -> None:
-    """Add the arms of all cases and, where a grid chooses, an experiment for each of its values.
+def declare_cases() -> list[str]:
+    """Declare all cases but for drafts that cannot be used yet, and return their names."""
+    found = []
+    for case in cases.names():
+        with contextlib.suppress(SceneError):  # whoever asks for it is told
+            declare(case)
+            found.append(case)
+    return found
+
+
+def declare(case: str) -> None:
+    """Add the arms of a case and, where a grid chooses, an experiment for each of its values.
 
     An arm that waits for a choice is not there yet.
+
+    Raises:
+        SceneError: for a design that cannot be used.
     """
-    EXPERIMENTS.update((each.name, each) for arm in cases.arms() for each in arm_experiments(arm))
+    with cases.whole(case):
+        EXPERIMENTS.update((each.name, each) for arm in cases.arms(case) for each in arm_experiments(arm))
 
 
 def arm_experiments(arm: cases.Arm) -> list[Experiment]:

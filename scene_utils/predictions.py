@@ -35,6 +35,10 @@ def table(profile: str | None = None) -> pd.DataFrame:
     profile = settings.profile(profile)
     dataset = experiments.sets(profile)[2]
     runs = [run for run in results.records(profile) if run.status == "finished" and run.dataset["key"] == dataset.key]
+    for run in runs:
+        if run.experiment not in catalogue.EXPERIMENTS:
+            settings.say_once(f"{run.name}: left out, its experiment or design is not there any more")
+    runs = [run for run in runs if run.experiment in catalogue.EXPERIMENTS]
     if not runs:
         raise SceneError(f"no finished run of profile {profile} on these images; run: make report PROFILE={profile}")
     return pd.concat([part for run in runs for part in parts(run)], ignore_index=True)

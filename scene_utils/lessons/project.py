@@ -38,6 +38,7 @@ NOTES = {  # what changes with it, and counts as one thing where the design says
 }
 NETWORKS = ("lenet", "resnet18")
 EPOCHS = (6, 8, 10)
+WRITTEN = ("claim", "direction", "contrast", "equal", "differs")
 DRAFT = """\
 # Seeds follow from a hash of this file: change nothing here once a run of it exists.
 claim = "..."  # one sentence that a comparison can refute
@@ -85,10 +86,13 @@ def committed(case: str) -> str:
     """Return commit and date of a design.
 
     Raises:
-        SceneError: for a design that is not committed, or has been changed since.
+        SceneError: for a design that is not complete, not committed, or has been changed since.
     """
-    path = cases.DESIGNS / f"{case}.toml"
-    cases.design(case)  # an unknown one is named
+    path, design = cases.DESIGNS / f"{case}.toml", cases.design(case)
+    unwritten = [name for name in WRITTEN if design.get(name, "...") == "..."]
+    if unwritten:
+        raise SceneError(f"the design {path.name} does not say yet: {', '.join(unwritten)}; complete and commit it")
+    settings.check_known(f"direction of {case}", design["direction"], ("greater", "less"))
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", "-C", str(path.parent), *words, "--", path.name],
@@ -119,17 +123,18 @@ def runs(case: str, profile: str) -> dict[str, list[Run]]:
     return found
 
 
-def judge(case: str, profile: str) -> pd.DataFrame:
-    """Run a case, print its design, estimate and verdict, and return the hold-out accuracies, one row per run."""
+def judge(case: str, profile: str) -> str:
+    """Run a case; return its design, the hold-out accuracies, one row per run, estimate and verdict."""
     design, told = cases.design(case), committed(case)
     known = runs(case, settings.profile(profile))
     labels = experiments.sets(profile)[1].labels.numpy()
     correct = {name: [run.arrays["holdout_logits"].argmax(1) == labels for run in each] for name, each in known.items()}
-    print(f"claim: {design['claim']}\ndesign: {cases.digest(case)}, commit {told}")
-    print(f"first run: {min(run.date for each in known.values() for run in each)}, profile {profile}")
-    print(said(design, correct))
     rows = [(name, run.seed, run.accuracy, run.key) for name, each in known.items() for run in each]
-    return pd.DataFrame(rows, columns=["arm", "seed", "hold-out accuracy", "key"]).round(4)
+    table = pd.DataFrame(rows, columns=["arm", "seed", "hold-out accuracy", "key"]).round(4)
+    first = min(run.date for each in known.values() for run in each)
+    lines = [f"claim: {design['claim']}", f"design: {cases.digest(case)}, commit {told}",
+             f"first run: {first}, profile {profile}", table.to_string(index=False), said(design, correct)]  # fmt: skip
+    return "\n".join(lines)
 
 
 def said(design: Mapping, correct: Mapping) -> str:
@@ -137,4 +142,4 @@ def said(design: Mapping, correct: Mapping) -> str:
     found = intervals.estimate({name: np.stack(each) for name, each in correct.items()}, design["contrast"])
     word = cases.verdict(design["direction"], found.difference, found.p_value, found.difference)
     return (f"on the hold-out: {100 * found.difference:+.2f} points, 95 % interval {100 * found.low:+.2f} to "
-            f"{100 * found.high:+.2f}, p = {found.p_value:.3f}\nverdict: {word}")  # fmt: skip
+            f"{100 * found.high:+.2f}, p = {found.p_value:.3f}; verdict: {word}")  # fmt: skip

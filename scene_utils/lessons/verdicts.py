@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scene_utils import averaging, cases, durations, evaluation, experiments, results
+from scene_utils import averaging, cases, catalogue, durations, evaluation, experiments, results
 from scene_utils.lessons import limits, orders
 from scene_utils.lessons.trials import Trials
 from scene_utils.recipe import Recipe
@@ -82,7 +82,8 @@ def status(names: Sequence[str]) -> pd.DataFrame:
 
     The hours come from the seconds of the runs that there are, and what experiments cost beside one another.
     """
-    finished = [run for run in results.records(PROFILE) if run.experiment.startswith("case-") and run.seconds]
+    declared = [run for run in results.records(PROFILE) if run.experiment in catalogue.EXPERIMENTS]
+    finished = [run for run in declared if run.experiment.startswith("case-") and run.seconds]
     pace = sum(run.seconds for run in finished) / max(sum(work(cases.arm_of(run.experiment)) for run in finished), 1)
     rows: list[tuple] = []
     for case in names:
@@ -100,7 +101,7 @@ def status(names: Sequence[str]) -> pd.DataFrame:
             rows.append((case, arm.name.split(".")[1], f"{done} of {len(arm.seeds)}", choice, hours))
     table = pd.DataFrame(rows, columns=["case", "arm", "runs", "grid", "core-hours left"])
     table.loc[len(table)] = ("all", "", "", "", table["core-hours left"].sum())
-    return table.round(1).fillna("")
+    return table.round(1).astype(object).fillna("")
 
 
 def work(arm: cases.Arm) -> float:
