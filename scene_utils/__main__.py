@@ -50,13 +50,13 @@ OPTIONS = {  # of each command: the function of its name below
     "project": EDITION | {"name": {"metavar": "CASE", "nargs": "?", "help": "name of your committed design"},
                           "--draft": {"metavar": "NUMBER", "help": "print a design to complete, by student number"}},
     "live": {"names": {"metavar": "LIVE", "nargs": "*", "help": "names from lessons/live.toml (default: all)"},
-             "--profile": {"default": "short", "help": "short (default) or full: the images are the same"},
+             "--profile": {"help": f"short or full: the images are the same {DEFAULT}"},
              "--seeds": {"type": int, "default": 10, "help": "number of recorded pairs (default: 10)"}},
     "classify": {"photos": {"metavar": "PHOTO", "nargs": "+", "type": Path},
                  "--profile": {"help": "only models of this profile (default: the best that is there)"}},
     "app": {"--port": {"type": int, "help": "port to listen on (default: the first free one from 7860 up)"},
             "--host": {"default": "127.0.0.1", "help": "address to listen on (default: this machine alone)"},
-            "--profile": {"help": "whose training images are searched for similar ones (default: sample)"}},
+            "--profile": {"help": f"whose training images are searched for similar ones {DEFAULT}"}},
     "estimate": EDITION,
     "report": EDITION | {
         "--no-training": _flag("train nothing: name the runs that are missing"),
@@ -110,7 +110,7 @@ def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> N
 def _case(names: list[str], profile: str | None, seed: int, grids: bool, status: bool, judge: bool,
           unfinished: bool) -> None:  # fmt: skip
     """Run what is missing of a case: what its grids choose, then its arms with their seeds; or show how far all are."""
-    from scene_utils import cases, experiments
+    from scene_utils import catalogue, experiments
     from scene_utils.lessons import limits, orders, verdicts
 
     for name in names:
@@ -118,10 +118,13 @@ def _case(names: list[str], profile: str | None, seed: int, grids: bool, status:
             print({"nan": limits.limits, "order": orders.run}[name](profile).to_string(index=False))
         else:
             experiments.run_case(name, profile, seeds=not grids)
-    if judge:
-        print(f"judged: {', '.join(verdicts.judge(unfinished)) or 'nothing new'}")
+        judged_on = "the training's own loss" if name == "nan" else "the hold-out"
+        print(f"case {name}: judged on {judged_on}; test set and sealed set are not read")
     if status or not names and not judge:
-        print(verdicts.status(names or cases.names()).to_string(index=False))
+        print(verdicts.status(names or catalogue.declare_cases()).to_string(index=False))
+        print("choices are made on the hold-out; case --judge reads test set and sealed set")
+    if judge:
+        print(f"judged on test set and sealed set: {', '.join(verdicts.judge(unfinished)) or 'nothing new'}")
 
 
 def _project(name: str | None, draft: str | None, profile: str | None, seed: int) -> None:
@@ -131,15 +134,15 @@ def _project(name: str | None, draft: str | None, profile: str | None, seed: int
     if draft or not name:
         print(project.variant(draft or ""), end="")
     else:
-        print(project.judge(name, project.settings.profile(profile)).to_string(index=False))
+        print(project.judge(name, project.settings.profile(profile)))
 
 
-def _live(names: list[str], profile: str, seeds: int) -> None:
+def _live(names: list[str], profile: str | None, seeds: int) -> None:
     """Run and publish the recorded pairs of live experiments, what is missing of them."""
     from scene_utils.lessons import live
 
     for name in names or live.DECLARED:
-        print(live.record(name, profile, seeds))
+        print(f"{name}: accuracies on the hold-out, in {live.record(name, profile, seeds)}")
 
 
 def _classify(photos: list[Path], profile: str | None) -> None:
@@ -200,7 +203,8 @@ def _publish_runs() -> None:
 
     new = publish.publish_runs()
     publish.write_tables()
-    print(f"published runs: {len(new)} new{''.join(f', {name}' for name in new)}")
+    print("".join(f"{name}\n" for name in new), end="")
+    print(f"published runs: {len(new)} new (judged on test set or hold-out, as each record says)")
 
 
 def _student() -> None:
@@ -247,7 +251,7 @@ def _predictions(profile: str | None) -> None:
 
     rows = predictions.write(profile)
     runs = rows.groupby(["model", "seed"]).ngroups
-    print(f"{len(rows):,} predictions of {runs} runs: {predictions.path(profile)}")
+    print(f"{len(rows):,} predictions of {runs} runs on test set and hold-out: {predictions.path(profile)}")
 
 
 def _cards() -> None:
@@ -256,6 +260,7 @@ def _cards() -> None:
 
     for path in cards.write():
         print(path)
+    print("accuracy on the test set, threshold on the hold-out")
 
 
 def _execute(name: str, output: Path, profile: str | None, seed: int) -> None:

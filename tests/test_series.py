@@ -12,8 +12,11 @@ import time
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
+import pandas as pd
 import papermill
 import pytest
+import torch
 import yaml
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -402,13 +405,16 @@ def published(project, monkeypatch):
     return project
 
 
-def test_publish(published):
+def test_publish(published, capsys):
     target, mine = published / "report", published / "runs" / "results" / "lenet.sample.s0.json"
     for path in (target / "results" / "other.short.s0.json", mine, target / "figures" / "old.png"):
         settings.atomic_write(path, "{}")
     mine.with_suffix(".npz").write_bytes(b"arrays")
     mine.with_name("tuning.sample.s0.csv").write_text("key\n")
+    settings.atomic_write(target / "minutes.json", '{"sample": {"10_gone": 3.0}}')
     publish.publish("sample", 0)
+    assert capsys.readouterr().out.splitlines()[-1].endswith("(accuracies on the test set, choices on the hold-out)")
+    assert set(json.loads((target / "minutes.json").read_text())["sample"]) <= set(series.notebooks())
     assert {str(p.relative_to(target)) for p in target.rglob("*") if p.is_file()} == {
         "report.html", "report.ko.html", "report.md", "figures/what-no-model-gets-right-1.png", "minutes.json",
         "results/other.short.s0.json", "results/lenet.sample.s0.json", "results/lenet.sample.s0.npz",
@@ -497,21 +503,35 @@ def test_what_slurm_lacks_is_said_in_one_line(missing, tmp_path, monkeypatch):
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(series.importlib.util, "find_spec", lambda name: None if missing == "plugin" else name)
-    options = ["--executor", "slurm", "--default-resources", "slurm_account=scenes"]
+    options = ["--executor", "slurm", "--default-resources", "slurm_account=scenes", "slurm_partition=short"]
     if message is None:
-        return series.check_slurm(options)
+        (tmp_path / "sbatch").write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/asked"\n')
+        series.check_slurm(options)
+        assert "--account=scenes --partition=short" in (tmp_path / "asked").read_text()
+        return
     with pytest.raises(SceneError, match=message) as caught:
         series.check_slurm(options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("options", [["--executor", "slurm"], ["--executor=slurm"], ["-e", "slurm"], ["-eslurm"]])
+def test_slurm_is_looked_at_however_it_is_asked_for(options, project, monkeypatch):
+    def refused(asked):
+        raise SceneError(f"looked at {asked}")
+
+    monkeypatch.setattr(series, "check_slurm", refused)
+    with pytest.raises(SceneError, match="looked at"):
+        series.run("sample", options=[*options, "--jobs", "8"])
 
 
 # --- the command line, and what the project says of itself
 
 
 def test_help_is_instant_and_errors_are_one_line(project, monkeypatch, capsys):
-    start = time.monotonic()
+    before = os.times()
     code_, text = call(PROJECT, "--help")
-    assert code_ == 0 and "publish" in text and time.monotonic() - start < 2
+    seconds = sum(os.times()[2:4]) - sum(before[2:4])  # of the processor: other tests run beside this one
+    assert code_ == 0 and "publish" in text and seconds < 1
     monkeypatch.setenv("ONLY", "02_lenet 05_vgg")
     assert command_line.main(["report"]) == 1
     assert capsys.readouterr().err.startswith("error: ONLY: there is no notebook '05_vgg'; known: 02_lenet, ")
@@ -522,6 +542,44 @@ def test_help_is_instant_and_errors_are_one_line(project, monkeypatch, capsys):
     assert command_line.main(["report"]) == 1
     text = capsys.readouterr().err
     assert "Not a directory; mend that" in text and text.count("\n") == 1
+
+
+RUN = SimpleNamespace(name="lenet.sample.s0", status="finished", correct=5, total=6, judged_on="test set", seed=1,
+                      dataset={"commit": "c"}, date="2026", accuracy=0.5, key="k",
+                      arrays={"holdout_logits": np.eye(2)})  # fmt: skip
+JUDGED = {  # command: what stands in for its work, and the sets that its last line names
+    "train lenet": ({"experiments.run": RUN}, "test set"),
+    "case mixup": ({"experiments.run_case": None}, "hold-out"),
+    "case order": ({"lessons.orders.run": pd.DataFrame()}, "hold-out"),
+    "case": ({"lessons.verdicts.status": pd.DataFrame()}, "hold-out test set sealed set"),
+    "case --status --judge": ({"lessons.verdicts.status": pd.DataFrame(), "lessons.verdicts.judge": []},
+                              "test set sealed set"),
+    "project mixup": ({"lessons.project.committed": "c",
+                       "experiments.sets": [0, SimpleNamespace(labels=torch.arange(2))],
+                       "lessons.project.runs": {"plain": [RUN] * 2, "mixup": [RUN] * 2}}, "hold-out verdict"),
+    "live rate": ({"lessons.live.record": "rate.json"}, "hold-out"),
+    "report": ({"report.series.run": "report.html"}, "test set hold-out"),
+    "publish-runs": ({"report.publish.publish_runs": ["a"], "report.publish.write_tables": None}, "test set hold-out"),
+    "predictions": ({"predictions.write": pd.DataFrame({"model": ["a"], "seed": [0]})}, "test set hold-out"),
+    "cards": ({"lessons.cards.write": ["MODEL_CARD.md"]}, "test set hold-out"),
+    "check-numbers": ({}, "test set hold-out"),
+}  # fmt: skip
+# their own tests look at the last lines of the first two; the others judge nothing
+OTHERS = "classify publish fetch app estimate student colab site grade execute assemble"
+
+
+@pytest.mark.parametrize("line", JUDGED)
+def test_the_last_line_says_which_set_was_judged(line, monkeypatch, capsys):
+    work, sets = JUDGED[line]
+    for name, result in work.items():
+        monkeypatch.setattr(f"scene_utils.{name}", lambda *_, result=result, **__: result)
+    assert command_line.main(line.split()) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert all(each in last for each in re.findall("hold-out|test set|sealed set|verdict", sets)), last
+
+
+def test_each_command_that_judges_is_looked_at():
+    assert set(command_line.OPTIONS) == {line.split()[0] for line in JUDGED} | set(OTHERS.split())
 
 
 def test_what_is_slow_to_import_waits_until_it_is_needed():

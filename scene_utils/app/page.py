@@ -39,7 +39,7 @@ def build(profile: str | None = None):
     """Return the page, a ``gradio.Blocks`` that is not yet served.
 
     Args:
-        profile: whose training images are searched for similar ones: by default the embedded sample's.
+        profile: whose training images are searched for similar ones.
 
     Raises:
         SceneError: where Gradio is not installed, or the shipped model is not there.

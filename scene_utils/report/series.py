@@ -240,7 +240,7 @@ def run(profile: str | None = None, seed: int = 0, options: Sequence[str] = ()) 
     profile = settings.profile(profile)
     notebooks()  # names that are none, and images that are no dataset, are named before anything starts
     data_state()
-    if "slurm" in options:
+    if any(re.fullmatch("(--executor=|-e=?)?slurm", option) for option in options):
         check_slurm(options)
     place = folder(profile, seed)
     with hold(place):
@@ -280,10 +280,10 @@ def check_slurm(options: Sequence[str]) -> None:
         raise SceneError("Snakemake's plug-in for Slurm is missing; call: .venv/bin/pip install -e '.[cluster]'")
     if shutil.which("sbatch") is None:
         raise SceneError("there is no sbatch on this machine; call this where jobs are submitted, on a login node")
-    account = re.findall(r"\bslurm_account=(\S+)", " ".join(options))
+    named = re.findall(r"\bslurm_(account|partition)=(\S+)", " ".join(options))
     asked = {
         "accounting, by which the end of a job is noticed,": ["sacct", "-n", "-X"],
-        "a first job": ["sbatch", "--test-only", *(f"--account={name}" for name in account), "--wrap", "true"],
+        "a first job": ["sbatch", "--test-only", *(f"--{what}={name}" for what, name in named), "--wrap", "true"],
     }
     for what, command in asked.items():
         done = subprocess.run(command, capture_output=True, text=True)
