@@ -1,7 +1,7 @@
 # Thin: sets up .venv, then calls the package. Settings: PROFILE=sample|short|full  SEED=0  RETRAIN=1
 #   make report PROFILE=short    make test    make publish PROFILE=short    make student    make lint    make bench
 
-PROFILE ?= sample
+PROFILE ?= $(or $(SCENE_PROFILE),sample)
 SEED ?= 0
 PYTHON ?= python3
 export PROFILE SEED

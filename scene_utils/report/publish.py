@@ -215,7 +215,8 @@ def note_minutes(seed: int = 0) -> None:
         done = [series.executed(profile, seed, name) for name in series.notebooks()]
         read = {path.stem: series.read_notebook(path).metadata for path in done if path.exists()}
         took = {name: found.get("papermill", {}).get("duration") for name, found in read.items()}
-        noted[profile] = noted.get(profile, {}) | {name: round(s, 1) for name, s in took.items() if s is not None}
+        every = noted.get(profile, {}) | {name: round(s, 1) for name, s in took.items() if s is not None}
+        noted[profile] = {name: s for name, s in every.items() if (series.notebooks_dir() / f"{name}.ipynb").exists()}
     settings.atomic_write(path, json.dumps(noted, indent=1) + "\n")
 
 
