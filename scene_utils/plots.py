@@ -858,14 +858,22 @@ def _wall_matrix(axis: Axes, table: pd.DataFrame, solved: np.ndarray) -> None:
 # --- images
 
 
+def cell(titles: Sequence[str], least: float, most: float) -> tuple[float, list[str]]:
+    """Return how wide a picture's cell must be for these titles, from ``least`` to ``most`` inches, and the titles
+    broken into lines that it holds: names of classes may be long.
+    """
+    letters = max((len(line) for title in titles for line in str(title).split("\n")), default=0)
+    width = min(max(least, 0.1 + LETTER * 8 / 72 * letters), most)
+    holds = int((width - 0.1) * 72 / (LETTER * 8) + 1e-6)
+    return width, ["\n".join(textwrap.fill(line, holds) for line in str(title).split("\n")) for title in titles]
+
+
 def image_grid(images: ArrayLike, titles: Sequence[str] = (), columns: int = 8, alt: str = "") -> Figure:
     """Images (N, 3, H, W), uint8 or float in 0..1, in rows, each with its title."""
-    count, titles = len(images), [str(title) for title in titles]
-    columns = min(columns, count)
-    lines = [line for title in titles for line in title.split("\n")]
+    count, columns = len(images), min(columns, len(images))
+    width, titles = cell(titles, 1.15, 2.3)
     highest = max((title.count("\n") + 1 for title in titles), default=0)
-    width = max(1.15, 0.1 + LETTER * 8 / 72 * max(map(len, lines), default=0))
-    figure, axes = picture_axes(-(-count // columns), columns, min(width, 2.3), 1.15 + 0.17 * highest)
+    figure, axes = picture_axes(-(-count // columns), columns, width, 1.15 + 0.17 * highest)
     for position, axis in enumerate(axes.flat[:count]):
         show(axis, picture(images[position]), titles[position] if titles else "")
     figure.alt = alt or f"{count} images" + (": " + ", ".join(titles) if titles else "")

@@ -178,6 +178,8 @@ def extreme():
     """What may become unreadable: nearly equal values, many models, one of anything, long names, no image square."""
     plain, labels = simulated(1.5)
     long = [f"a class with the name {i}" for i in range(12)]
+    longer = [f"a class with a name of forty letters, {i}" for i in range(24)]
+    answers = [f"label: {name}\npredicted: {name}" for name in longer[:12]]
     wide = np.random.default_rng(0).integers(0, 256, (6, 3, 24, 64), dtype=np.uint8)
     same = {name: history(4, 0.9394 + i / 10000) for i, name in enumerate(MODELS)}
     equal = pd.DataFrame(dict.fromkeys(MODELS, [109, 12, 0]), index=["a, b", "a, c", "b, c"])
@@ -210,6 +212,16 @@ def extreme():
         "wide images": plots.image_grid(wide, [f"label: {name}" for name in long[:6]]),
         "wide samples": plots.class_samples([wide] * 12, long),
         "wide photo": plots.photo(wide[0], pd.Series(1 / 12, index=long), "a photo with a rather long name.jpeg"),
+        "long titles": plots.image_grid(wide, answers[:6]),
+        "long heat maps": sketches.heatmaps(wide.repeat(2, 0), {"a": np.zeros((12, 9, 9))}, answers,
+                                            {"a": longer[:12]}),
+        "long means": sketches.class_means(np.random.default_rng(0).random((24, 3, 9, 9)), longer),
+        "longer counts": plots.class_counts({"train": range(24), "test": range(24)}, longer),
+        "longer per class": plots.per_class_bars(evaluation.per_class(np.arange(24), np.arange(24), longer)),
+        "longer matrix": plots.confusion_matrix(np.eye(12, dtype=int), longer[:12]),
+        "longer samples": plots.class_samples([wide] * 24, longer),
+        "longer photo": plots.photo(wide[0], pd.Series(1 / 24, index=longer), "a photo"),
+        "longer targets": sketches.soft_labels(wide, np.eye(6), longer[:6]),
         "wide heat maps": sketches.heatmaps(wide, {"a": np.zeros((6, 3, 8))}, ["x"] * 6),
         "wide targets": sketches.soft_labels(wide, np.eye(6), long[:6]),
         "many nets": sketches.interaction(variants(MODELS)),
@@ -360,7 +372,12 @@ def photograph_stretched(figure):
                 yield box
 
 
-FAULTS = [without_an_alternative_text, text_cut_off, text_on_text, tick_label_twice, photograph_stretched,
+def wider_or_higher_than_a_page_holds(figure):
+    return [size for size in figure.get_size_inches() if size > plots.INCHES + 4]
+
+
+FAULTS = [without_an_alternative_text, wider_or_higher_than_a_page_holds, text_cut_off, text_on_text,
+          tick_label_twice, photograph_stretched,
           series_alike_in_grey_or_to_the_colour_blind, marker_hidden_by_one_of_another_series, line_cut_by_the_axes]
 
 

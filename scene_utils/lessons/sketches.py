@@ -335,9 +335,12 @@ def class_means(means: ArrayLike, classes: Sequence[str]) -> Figure:
     differences = means - means.mean(axis=0)
     factor = 0.5 / max(np.quantile(np.abs(differences), 0.98), 1e-12)
     rows = {"mean": means, f"difference\nx {factor:.1f}": 0.5 + factor * differences}
-    figure, axes = plots.picture_axes(2, len(means), 1.15, 1.25, list(rows))
+    side = min(1.15, plots.INCHES / len(means))
+    width, titles = plots.cell(classes[: plots.SHOWN], side, side)
+    highest = max(title.count("\n") for title in titles)
+    figure, axes = plots.picture_axes(2, len(means), width, 1.25 + 0.15 * highest, list(rows))
     for row, (line, pictures) in enumerate(zip(axes, rows.values(), strict=True)):
-        for axis, each, name in zip(line, pictures, classes, strict=False):
+        for axis, each, name in zip(line, pictures, titles, strict=False):
             show(axis, picture(each), "" if row else name)
     names = ", ".join(classes[: plots.SHOWN])
     figure.alt = f"The mean image of each class, and how it differs from the mean of all: {names}."
@@ -465,9 +468,12 @@ def heatmaps(
         answers: what to write below each map of a row.
     """
     count, answers = len(images), answers or {}
-    longest = max((len(each) for row in [titles, *answers.values()] for each in row), default=0)
-    width = max(1.3, 0.1 + plots.LETTER * 8 / 72 * longest)
-    figure, axes = plots.picture_axes(1 + len(maps), count, width, 1.45, ["image", *maps])
+    most = max(1.3, plots.INCHES / count)
+    width = max(plots.cell(each, 1.3, most)[0] for each in [titles, *answers.values()])
+    titles, *below = (plots.cell(each, width, width)[1] for each in [titles, *answers.values()])
+    answers = dict(zip(answers, below, strict=True))
+    highest = max((each.count("\n") for row in [titles, *below] for each in row), default=0)
+    figure, axes = plots.picture_axes(1 + len(maps), count, width, 1.3 + 0.15 * max(highest, 1), ["image", *maps])
     for column, axis in enumerate(axes[0]):
         show(axis, picture(images[column]), titles[column] if len(titles) else "")
     for row, (name, heats) in zip(axes[1:], maps.items(), strict=True):
