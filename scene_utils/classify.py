@@ -152,7 +152,7 @@ def description(run: Run) -> str:
 
 def holdout_words(run: Run) -> str:
     """Say how accurate a run is on the set that models are chosen by."""
-    return f"{run.holdout_accuracy:.1%} of the hold-out right"
+    return f"{run.holdout_accuracy:.1%} of the hold-out correct"
 
 
 def own_photo(photo: str | Path | None = None):

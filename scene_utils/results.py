@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import fastjsonschema  # jsonschema takes a second to import
@@ -64,7 +64,17 @@ class Run:
     @property
     def pretrained_source(self) -> str:
         """The weights that it, or the members of an ensemble, started from, each once; empty for none."""
-        return ", ".join(dict.fromkeys(re.split("[;,] ", self.record["weights"] or "")))
+        told = "; ".join(run.record["weights"] or "" for run in self.counted)
+        return ", ".join(dict.fromkeys(filter(None, re.split("[;,] ", told))))
+
+    @cached_property
+    def counted(self) -> list[Run]:
+        """The members at hand of an ensemble, but those of weight 0; itself where it has none."""
+        if not (names := self.record.get("members")):
+            return [self]
+        weights = self.record["recipe"].get("weights", [1] * len(names))
+        known = [name.split(".")[0] for name, weight in zip(names, weights, strict=True) if weight]
+        return [run for name in known if (run := find(name, self.profile, self.seed))] or [self]
 
     @property
     def holdout_accuracy(self) -> float:

@@ -317,20 +317,31 @@ def judged(monkeypatch):
 
 
 def test_cases_are_judged_once_by_the_ledger_and_shown(judged):
+    assert "case order --profile short" in verdicts.said("mixup") and verdicts.JUDGE in verdicts.said("student")
+    assert verdicts.judge() == ["student"]  # which does not open the sealed set
     with pytest.raises(SceneError, match="still wait for runs: order"):
         verdicts.judge()
-    assert set(verdicts.judge(unfinished=True)) >= {"mixup", "ensemble", "calibration", "student"}
+    assert set(verdicts.judge(unfinished=True)) >= {"mixup", "ensemble", "calibration"}
     assert verdicts.judge(unfinished=True) == []
     read = [line for line in ledger.logged(settings.results_dir(), "readings.csv") if "case mixup" in line]
     assert len(read) == 2 * 12 and {line.split(",")[4] for line in read} == {"val", "sealed"}
     words = {name: verdicts.verdict(name).word for name in ("mixup", "deeper", "ensemble", "order")}
     assert words == {"mixup": "holds", "deeper": "open", "ensemble": "holds", "order": "missing"}
-    table = verdicts.table().frame.set_index("claim")
+    table = verdicts.table((*verdicts.PRIMARY, *verdicts.OURS)).frame.set_index("claim")
     assert table.loc["Mixup raises ResNet18's accuracy", "adjusted p"] == "0.000"
     assert "does not overfit" in verdicts.said("custom_lenet") and "3.0 times" in verdicts.said("ensemble")
     assert "ResNet18, transferred features frozen 0.8000 (3)" in verdicts.said("transfer")
-    assert table["verdict"].iloc[-3] == "open, not run: 0 of 170 runs exist"
+    assert table["verdict"].iloc[-3] == "open, runs missing: 0 of 170 runs exist"
+    assert table["verdict"].iloc[-1].endswith("; run before the design")
     assert "order --profile short" in verdicts.commands().markdown()
+
+
+@pytest.mark.parametrize("case", ["student", "order"])
+def test_a_case_is_judged_again_when_what_it_is_made_from_changes(case, monkeypatch):
+    before = verdicts.key(case)
+    monkeypatch.setattr(results, "find", lambda name, *_: SimpleNamespace(key="new"))
+    orders.kept("short").add(dict.fromkeys(orders.COLUMNS, 1), replacing={})
+    assert verdicts.key(case) != before
 
 
 def test_every_case_is_shown_on_a_page_and_said_in_the_design_s_words():

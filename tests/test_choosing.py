@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from scene_utils import plots
-from scene_utils.lessons import choosing
+from scene_utils.lessons import choosing, course, slides
+from scene_utils.text import sentences
 from tests.fakes import record
 
 pytestmark = pytest.mark.usefixtures("runs_folder")
@@ -24,6 +25,19 @@ def test_a_model_costs_all_trainings_that_it_takes_each_once():
                   recipe={"weights": [0.5, 0.5, 0.0]})  # fmt: skip
     assert sum(choosing.trainings(teacher).values()) == 30  # not 99: what it records of its members is not used twice
     assert choosing.trainings(mixed) == {"student.sample.s0": 5, "a.sample.s0": 10, "b.sample.s0": 20}
+
+
+def test_a_member_of_weight_0_counts_nowhere():
+    for name in "abc":
+        model(name, 1.0, weights=f"{name}.safetensors", **{"refit": {"images": 9, "seconds": 1.0}} if name == "b" else {})
+    recipes = [{"input_size": size, "mixup": 0.0, "augmentation": "flip+cutmix" if size == 80 else "flip",
+                "distillation": float(size == 80)} for size in (96, 128, 80)]  # fmt: skip
+    mixed = model("mixed", 3.0, members=[f"{name}.sample.s0" for name in "abc"], weights="a; b; c",
+                  recipe={"weights": [0.5, 0.5, 0.0], "members": recipes})  # fmt: skip
+    assert [run.name for run in mixed.counted] == ["a.sample.s0", "b.sample.s0"] and slides.origin(mixed) == "a, b"
+    assert sentences.added(mixed) == sentences.tried(mixed)
+    assert sentences.tried(mixed).startswith("images of 96, 128 pixels, a second training on all 9 images")
+    assert "c.safetensors" not in course.caption(mixed).data
 
 
 def test_a_table_and_a_figure_of_the_same_models_show_the_same_seconds():

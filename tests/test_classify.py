@@ -129,7 +129,7 @@ def test_the_command_answers_each_photo_and_one_bad_one_costs_the_others_nothing
     assert first.startswith("answered by")
     assert answers[0] == answers[1] and answers[0].startswith("my photo.png: ")
     assert str(photo.parent) not in "".join(answers)
-    assert last.startswith("2 of 2 photos answered in ") and "of the hold-out right" in last
+    assert last.startswith("2 of 2 photos answered in ") and "of the hold-out correct" in last
     bad = photo.with_name("phone.heic")
     bad.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
     assert command_line.main(["classify", str(photo), str(bad), str(photo.parent), str(photo)]) == 1

@@ -148,6 +148,7 @@ def test_an_ensemble_averages_its_members_probabilities(weighted, declare):
     counted = [member for member, weight in zip(members, weights, strict=True) if weight]  # one of weight 0 is not
     assert run.record["inference_ms"] == (1 + weighted) * sum(member.record["inference_ms"] for member in counted)
     assert run.parameters == sum(member.parameters for member in counted)
+    assert [each.name for each in run.counted] == [member.name for member in counted]
     assert run.seconds == sum(member.seconds for member in counted)
 
 

@@ -44,7 +44,7 @@ def test_the_interval_picks_the_form(verdict):
 )
 def test_claims(reported, verdict, expected):
     compared = intervals.compare_counts(*COUNTS[verdict], 3407)
-    assert form(speaks(sentences.claim(reported, compared, "A", "B"))) == f"claim.{expected}"
+    assert form(speaks(sentences.claim(reported, compared))) == f"claim.{expected}"
 
 
 @pytest.mark.parametrize(

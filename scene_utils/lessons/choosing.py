@@ -16,7 +16,7 @@ from scene_utils.support.intervals import wilson_interval
 from scene_utils.text import join, say
 from scene_utils.text.shown import Paragraph, Table, shown
 
-MARGIN = 0.01  # within which a model is as good as another, stated before any of them is compared
+MARGIN = 0.01  # within which a model is as good as another: the design *student* states it, after the pair was read
 FEW = 12  # models that one figure can tell apart
 
 
@@ -59,12 +59,11 @@ class Reading:
 
 def trainings(run: Run) -> dict[str, float]:
     """Return the seconds of each training that a model takes: its own, its members' that count, their teachers'."""
-    weights = run.recipe.get("weights", [1] * len(run.members))
-    needed = [name for name, weight in zip(run.members, weights, strict=True) if weight]
-    own = {} if run.members else {run.name: run.seconds}
-    needed += [run.record["teacher"].split(" ")[0]] if run.record.get("teacher") else []
-    found = [results.find(name.split(".")[0], run.profile, run.seed) for name in needed]
-    return own | {name: seconds for each in found if each for name, seconds in trainings(each).items()}
+    needed = [each for each in run.counted if each is not run]
+    own = {} if needed else {run.name: run.seconds}
+    if teacher := run.record.get("teacher"):
+        needed.append(results.find(teacher.split(".")[0], run.profile, run.seed))
+    return own | {name: seconds for each in needed if each for name, seconds in trainings(each).items()}
 
 
 def every(profile: str, seed: int, key: str) -> list[Run]:

@@ -108,6 +108,7 @@ def summary(records: Records) -> None:
     """The summary: three sentences, one table, one figure (the ladder)."""
     runs = records.done(*SEVEN)
     told, table = Paragraph(summary_sentences(records), "list"), Table(summary_table(records))
+    dash = say("summary.dash") if records.compared else None
     figure = None
     if records.compared:
         ours = {run.experiment: (run.correct, run.total) for run in runs}
@@ -115,11 +116,11 @@ def summary(records: Records) -> None:
         figure = plots.ladder(plots.ladder_table(ours, records.facts, titles))
     elif runs:
         figure = plots.bars({run.title: run.accuracy for run in runs}, "accuracy", percent=True)
-    shown(told, table, figure, runs=runs)
+    shown(told, table, dash, figure, runs=runs)
 
 
 def summary_table(records: Records) -> pd.DataFrame:
-    """The seven models: the report's accuracy, ours with its interval, the difference, what our recipe adds."""
+    """The seven models: the report's accuracy, ours with its interval, the difference, what our recipe adds to what it names."""
     rows = []
     for name in SEVEN:
         row: dict[str, str] = {"model": catalogue.get(name).title}
@@ -134,7 +135,7 @@ def summary_table(records: Records) -> pd.DataFrame:
             row["against the report"] = say(f"against.{against(records, name)}")
         if records.compared:
             row["under the report's conditions"] = under_report(records, name)
-            row["our recipe adds"] = sentences.added(run) if run else ""
+            row["adds to what the report names"] = sentences.added(run) if run else ""
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -242,7 +243,8 @@ def claims(records: Records) -> None:
     found = claims_table(records)
     weak = found["claim"][~found["firm"]].tolist()
     told = say("claims.weak", names=join(weak, "; ")) if weak else say("claims.firm")
-    shown(say("claims.cases"), verdicts.table(), verdicts.commands())
+    shown(say("claims.cases"), verdicts.table((*verdicts.PRIMARY, *verdicts.DESCRIBED, "goal-reported")))
+    shown(say("claims.ours"), verdicts.table(verdicts.OURS), verdicts.commands())
     shown(say("claims.how"), Table(found.drop(columns="firm"), "text"), told)
 
 
@@ -312,7 +314,7 @@ def readings_table(records: Records) -> pd.DataFrame:
                 rows.append(reading(run, say("plain"), run.logits))
             if "test_logits_mirror" in run.arrays:
                 rows.append(reading(run, say("mirror"), run.arrays["test_logits_mirror"]))
-    columns = ["experiment", "profile", "seed", "reading", "accuracy", "95 % interval", "images right", "weights"]
+    columns = ["experiment", "profile", "seed", "reading", "accuracy", "95 % interval", "correct", "weights"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -11,12 +11,18 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import data, evaluation, experiments, plots, pretraining, results
+from scene_utils import cases, data, evaluation, experiments, plots, pretraining, results
 from scene_utils.lessons import labels, sketches
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
 from scene_utils.support import intervals, progress, settings
 from scene_utils.text import Text, join, say, sentences
+
+CLAIMS = {  # pairs of ours about a claim of the report, and the case that decides it
+    ("lenet", "custom_lenet"): "custom_lenet",
+    ("resnet18", "resnet18_mixup"): "mixup",
+    ("transfer-scratch", "transfer-alone"): "transfer",
+}
 
 
 def start(profile: str | None = None, seed: int = 0) -> str:
@@ -48,8 +54,15 @@ def source(*objects: object) -> Markdown:
 
 def reported(run: Run) -> dict | None:
     """Return the report's ``accuracy`` and ``per_class`` for this experiment; None for other images or models."""
-    known = results.facts()["results"].get(run.experiment.removesuffix("-reported"))
+    name = {"transfer-alone": "resnet18_transfer"}.get(run.experiment, run.experiment.removesuffix("-reported"))
+    known = results.facts()["results"].get(name)
     return known if experiments.report_images(run) else None
+
+
+def reported_run(run: Run) -> Run | None:
+    """Return the same model under the report's own conditions, where that has run."""
+    name = f"{run.experiment}-reported"
+    return results.find(name, "full", run.seed) or results.find(name, run.profile, run.seed)
 
 
 def per_class(run: Run) -> pd.DataFrame:
@@ -230,15 +243,12 @@ def reading(run: Run) -> list[Text]:
 
 
 def claim(first: Run, second: Run) -> str:
-    """Say whether a difference that the report states survives on our images; empty where it states none."""
-    stated = {
-        (each["from"], each["to"]): each["difference"] for each in results.facts()["reported_differences"]
-    }
-    theirs = stated.get((first.experiment, second.experiment))
-    if theirs is None or reported(first) is None:
+    """Say whether a pair points in the direction of the report's claim; empty where it is about none."""
+    case = CLAIMS.get((first.experiment, second.experiment))
+    if case is None or not experiments.report_images(second):
         return ""
     comparison = evaluation.compare(first.logits, second.logits, first.labels)
-    return sentences.claim(theirs, comparison, first.title, second.title)
+    return sentences.claim(cases.design(case)["reported"], comparison)
 
 
 # --- choices, changes and weights
@@ -296,9 +306,8 @@ def beside(run: Run, other: str) -> Text:
 
 def caption(*runs: Run) -> Markdown:
     """Write below a figure from which weights each of its runs started, and how long it trained."""
-    started = [run.weights and say("caption.weights", weights=run.weights) or say("scratch") for run in runs]
-    each = [say("caption.run", name=run.title, weights=weights, epochs=run.epochs)
-            for run, weights in zip(runs, started, strict=True)]  # fmt: skip
+    each = [say("caption.run", name=run.title, epochs=run.epochs, weights=say("caption.weights", weights=source)
+                if (source := run.pretrained_source) else say("scratch")) for run in runs]  # fmt: skip
     told = say("caption", runs=join(each, "; "), profile=runs[0].profile, seed=runs[0].seed)
     return Markdown(f"<small>{told}</small>")
 

@@ -9,6 +9,7 @@ import pandas as pd
 from torch import nn
 
 from scene_utils import evaluation, experiments, explain, models, plots
+from scene_utils.lessons import verdicts
 from scene_utils.results import Run
 from scene_utils.text import say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
@@ -106,5 +107,5 @@ def slide(runs: Sequence[Run], plain: Sequence[Run]) -> None:
     wide["training seconds"] = [f"{run.seconds:,.0f}" for run in done]
     told = Paragraph([say("page.depth" if compared else "depth.own")])
     found = findings(runs)
-    one = say("depth.one_seed") if found else ""
-    shown(told, plots.accuracy_vs_depth(table), Table(wide), Paragraph([*found, one], "list"), runs=done)
+    found += [say("depth.one_seed")] * bool(found) + [verdicts.said("deeper"), verdicts.said("longer")]
+    shown(told, plots.accuracy_vs_depth(table), Table(wide), Paragraph(found, "list"), runs=done)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from scene_utils import averaging, catalogue, evaluation, experiments, plots, results
 from scene_utils.lessons import sketches, verdicts
-from scene_utils.lessons.course import depth_name, verdict
+from scene_utils.lessons.course import depth_name, reported, reported_run, verdict
 from scene_utils.lessons.slides import reached, share
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
@@ -127,12 +127,6 @@ def grown(members: Sequence[Run]) -> list[str]:
     ]
 
 
-def reported_run(run: Run) -> Run | None:
-    """The same model under the report's own conditions, where that has run."""
-    name = f"{run.experiment}-reported"
-    return results.find(name, "full", run.seed) or results.find(name, run.profile, run.seed)
-
-
 def not_run(name: str = "ensemble-reported") -> Text:
     """The sentence that the report's own conditions have not been run, with the command."""
     return say("under.not_run", command=f"python -m scene_utils train {name} --profile full")
@@ -165,6 +159,11 @@ def conditions(members: Sequence[Run], together: Run) -> None:
     """18: the conditions of the final model, and the schedule in both readings."""
     theirs, compared = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full"), experiments.report_images(together)
     table = conditions_table([Recipe(**run.recipe) for run in members], compared)
+    if compared:
+        theirs, under = reported(together)["accuracy"], reported_run(together)
+        table.frame.loc["accuracy"] = ["accuracy", share(theirs), share(together.accuracy)]
+        known = share(under.accuracy) if under else say("missing")
+        table.frame.loc["under"] = ["under the report's conditions", "", known]
     shown(say("conditions"), table, runs=[*members, together])
     if compared:
         stages = schedule_table(theirs)

@@ -15,7 +15,7 @@ from torch import nn
 
 from scene_utils import data, evaluation, plots, results
 from scene_utils.data import Dataset, Split
-from scene_utils.lessons import course
+from scene_utils.lessons import course, verdicts
 from scene_utils.results import Run
 from scene_utils.support import layers
 from scene_utils.support.intervals import Interval
@@ -82,14 +82,21 @@ def per_class(run: Run) -> Table:
     if theirs is not None:
         table["report"] = [share(recall) for recall in theirs["per_class"]]
     table["ours"] = [share(recall) for recall in found["recall"]]
+    if theirs is not None and (under := course.reported_run(run)) is not None:
+        table["under the report's conditions"] = [share(recall) for recall in under.per_class]
     table["95 % interval"] = [between(ends) for ends in zip(found["low"], found["high"], strict=True)]
     table["correct"] = [of(row.correct, row.total) for row in found.itertuples()]
     return Table(table)
 
 
 def step(first: Run, second: Run) -> Text:
-    """What the second model fixes and breaks of the first, and what becomes of the report's claim."""
-    return join([course.difference(first, second), course.claim(first, second)])
+    """What the second model fixes and breaks of the first, what differs in training, the claim and its verdict."""
+    fields = [sentences.setting(name) for name in first.recipe if first.recipe[name] != second.recipe.get(name)]
+    fields += ["pretrained weights"] * (first.weights != second.weights)
+    fields += [say("changed.again")] * ("refit" in second.record)
+    told = [course.difference(first, second), say("changed", fields=fields or say("none"))]
+    case = course.CLAIMS.get((first.experiment, second.experiment))
+    return join([*told, course.claim(first, second), verdicts.said(case) if case else ""])
 
 
 # --- slides of several lessons
@@ -103,7 +110,8 @@ def confusion(run: Run, base: Run | None = None) -> None:
     told += [step(base, run)] if base is not None and base.status == "finished" else []
     told += [course.limits(run)]
     matrix = plots.confusion_matrix(run.confusion, run.classes)
-    shown(matrix, per_class(run), Paragraph(told, "blocks"), runs=[run, *filter(None, [base])])
+    runs = [run, *filter(None, [base, course.reported_run(run)])]
+    shown(matrix, per_class(run), Paragraph(told, "blocks"), runs=runs)
 
 
 def curve(run: Run) -> None:
@@ -160,7 +168,7 @@ def cliff(runs: Sequence[Run], reported: float | None) -> None:
     ended = sweep["diverged_step"].notna()
     epochs = max(run.epochs for run in runs)
     told = [say("sweep", runs=len(sweep), epochs=epochs, diverged=int(ended.sum()))]
-    told += [sentences.divergence(sweep, reported)]
+    told += [sentences.divergence(sweep, reported), verdicts.said("nan")]
     table = pd.DataFrame(
         {
             "learning rate": sweep["learning_rate"].map("{:g}".format),

@@ -27,6 +27,7 @@ from scene_utils.text.shown import Paragraph, Table, shown
 
 PROFILE = "short"  # of the runs of the cases
 JUDGE = "python -m scene_utils case --judge"
+COMMITTED = "2026-11-26T09:53"  # when the designs were
 PRIMARY = ("custom_lenet", "deeper", "longer", "mixup", "transfer", "ensemble")
 OURS = ("relu", "schedule", "order", "calibration", "student")
 DESCRIBED = ("nan", "goal")
@@ -58,23 +59,31 @@ def complete(case: str) -> bool:
     return done == every
 
 
-def progress(case: str) -> tuple[int, int]:
-    """Return how many of the runs that decide a case exist, and how many there are to be."""
-    if case == "nan":
-        return limits.progress(PROFILE)
-    if case == "order":
-        return orders.progress(PROFILE)
+def deciding(case: str) -> list[Run | None]:
+    """Return the runs by which a case is decided, None for each that is missing; none where trials decide it."""
     design = cases.design(case)
     named = design.get("contrast_of", design.get("experiments", [])[:1])
-    found = [results.find(name, PROFILE) for name in named]
-    found += [run for arm in arms_of(case) for run in runs_of(arm)]
+    return [results.find(name, PROFILE) for name in named] + [run for arm in arms_of(case) for run in runs_of(arm)]
+
+
+def progress(case: str) -> tuple[int, int]:
+    """Return how many of the runs that decide a case exist, and how many there are to be."""
+    if case in ("nan", "order"):
+        return {"nan": limits, "order": orders}[case].progress(PROFILE)
+    found = deciding(case)
     return sum(run is not None for run in found), len(found)
 
 
 def key(case: str) -> str:
-    """Return the hash of the design and the runs by which a case was judged."""
-    runs = [run.key for arm in arms_of(case) for run in runs_of(arm) if run]
+    """Return the hash of the design and the runs, or the trials, by which a case was judged."""
+    runs = [run.key for run in deciding(case) if run]
+    runs += [orders.kept(PROFILE).rows().to_csv(index=False)] * (case == "order")
     return results.run_key(design=cases.digest(case), runs=runs)
+
+
+def waiting() -> list[str]:
+    """Return the cases to be judged that wait for runs."""
+    return [name for name in (*PRIMARY, *OURS) if not complete(name)]
 
 
 def status(names: Sequence[str]) -> pd.DataFrame:
@@ -121,19 +130,17 @@ def kept() -> Trials:
 def judge(unfinished: bool = False) -> list[str]:
     """Judge every case whose runs are complete and that was not judged with them; return their names.
 
-    The sealed set is opened here, for all cases together: so all must be complete, unless it is certain that no
-    further run will be made (``unfinished``).
+    The sealed set is opened here, for all cases with arms together: so all must be complete, unless it is certain that
+    no further run will be made (``unfinished``).
 
     Raises:
-        SceneError: naming the cases that still wait for runs.
+        SceneError: where there is nothing to judge yet, naming the cases that still wait for runs.
     """
-    waiting = [name for name in (*PRIMARY, *OURS) if not complete(name)]
-    if waiting and not unfinished:
-        raise SceneError(f"cases that still wait for runs: {', '.join(waiting)}; --judge --unfinished judges the rest")
-    judged, table = [], kept().rows()
+    judged, table, missing = [], kept().rows(), waiting()
     known = dict(zip(table["case"], table["key"], strict=True))
     for name in (*PRIMARY, *OURS):
-        if name not in waiting and known.get(name) != key(name):
+        ready = name not in missing and (unfinished or not missing or not arms_of(name))
+        if ready and known.get(name) != key(name):
             found = {what: value if isinstance(value, Estimate) else Estimate(value, *[float("nan")] * 5)
                      for what, value in judged_by(name)().items()}  # fmt: skip
             rows = [(name, what, e.difference, e.low, e.high, e.p_value, results.now(), key(name))
@@ -141,6 +148,8 @@ def judge(unfinished: bool = False) -> list[str]:
             table = pd.concat([table[table["case"] != name], pd.DataFrame(rows, columns=COLUMNS)], ignore_index=True)
             kept().write(table)
             judged.append(name)
+    if missing and not unfinished and not judged:
+        raise SceneError(f"cases that still wait for runs: {', '.join(missing)}; --judge --unfinished judges the rest")
     return judged
 
 
@@ -333,7 +342,8 @@ SPECIAL = {"student": equivalent, "order": by_order, "calibration": calibrated}
 def missing(case: str, claim: Text) -> Verdict:
     """Return the verdict of a case that waits for runs, or for being judged."""
     done, every = progress(case)
-    command = f"python -m scene_utils case {case} --profile {PROFILE}" if done < every else JUDGE
+    run = [case] if done < every else waiting() if arms_of(case) else []  # the sealed set is opened for all together
+    command = f"python -m scene_utils case {' '.join(run)} --profile {PROFILE}" if run else JUDGE
     return Verdict(case, claim, "missing", say("case.waiting", done=done, all=every, command=command))
 
 
@@ -384,14 +394,16 @@ def said(name: str) -> Text | str:
         return ""
     case = name.removesuffix("-reported")
     known = verdict(case, name != case)
-    told = say("case", verdict=word_of(known), claim=known.claim, found=known.found)
+    told = say("case", verdict=word_of(name, known), claim=known.claim, found=known.found)
     return told if known.word == "missing" else join([told, *beside(case)])
 
 
-def word_of(known: Verdict) -> Text:
-    """Return a verdict in words; a case whose runs all exist is not judged yet, one without is not run."""
+def word_of(name: str, known: Verdict) -> Text:
+    """Return a verdict in words: a case whose runs all exist is not judged yet; some ran before their design."""
     waits = known.word == "missing" and known.found.values["done"] == known.found.values["all"]
-    return say("case.unjudged" if waits else f"case.{known.word}")
+    word = say("case.unjudged" if waits else f"case.{known.word}")
+    early = name == known.case and any(run.date < COMMITTED for run in deciding(name) if run)
+    return join([word, say("case.early")], "; ") if early else word
 
 
 def beside(case: str) -> list[Text]:
@@ -425,18 +437,17 @@ def strengths_tried() -> dict[float, float]:
     return {} if None in found.values() else {value: run.accuracy for value, run in found.items()}
 
 
-def table() -> Table:
-    """Return all cases: claim, the report's figure, estimate, interval, adjusted p, verdict, commits."""
+def table(names: Sequence[str]) -> Table:
+    """Return cases, one row each: claim, the report's figure, estimate, interval, adjusted p, verdict, commits."""
     rows = []
-    for name in (*PRIMARY, *DESCRIBED, "goal-reported", *OURS):
+    for name in names:
         case = name.removesuffix("-reported")
         known = verdict(case, name != case)
         theirs = cases.design(case).get("reported")
         claim = say("case.under_report", claim=known.claim) if name != case else known.claim
-        word = word_of(known)
+        word = word_of(name, known)
         if word.key == "case.missing":
-            runs = {what: known.found.values[what] for what in ("done", "all")}
-            word = join([word, say("case.runs", **runs)], ": ")
+            word = join([word, say("case.runs", **known.found.values)], ": ")
         rows.append((claim, "" if theirs is None else f"{theirs:.4f}" if case == "goal" else number(theirs, "+pp"),
                      known.estimate, known.interval, known.p_value, word,
                      committed(cases.DESIGNS / f"{case}.toml") or cases.digest(case)[:7],

@@ -151,13 +151,14 @@ def with_table(text: str, table: str) -> str:
 def results_table() -> str:
     """The report's models, its accuracy beside ours, then what goes beyond it, in Markdown, from published records."""
     from scene_utils import experiments, results
-    from scene_utils.text import sentences
+    from scene_utils.text import say, sentences
 
     records = results.records(published=True)
     runs = [r for r in records if r.seed == 0 and r.status == "finished" and experiments.is_report_data(r)]
     reported = {name: f"{told['accuracy']:.4f}" for name, told in results.facts()["results"].items()}
     under = {run.experiment: f"{run.accuracy:.4f}" for run in runs if run.experiment.endswith("-reported")}
-    lines = ["| model | report | ours | 95 % interval | correct | our recipe adds | under the report's conditions |"]
+    lines = ["| model | report | ours | 95 % interval | correct | adds to what the report names "
+             "| under the report's conditions |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for name in (*reported, *catalogue.BEYOND):
         own = [r for p in PROFILE_ORDER for r in runs if (r.experiment, r.profile) == (name, p)]
@@ -171,7 +172,7 @@ def results_table() -> str:
             f"| {own[0].correct:,} of {own[0].total:,} | {sentences.added(own[0])} "
             f"| {under.get(f'{name}-reported', 'not run') if name == 'ensemble' else '–'} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, "", say("summary.dash")])
 
 
 def check_numbers() -> list[str]:

@@ -37,7 +37,7 @@ def seeds(comparison: SeedComparison, first: str, second: str) -> Text:
 
 
 def _compared(key: str, comparison: Comparison | SeedComparison, first: str, second: str) -> Text:
-    form = say(f"difference.{comparison.verdict}", first=first, second=second)
+    form = say(f"{key}.{comparison.verdict}", first=first, second=second)
     return say(key, first=first, second=second, form=form, points=comparison.difference, **vars(comparison))
 
 
@@ -106,7 +106,7 @@ def limits(run: Run, reported: float, verdicts: pd.Series) -> Text:
 
 def added(run: Run) -> Text:
     """What a headline recipe adds to what the report names for that model; a dash where it adds nothing."""
-    recipes = run.recipe.get("members", [run.recipe])
+    recipes = _recipes(run)
     larger = [recipe["input_size"] for recipe in recipes if recipe["input_size"] > SIDE]
     means: list[str] = [say("tried.size", sizes=list(dict.fromkeys(larger)))] if larger else []
     means += ["Mixup"] * (any(recipe["mixup"] for recipe in recipes) and run.experiment == "resnet18_transfer")
@@ -115,16 +115,23 @@ def added(run: Run) -> Text:
 
 def tried(run: Run) -> Text:
     """What a run's recipe, or its members', adds to plain training on the images as they are."""
-    recipes = run.recipe.get("members", [run.recipe])
+    recipes = _recipes(run)
     means: list[str] = [say("tried.size", sizes=list(dict.fromkeys(recipe["input_size"] for recipe in recipes)))]
     means += ["Mixup"] * any(recipe["mixup"] for recipe in recipes)
     return join([*means, *_beyond_mixup(run, recipes)], ", ")
 
 
+def _recipes(run: Run) -> list[Mapping]:
+    recipes = run.recipe.get("members", [run.recipe])
+    weights = run.recipe.get("weights", [1] * len(recipes))
+    return [recipe for recipe, weight in zip(recipes, weights, strict=True) if weight]
+
+
 def _beyond_mixup(run: Run, recipes: Sequence[Mapping]) -> list[str]:
     means: list[str] = ["CutMix"] * any("cutmix" in recipe["augmentation"] for recipe in recipes)
     means += ["distillation"] * any(recipe["distillation"] for recipe in recipes)
-    return means + ([say("tried.again", images=run.refit["images"])] if "refit" in run.record else [])
+    again = [each.refit["images"] for each in run.counted if "refit" in each.record]
+    return means + ([say("tried.again", images=again[0])] if again else [])
 
 
 def grown(first_answers, second_answers, labels, first: str, second: str) -> Text:
@@ -153,11 +160,10 @@ def confused(pairs: pd.DataFrame) -> Text:
     return say("confused", **(row | {side: escaped(row[side]) for side in ("first", "second")}))
 
 
-def claim(reported: float, comparison: Comparison, first: str, second: str) -> Text:
-    """Whether a difference that the report states survives our interval."""
+def claim(reported: float, comparison: Comparison) -> Text:
+    """Whether a pair of ours points in the direction of a difference that the report states."""
     form = report_facts.claim_verdict(reported, comparison.interval)
-    values = {"reported": reported, "points": comparison.difference, **vars(comparison)}
-    return say(f"claim.{form}", first=first, second=second, **values)
+    return say(f"claim.{form}", reported=reported, points=comparison.difference, **vars(comparison))
 
 
 def cost(first: Run, second: Run) -> Text:
