@@ -28,8 +28,9 @@ def test_a_model_costs_all_trainings_that_it_takes_each_once():
 
 
 def test_a_member_of_weight_0_counts_nowhere():
+    again = {"b": {"refit": {"images": 9, "seconds": 1.0}}}
     for name in "abc":
-        model(name, 1.0, weights=f"{name}.safetensors", **{"refit": {"images": 9, "seconds": 1.0}} if name == "b" else {})
+        model(name, 1.0, weights=f"{name}.safetensors", **again.get(name, {}))
     recipes = [{"input_size": size, "mixup": 0.0, "augmentation": "flip+cutmix" if size == 80 else "flip",
                 "distillation": float(size == 80)} for size in (96, 128, 80)]  # fmt: skip
     mixed = model("mixed", 3.0, members=[f"{name}.sample.s0" for name in "abc"], weights="a; b; c",

@@ -120,7 +120,7 @@ def summary(records: Records) -> None:
 
 
 def summary_table(records: Records) -> pd.DataFrame:
-    """The seven models: the report's accuracy, ours with its interval, the difference, what our recipe adds to what it names."""
+    """The seven models: the report's accuracy, ours with its interval, the difference, what our recipe adds."""
     rows = []
     for name in SEVEN:
         row: dict[str, str] = {"model": catalogue.get(name).title}

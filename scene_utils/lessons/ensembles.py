@@ -160,8 +160,8 @@ def conditions(members: Sequence[Run], together: Run) -> None:
     theirs, compared = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full"), experiments.report_images(together)
     table = conditions_table([Recipe(**run.recipe) for run in members], compared)
     if compared:
-        theirs, under = reported(together)["accuracy"], reported_run(together)
-        table.frame.loc["accuracy"] = ["accuracy", share(theirs), share(together.accuracy)]
+        under = reported_run(together)
+        table.frame.loc["accuracy"] = ["accuracy", share(reported(together)["accuracy"]), share(together.accuracy)]
         known = share(under.accuracy) if under else say("missing")
         table.frame.loc["under"] = ["under the report's conditions", "", known]
     shown(say("conditions"), table, runs=[*members, together])
