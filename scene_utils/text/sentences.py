@@ -28,17 +28,14 @@ def accuracy(name: str, correct: int, total: int) -> Text:
 
 def difference(comparison: Comparison, first: str, second: str) -> Text:
     """What the second model fixes and breaks of the first, the difference, and the form that fits."""
-    return _compared("difference", comparison, first, second)
+    form, told = say(f"difference.{comparison.verdict}", second=second), vars(comparison)
+    return say("difference", first=first, second=second, form=form, points=comparison.difference, **told)
 
 
 def seeds(comparison: SeedComparison, first: str, second: str) -> Text:
     """Two recipes over several seeds: means, spreads, difference."""
-    return _compared("seeds", comparison, first, second)
-
-
-def _compared(key: str, comparison: Comparison | SeedComparison, first: str, second: str) -> Text:
-    form = say(f"{key}.{comparison.verdict}", first=first, second=second)
-    return say(key, first=first, second=second, form=form, points=comparison.difference, **vars(comparison))
+    form, told = say(f"seeds.{comparison.verdict}", second=second), vars(comparison)
+    return say("seeds", first=first, second=second, form=form, points=comparison.difference, **told)
 
 
 def against_report(name: str, correct: int, total: int, reported: float) -> Text:
