@@ -7,7 +7,7 @@ records. Everything else here reads that table.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,7 +142,7 @@ def judge(unfinished: bool = False) -> list[str]:
         ready = name not in missing and (unfinished or not missing or not arms_of(name))
         if ready and known.get(name) != key(name):
             found = {what: value if isinstance(value, Estimate) else Estimate(value, *[float("nan")] * 5)
-                     for what, value in judged_by(name)().items()}  # fmt: skip
+                     for what, value in SPECIAL.get(name, USUAL)[0](name).items()}  # fmt: skip
             rows = [(name, what, e.difference, e.low, e.high, e.p_value, results.now(), key(name))
                     for what, e in found.items()]  # fmt: skip
             table = pd.concat([table[table["case"] != name], pd.DataFrame(rows, columns=COLUMNS)], ignore_index=True)
@@ -151,12 +151,6 @@ def judge(unfinished: bool = False) -> list[str]:
     if missing and not unfinished and not judged:
         raise SceneError(f"cases that still wait for runs: {', '.join(missing)}; --judge --unfinished judges the rest")
     return judged
-
-
-def judged_by(case: str) -> Callable[[], Rows]:
-    """Return the function that judges a case: without arguments, its ``Rows``."""
-    special = {"ensemble": trios, "calibration": calibration, "student": student, "order": order}
-    return special.get(case, lambda: contrast(case))
 
 
 def labels_of_sets() -> dict[str, np.ndarray]:
@@ -185,12 +179,12 @@ def estimated(correct: Mapping[str, Mapping[str, np.ndarray]], weights: Mapping[
     return found
 
 
-def trios() -> Rows:
+def trios(case: str) -> Rows:
     """Estimate an ensemble's accuracy minus that of each member, trio by trio; the largest p-value decides.
 
     Beside it: minus that of the member with the highest hold-out accuracy, each with its mirror image averaged.
     """
-    labels, members = labels_of_sets(), arms_of("ensemble")
+    labels, members = labels_of_sets(), arms_of(case)
     runs = list(zip(*(runs_of(arm) for arm in members), strict=True))
     best = [int(np.argmax([run.accuracy for run in trio])) for trio in runs]
     sides: dict[str, dict[str, list]] = {of: {} for of in SETS}
@@ -198,7 +192,7 @@ def trios() -> Rows:
         for of, array in SETS.items():
             for mirror, reading in (("", "plain"), ("_mirror", "mirrored")):
                 logits = [run.arrays[array + mirror] for run in trio]
-                told = {"labels": labels[of], "of": of, "why": "the case ensemble is judged"}
+                told = {"labels": labels[of], "of": of, "why": f"the case {case} is judged"}
                 right = [ledger.hand_out(run.record, each, reading=reading, **told)
                          for run, each in zip(trio, logits, strict=True)]  # fmt: skip
                 mean = averaging.average_probabilities(logits)
@@ -217,10 +211,10 @@ def trios() -> Rows:
             for tail in ("", " on val", " on sealed")} | found  # fmt: skip
 
 
-def calibration() -> Rows:
+def calibration(case: str) -> Rows:
     """Compare the arms' expected calibration errors, one per seed, on both sets together."""
-    labels, errors, why = labels_of_sets(), [], "the case calibration is judged"
-    for arm in arms_of("calibration"):
+    labels, errors, why = labels_of_sets(), [], f"the case {case} is judged"
+    for arm in arms_of(case):
         errors.append([])
         for run in runs_of(arm):
             for of, array in SETS.items():
@@ -228,23 +222,23 @@ def calibration() -> Rows:
             logits = np.concatenate([run.arrays[array] for array in SETS.values()])
             errors[-1].append(evaluation.calibration_error(logits, np.concatenate(list(labels.values()))))
     means = {f"calibration error of {arm.name}": float(np.mean(each))
-             for arm, each in zip(arms_of("calibration"), errors, strict=True)}  # fmt: skip
+             for arm, each in zip(arms_of(case), errors, strict=True)}  # fmt: skip
     return {"difference": intervals.welch(*errors)} | means
 
 
-def student() -> Rows:
+def student(case: str) -> Rows:
     """Test whether the student is as accurate as its teacher, within the design's margin, on the test set."""
-    told = cases.design("student")
-    right = [ledger.hand_out(run.record, run.logits, run.labels, "val", "plain", "the case student is judged")
+    told = cases.design(case)
+    right = [ledger.hand_out(run.record, run.logits, run.labels, "val", "plain", f"the case {case} is judged")
              for run in (results.find(name, PROFILE) for name in told["contrast_of"])]  # fmt: skip
     return {"difference": intervals.equivalence(*right, told["margin"])}
 
 
-def order() -> Rows:
+def order(case: str) -> Rows:
     """Compare both orders of tuning by the accuracies of their winners, trained again with a new seed."""
-    first, second = (orders.winners(each, PROFILE) for each in cases.design("order")["orders"])
-    diverged = {f"diverged trials, {each}": float(orders.diverged(each, PROFILE))
-                for each in cases.design("order")["orders"]}  # fmt: skip
+    names = cases.design(case)["orders"]
+    first, second = (orders.winners(each, PROFILE) for each in names)
+    diverged = {f"diverged trials, {each}": float(orders.diverged(each, PROFILE)) for each in names}
     return {"difference": intervals.welch(second, first)} | diverged
 
 
@@ -304,7 +298,7 @@ def verdict(case: str, reported: bool = False) -> Verdict:
     whole, p = found["difference"], adjusted(case)
     told = {"points": whole.difference, "low": whole.low, "high": whole.high, "p": p}
     between = f"{number(whole.low, '+pp')} … {number(whole.high, '+pp')}"
-    word, sentence = (SPECIAL.get(case, usual))(case, found, told)
+    word, sentence = SPECIAL.get(case, USUAL)[1](case, found, told)
     return Verdict(case, claim, WORDS.get(word, word), sentence, number(whole.difference, "+pp"), between, f"{p:.3f}")
 
 
@@ -336,7 +330,9 @@ def calibrated(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[st
     return "holds" if told["p"] < 1 - intervals.LEVEL else "open", say("case.found.calibration", **told)
 
 
-SPECIAL = {"student": equivalent, "order": by_order, "calibration": calibrated}
+USUAL = contrast, usual  # what measures a case, and the rule that gives its verdict
+SPECIAL = {"ensemble": (trios, usual), "calibration": (calibration, calibrated), "student": (student, equivalent),
+           "order": (order, by_order)}  # fmt: skip
 
 
 def missing(case: str, claim: Text) -> Verdict:
