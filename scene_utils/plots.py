@@ -882,11 +882,11 @@ def image_grid(images: ArrayLike, titles: Sequence[str] = (), columns: int = 8, 
 
 
 def class_samples(images: Sequence[ArrayLike], classes: Sequence[str]) -> Figure:
-    """One row of images (N, 3, H, W) a class, for the first ``SHOWN`` classes."""
+    """One row of images (N, 3, H, W) a class, for the first ``SHOWN`` classes; as many images at most."""
     note = f"the first {SHOWN} of {len(classes)} classes" if len(classes) > SHOWN else ""
-    images, classes = images[:SHOWN], classes[:SHOWN]
+    images, classes = [each[:SHOWN] for each in images[:SHOWN]], classes[:SHOWN]
     columns = max(map(len, images))
-    figure, axes = picture_axes(len(classes), columns, 0.85, 0.85, classes)
+    figure, axes = picture_axes(len(classes), columns, min(0.85, INCHES / columns), 0.85, classes)
     for row, pictures in zip(axes, images, strict=True):
         for axis, each in zip(row, pictures, strict=False):
             show(axis, picture(each))

@@ -219,7 +219,7 @@ def extreme():
         "longer counts": plots.class_counts({"train": range(24), "test": range(24)}, longer),
         "longer per class": plots.per_class_bars(evaluation.per_class(np.arange(24), np.arange(24), longer)),
         "longer matrix": plots.confusion_matrix(np.eye(12, dtype=int), longer[:12]),
-        "longer samples": plots.class_samples([wide] * 24, longer),
+        "longer samples": plots.class_samples([wide.repeat(4, 0)] * 24, longer),
         "longer photo": plots.photo(wide[0], pd.Series(1 / 24, index=longer), "a photo"),
         "longer targets": sketches.soft_labels(wide, np.eye(6), longer[:6]),
         "wide heat maps": sketches.heatmaps(wide, {"a": np.zeros((6, 3, 8))}, ["x"] * 6),
