@@ -609,7 +609,7 @@ def test_table_shows_the_best_reading_on_the_report_s_own_test_set(monkeypatch):
     def run(profile, correct, total, seed=0):
         recipe = {"input_size": 96, "mixup": 0.2, "augmentation": "flip", "distillation": 0}
         fields = {"experiment": "lenet", "status": "finished", "dataset": {"commit": data.COMMIT}}
-        fields |= {"correct": correct, "total": total, "accuracy": correct / total, "recipe": recipe, "record": {}}
+        fields |= {"correct": correct, "total": total, "accuracy": correct / total, "recipe": recipe, "counted": []}
         return SimpleNamespace(profile=profile, seed=seed, **fields)
 
     runs = [run("sample", 90, 96), run("full", 3000, 3407, seed=1), run("short", 2800, 3407)]
