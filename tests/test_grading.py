@@ -13,7 +13,7 @@ import pytest
 
 from scene_utils.grading import answers, marks, sandbox
 from scene_utils.lessons import checks
-from scene_utils.report import publish
+from scene_utils.report import publish, series
 from scene_utils.support import settings
 from tests.answers import ANSWERS
 
@@ -101,7 +101,7 @@ def test_right_wrong_and_empty_notebooks_are_marked(tmp_path):
 
 
 def test_a_check_says_the_same_of_an_answer_in_another_process():
-    kinds = ("probabilities", "softmax", "dataset", "batches", "train_epoch", "evaluate", "predict")
+    kinds = ("probabilities", "softmax", "dataset", "batches", "train_epoch", "evaluate", "predict", "lenet")
     tried = {check: ANSWERS[check] for check in kinds}
     with sandbox.opened(sandbox.Limits(), walled=False) as process:
         notebook = answers.Notebook(process)
@@ -115,6 +115,23 @@ def test_a_check_says_the_same_of_an_answer_in_another_process():
             assert said == ["right"] * len(right) + ["not yet"] * len(wrong), check
         for net, odd in zip(notebook.answer("nets"), ("the goal is", "own Net"), strict=True):
             assert odd in checks.CHECKS["small_mlp"].verdict(net)
+
+
+def test_a_whole_page_with_a_live_cell_is_marked(tmp_path, page="03_custom_lenet"):
+    """All cells of a student's copy, trainings left out; then right answers, and beside it wrong ones alone."""
+    asked = [each for each in marks.exercises(page) if isinstance(ANSWERS[each.check], tuple)]
+    copy = publish.without_solutions(series.read_notebook(series.notebooks_dir() / f"{page}.ipynb"))
+    assert any("live.compare" in cell.source for cell in copy.cells) and len(asked) >= 5
+    whole = [nbformat.v4.new_code_cell("import os\nos.environ['SCENE_TRAIN'] = '0'"), *copy.cells]
+    for name, cells, which in (("right", whole, 0), ("wrong", [], 1)):
+        given = [f"{each.answer} = ANSWERS[{each.check!r}][{which}][0]" for each in asked]
+        last = nbformat.v4.new_code_cell("\n".join(["from tests.answers import ANSWERS", *given]))
+        nbformat.write(nbformat.v4.new_notebook(cells=[*cells, last]), tmp_path / f"{name}_{page}.ipynb")
+    table = marks.grade(tmp_path, walled=False)
+    for name, verdict in (("right", "right"), ("wrong", "not yet")):
+        marked = table[table["notebook"] == f"{name}_{page}"].set_index("exercise")["verdict"]
+        assert marked[[each.name for each in asked]].tolist() == [verdict] * len(asked)
+        assert len(marked) == len(marks.exercises(page))
 
 
 @walled

@@ -7,7 +7,6 @@ sees it. No message is ever unpickled here.
 
 from __future__ import annotations
 
-import base64
 import builtins
 import math
 
@@ -53,25 +52,39 @@ class Remote:
 
 
 class RemoteNet(nn.Module):
-    """A network that computes in the notebook's process; its weights here are copies, its layers have no content."""
+    """A network, or a layer of one, that computes in the notebook's process.
 
-    def __init__(self, notebook: Notebook, number: int, weights: dict[str, torch.Tensor], layers: list[nn.Module]):
-        nn.Module.__init__(self)
-        self._notebook, self._number = notebook, number
-        for name, value in weights.items():
-            self.register_parameter(name.replace(".", "-"), nn.Parameter(value, requires_grad=False))
-        for place, layer in enumerate(layers):
-            self.add_module(f"layer {place}", layer)
+    Weights and buffers here are copies. What a check changes in them is sent before the next call, what the call moves
+    comes back, and forward hooks are called with tensors that have a shape and no values.
+    """
+
+    def place(self, notebook: Notebook, number: int, path: str, known: dict[int, int]) -> None:
+        """Say which object of the notebook this is; ``known`` has the versions of tensors that are the same there."""
+        self._notebook, self._number, self._path, self._known = notebook, number, path, known
 
     def forward(self, *args):
-        return self._notebook.call(self._number, "", args, training=self.training)
+        own = {**dict(self.named_parameters()), **dict(self.named_buffers())}
+        changed = {name: each.detach() for name, each in own.items() if self._known.get(id(each)) != each._version}
+        layers = dict(self.named_modules())
+        state = {"path": self._path, "changed": changed,
+                 "training": [path for path, layer in layers.items() if layer.training],
+                 "watched": [path for path, layer in layers.items() if path and layer._forward_hooks]}  # fmt: skip
+        value, moved, seen = self._notebook.compute(self._number, args, state)
+        with torch.no_grad():
+            for name, new in moved.items():
+                own[name].copy_(new)
+        self._known.update({id(each): each._version for each in own.values()})
+        for path, before, after in seen:
+            for hook in layers[path]._forward_hooks.values():
+                hook(layers[path], (torch.empty(before, device="meta"),), torch.empty(after, device="meta"))
+        return value
 
 
 class Notebook:
     """An executed notebook, of which answers are asked by name."""
 
     def __init__(self, sandbox: Sandbox):
-        self._sandbox = sandbox
+        self._sandbox, self._numbers = sandbox, b""
 
     def run(self, cells: list[tuple[str, str]], files: dict[str, str]) -> dict[str, str]:
         """Execute cells and return the errors by the cell's name."""
@@ -82,19 +95,27 @@ class Notebook:
         """The answer that a notebook gives by a name; None where it gives none."""
         return self._decode(self._reply({"ask": "answer", "name": name}).get("value"))
 
-    def call(self, number: int, attribute: str, args=(), kwargs=None, called: bool = True, training=None) -> object:
+    def call(self, number: int, attribute: str, args=(), kwargs=None, called: bool = True) -> object:
         """Call an object of the notebook (or a method; or read an attribute), with this process's random numbers."""
-        kwargs = kwargs or {}
-        header = {"ask": "call", "number": number, "attribute": attribute, "called": called, "training": training}
-        reply = self._reply(header, cloudpickle.dumps((args, kwargs, torch.get_rng_state())))
+        return self._decode(self._call(number, attribute, args, kwargs or {}, called)["value"])
+
+    def compute(self, number: int, args: tuple, state: dict) -> tuple[object, dict[str, torch.Tensor], list]:
+        """Call a network; return its value, the weights and buffers that have moved, and what hooks have seen."""
+        reply = self._call(number, "", args, {}, state=state)
+        moved = {str(name): self._decode(each) for name, each in reply["moved"].items()}
+        return self._decode(reply["value"]), moved, reply["seen"]
+
+    def _call(self, number: int, attribute: str, args, kwargs: dict, called: bool = True, state=None) -> dict:
+        header = {"ask": "call", "number": number, "attribute": attribute, "called": called}
+        reply = self._reply(header, cloudpickle.dumps((args, kwargs, torch.get_rng_state(), state)))
         torch.set_rng_state(self._decode(reply["random"]))
         for argument, change in zip([*args, *kwargs.values()], reply["changed"], strict=True):
             self._change(argument, change)
-        return self._decode(reply["value"])
+        return reply
 
     def _reply(self, header: dict, payload: bytes = b"") -> dict:
         """The reply to a request; an error over there is one of the same name here."""
-        reply = self._sandbox.ask(header, payload)
+        reply, self._numbers = self._sandbox.ask(header, payload)
         if "error" in reply:
             name, message = (str(each) for each in reply["error"])
             kind = getattr(builtins, name, None)
@@ -130,22 +151,36 @@ class Notebook:
         if kind == "dict":
             return {self._decode(key): self._decode(each) for key, each in value["items"]}
         if kind in ("tensor", "array"):
-            return _numbers(value) if kind == "tensor" else _numbers(value).numpy()
+            found = _tensor(value, self._numbers[int(value["start"]) : int(value["end"])])
+            return found if kind == "tensor" else found.numpy()
         if kind == "module":
             return self._network(value)
         return Remote(self, int(value["number"]))
 
     def _network(self, value: dict) -> nn.Module:
-        weights = {str(name): self._decode(each) for name, each in value["weights"].items()}
-        first, *kinds = [LAYERS.get(name) or type(str(name)[:40], (nn.Module,), {}) for name in value["layers"]]
-        layers = [kind.__new__(kind) for kind in kinds]
-        for layer in layers:
-            nn.Module.__init__(layer)
-        return type(first.__name__, (RemoteNet, first), {})(self, int(value["number"]), weights, layers)
+        known: dict[int, int] = {}
+        made: dict[str, nn.Module] = {}
+        for layer in value["layers"]:
+            path, kind = str(layer["path"]), LAYERS.get(layer["name"]) or nn.Module
+            each = object.__new__(type(str(layer["name"])[:40], (RemoteNet, kind), {}))
+            nn.Module.__init__(each)
+            each.place(self, int(value["number"]), path, known)
+            for name, own in layer["weights"].items():
+                weight = None if own is None else nn.Parameter(self._decode(own), requires_grad=False)
+                each.register_parameter(str(name), weight)
+            for name, own in layer["buffers"].items():
+                each.register_buffer(str(name), self._decode(own))
+            known |= {id(own): own._version for own in [*each.parameters(), *each.buffers()]}
+            each.training = bool(layer["training"])
+            above, _, name = path.rpartition(".")
+            if path:
+                made[above].add_module(name, each)
+            made[path] = each
+        return made[""]
 
 
-def _numbers(value: dict) -> torch.Tensor:
-    kind, shape, data = TYPES[value["type"]], [int(n) for n in value["shape"]], base64.b64decode(value["data"])
+def _tensor(value: dict, data: bytes) -> torch.Tensor:
+    kind, shape = TYPES[value["type"]], [int(n) for n in value["shape"]]
     if any(n < 0 for n in shape) or math.prod(shape) * kind.itemsize != len(data):
         raise ValueError("a tensor without its numbers")
     return torch.frombuffer(bytearray(data), dtype=kind).reshape(shape) if data else torch.zeros(shape, dtype=kind)

@@ -25,7 +25,7 @@ from scene_utils.support.settings import SceneError
 NAMESPACES = ("--user", "--map-root-user", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc")
 MEBIBYTE = 2**20
-LONGEST = 16 * MEBIBYTE  # of a reply
+LONGEST, LARGEST = 16 * MEBIBYTE, 256 * MEBIBYTE  # of a reply: its text, its tensors
 PATIENCE = 4  # other work on the machine must not cost a student marks
 STARTING = 180  # seconds that a busy machine may take to begin
 REMEDY = ("use a Linux that allows user namespaces, or set TRUSTED=1, which limits time and memory alone: for notebooks"
@@ -79,8 +79,8 @@ class Sandbox:
         for task in (self._watch, self.process.stderr.read):
             threading.Thread(target=task, daemon=True).start()
 
-    def ask(self, header: dict, payload: bytes = b"") -> dict:
-        """Send a request and return the reply.
+    def ask(self, header: dict, payload: bytes = b"") -> tuple[dict, bytes]:
+        """Send a request and return the reply, and the numbers of its tensors.
 
         Raises:
             Stopped: where there is none.
@@ -88,14 +88,14 @@ class Sandbox:
         try:
             self.connection.send_bytes(json.dumps(header).encode())
             self.connection.send_bytes(payload)
-            reply = json.loads(self.connection.recv_bytes(LONGEST))
+            reply, numbers = json.loads(self.connection.recv_bytes(LONGEST)), self.connection.recv_bytes(LARGEST)
         except (EOFError, OSError, ValueError, RecursionError) as error:
             self.stop(self.reason or "its process ended" if isinstance(error, EOFError | OSError) else "no valid reply")
             raise Stopped(self.reason) from None
         if not isinstance(reply, dict):
             self.stop("no valid reply")
             raise Stopped(self.reason)
-        return reply
+        return reply, numbers
 
     def stop(self, reason: str) -> None:
         """Kill the process and all that it has started."""

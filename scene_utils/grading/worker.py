@@ -6,7 +6,6 @@ right is decided in the grader's process.
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
 import os
@@ -18,8 +17,10 @@ import numpy as np
 import torch
 from torch import nn
 
-MOST, LONGEST = 100_000, 16 * 2**20  # items of an iterator, bytes of a reply
+MOST = 100_000  # items of an iterator
+LONGEST, LARGEST = 16 * 2**20, 256 * 2**20  # bytes of a reply: its text, its tensors
 OBJECTS: list[object] = []
+NUMBERS = bytearray()  # of the tensors of the reply that is being written
 
 
 def resolve(number: int) -> object:
@@ -57,18 +58,52 @@ def _reference(value: object) -> dict:
 
 def _numbers(tensor: torch.Tensor, kind: str, shape: tuple[int, ...] | None = None) -> dict:
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    data = flat.view(torch.uint8).numpy().tobytes() if len(flat) else b""
-    shape = tensor.shape if shape is None else shape
-    text = base64.b64encode(data).decode()
-    return {"kind": kind, "type": str(tensor.dtype).removeprefix("torch."), "shape": list(shape), "data": text}
+    shape, start = tensor.shape if shape is None else shape, len(NUMBERS)
+    NUMBERS.extend(flat.view(torch.uint8).numpy().data if len(flat) else b"")
+    place = {"start": start, "end": len(NUMBERS)}
+    return {"kind": kind, "type": str(tensor.dtype).removeprefix("torch."), "shape": list(shape)} | place
 
 
 def _module(module: nn.Module) -> dict:
-    """A network: it computes here, and the grader knows its layers by name, and its weights."""
-    own = {name: encode(value.detach()) for name, value in module.named_parameters()}
-    kinds = [type(each) for each in module.modules()]
-    layers = [kind.__name__ if kind.__module__.startswith("torch.nn.") else f"own {kind.__name__}" for kind in kinds]
-    return _reference(module) | {"kind": "module", "layers": layers, "weights": own}
+    """A network: it computes here, and the grader knows its layers by name, and what they contain."""
+    layers = []
+    for path, each in module.named_modules():
+        kind = type(each)
+        name = kind.__name__ if kind.__module__.startswith("torch.nn.") else f"own {kind.__name__}"
+        own = [{key: encode(value) for key, value in named.items()} for named in (each._parameters, each._buffers)]
+        layers.append({"path": path, "name": name, "weights": own[0], "buffers": own[1], "training": each.training})
+    return _reference(module) | {"kind": "module", "layers": layers}
+
+
+def contents(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Weights and buffers of a network by name."""
+    return dict([*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)])
+
+
+def forward(module: nn.Module, args: tuple, state: dict) -> dict:
+    """Call a network with the contents and modes that the grader has given it; say what moved, and what it watches."""
+    with torch.no_grad():
+        for name, value in state["changed"].items():
+            contents(module)[name].copy_(value)
+    for path, each in module.named_modules():
+        each.training = path in state["training"]
+    versions, seen = {name: value._version for name, value in contents(module).items()}, []
+
+    def note(path: str):
+        def hook(_: nn.Module, inputs: tuple, output: object) -> None:
+            if inputs and isinstance(inputs[0], torch.Tensor) and isinstance(output, torch.Tensor):
+                seen.append([path, list(inputs[0].shape), list(output.shape)])
+
+        return hook
+
+    hooks = [module.get_submodule(path).register_forward_hook(note(path)) for path in state["watched"]]
+    try:
+        value = encode(module(*args))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    moved = {name: encode(each) for name, each in contents(module).items() if each._version != versions.get(name)}
+    return {"value": value, "moved": moved, "seen": seen}
 
 
 def _changed(value: object) -> object:
@@ -81,16 +116,17 @@ def _changed(value: object) -> object:
 
 def call(header: dict, payload: bytes) -> dict:
     """Call an object, or a method of it, with the grader's arguments and random numbers."""
-    args, kwargs, random = cloudpickle.loads(payload)
+    args, kwargs, random, state = cloudpickle.loads(payload)
     target = OBJECTS[header["number"]]
     if header["attribute"]:
         target = getattr(target, header["attribute"])
     torch.set_rng_state(random)
-    if header["training"] is not None:
-        target.train(header["training"])
-    value = encode(target(*args, **kwargs) if header["called"] else target)
+    if state is not None:
+        reply = forward(target.get_submodule(state["path"]), args, state)
+    else:
+        reply = {"value": encode(target(*args, **kwargs) if header["called"] else target)}
     changed = [_changed(each) for each in [*args, *kwargs.values()]]
-    return {"value": value, "changed": changed, "random": encode(torch.get_rng_state())}
+    return reply | {"changed": changed, "random": encode(torch.get_rng_state())}
 
 
 def run(shell, cells: list[list[str]], files: dict[str, str]) -> dict:
@@ -118,6 +154,7 @@ def main(number: int) -> None:
     connection.send_bytes(b"ready")
     while True:
         header, payload = json.loads(connection.recv_bytes()), connection.recv_bytes()
+        NUMBERS.clear()
         try:
             if header["ask"] == "run":
                 reply = run(shell, header["cells"], header["files"])
@@ -128,8 +165,11 @@ def main(number: int) -> None:
         except BaseException as error:
             reply = {"error": [type(error).__name__, str(error)[:300]]}
         text = json.dumps(reply).encode()
-        too_long = json.dumps({"error": ["ValueError", f"more than {LONGEST // 2**20} MB"]}).encode()
-        connection.send_bytes(text if len(text) < LONGEST else too_long)
+        if len(text) >= LONGEST or len(NUMBERS) >= LARGEST:
+            text = json.dumps({"error": ["ValueError", f"more than {LARGEST // 2**20} MB"]}).encode()
+            NUMBERS.clear()
+        connection.send_bytes(text)
+        connection.send_bytes(bytes(NUMBERS))
 
 
 if __name__ == "__main__":
