@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scene_utils import averaging, catalogue, evaluation, experiments, plots, results
 from scene_utils.lessons import sketches, verdicts
 from scene_utils.lessons.course import depth_name, reported, reported_run, verdict
-from scene_utils.lessons.slides import reached, share
+from scene_utils.lessons.slides import interval_figure, reached, share
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
 from scene_utils.support import intervals
@@ -152,7 +152,7 @@ def final_model(members: Sequence[Run], together: Run) -> None:
     beside = [evaluation.compare(run.logits, together.logits, together.labels) for run in members]
     table.frame["the ensemble corrects / breaks"] = [f"{each.fixes} / {each.breaks}" for each in beside] + [""]
     told = Paragraph([told, verdicts.said("ensemble"), under_report(together)])
-    shown(say("final"), table, told, runs=[*members, together])
+    shown(say("final"), interval_figure([*members, together]), table, told, runs=[*members, together])
 
 
 def conditions(members: Sequence[Run], together: Run) -> None:

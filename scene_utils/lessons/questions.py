@@ -10,7 +10,7 @@ import pandas as pd
 from scene_utils import evaluation, plots
 from scene_utils.lessons import tuning, verdicts
 from scene_utils.lessons.course import told_apart
-from scene_utils.lessons.slides import between, reached, share
+from scene_utils.lessons.slides import between, interval_figure, reached, share
 from scene_utils.results import Run
 from scene_utils.support.intervals import wilson_interval
 from scene_utils.text import Text, say, sentences
@@ -42,7 +42,8 @@ def schedule(accuracies: Mapping[str, Sequence[float]], runs: Sequence[Run]) -> 
         values = {"best": names[runs.index(best)], "accuracy": best.accuracy}
         told = [say("answer.a", apart=apart or say("none"), same=same or say("none"), **values)]
     told.append(verdicts.said("schedule"))
-    shown(Paragraph([say("question.a")], "question"), Table(table), Paragraph(told), runs=runs)
+    figure = plots.seeds(accuracies, "hold-out accuracy")
+    shown(Paragraph([say("question.a")], "question"), figure, Table(table), Paragraph(told), runs=runs)
 
 
 def tuning_order(trials: pd.DataFrame, profile: str, seed: int) -> None:
@@ -95,4 +96,5 @@ def second_layer(one: Run, two: Run) -> None:
         sentences.second_layer(comparison, two.parameters - one.parameters),
     ]
     table = reached([one, two], ("parameters", "training seconds"))
-    shown(Paragraph([say("question.c")], "question"), table, Paragraph(told), runs=[one, two])
+    figure = interval_figure([one, two])
+    shown(Paragraph([say("question.c")], "question"), figure, table, Paragraph(told), runs=[one, two])

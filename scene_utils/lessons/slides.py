@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from torch import nn
 
 from scene_utils import data, evaluation, plots, results
@@ -68,6 +69,11 @@ def listed(runs: Sequence[Run], *columns: str) -> pd.DataFrame:
 def reached(runs: Sequence[Run], more: Sequence[str] = ()) -> Table:
     """Model, accuracy on the test set with its interval, and of each run what more is asked for."""
     return Table(listed(runs, "model", "accuracy", "95 % interval", *more), "wide" if "weights" in more else "")
+
+
+def interval_figure(runs: Sequence[Run]) -> Figure:
+    """Their accuracies on the test set with their intervals, as a picture."""
+    return plots.intervals(course.costs(runs).reset_index(names="model"), "model")
 
 
 def diverged(run: Run) -> Text:
