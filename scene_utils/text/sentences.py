@@ -128,7 +128,8 @@ def _beyond_mixup(run: Run, recipes: Sequence[Mapping]) -> list[str]:
     means: list[str] = ["CutMix"] * any("cutmix" in recipe["augmentation"] for recipe in recipes)
     means += ["distillation"] * any(recipe["distillation"] for recipe in recipes)
     again = [each.refit["images"] for each in run.counted if "refit" in each.record]
-    return means + ([say("tried.again", images=again[0])] if again else [])
+    form = "again" if len(again) == len(run.counted) else "some"
+    return means + [say(f"tried.{form}", images=each, some=len(again), all=len(recipes)) for each in again[:1]]
 
 
 def grown(first_answers, second_answers, labels, first: str, second: str) -> Text:
