@@ -18,7 +18,6 @@ from torch import Tensor
 
 from scene_utils.evaluation import accuracy, predictions
 from scene_utils.results import Run
-from scene_utils.support.intervals import counted
 
 INVERSE_TEMPERATURES = np.geomspace(0.5, 2, 9)  # that are tried
 
@@ -58,20 +57,6 @@ def choose_weights(logits: Sequence[ArrayLike], labels: ArrayLike, steps: int = 
         scaled = (log_softmax(average * factor, axis=1) for factor in INVERSE_TEMPERATURES)
         losses.append(min(-each[np.arange(len(labels)), labels].mean() for each in scaled))
     return tuple(weight / steps for weight in grid[int(np.argmin(losses))])
-
-
-def subsets(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.DataFrame:
-    """Accuracy of each member, each pair and so on to all of them, probabilities averaged.
-
-    Columns members, size, correct, total, accuracy, low, high.
-    """
-    labels, rows = np.asarray(labels), []
-    for size in range(1, len(logits) + 1):
-        for names in itertools.combinations(logits, size):
-            average = average_probabilities([logits[name] for name in names])
-            correct = int((predictions(average) == labels).sum())
-            rows.append({"members": " + ".join(names), "size": size, **counted(correct, len(labels))})
-    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True)

@@ -186,15 +186,6 @@ def test_weights_prefer_the_better_member_not_the_surest():
         assert 0.4 <= averaging.choose_weights(members, labels)[0] <= 0.6
 
 
-def test_subsets_are_all_members_pairs_and_the_whole():
-    members = {name: simulated(seed)[0] for seed, name in enumerate("abc")}
-    labels = simulated()[1]
-    table = averaging.subsets(members, labels)
-    assert table["members"].tolist() == ["a", "b", "c", "a + b", "a + c", "b + c", "a + b + c"]
-    assert table["correct"].iloc[0] == (members["a"].argmax(1) == labels).sum()
-    assert table["accuracy"].iloc[-1] > table["accuracy"].iloc[:3].max()
-
-
 def test_ensemble_analysis_counts_images():
     labels = np.zeros(5, dtype=int)
     members = [np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 0, 1]), np.array([0, 1, 1, 0, 1])]

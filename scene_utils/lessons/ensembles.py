@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from scene_utils.lessons.course import depth_name, reported, reported_run, verdi
 from scene_utils.lessons.slides import interval_figure, reached, share
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
-from scene_utils.support import intervals
+from scene_utils.support import intervals, ledger
 from scene_utils.text import Text, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
@@ -53,20 +54,25 @@ def schedule_table(recipe: Recipe) -> pd.DataFrame:
 def ways(members: Sequence[Run]) -> pd.DataFrame:
     """Return every way of answering with these members: alone, in pairs, together, by vote, by chosen weights.
 
-    Columns way, correct, total, accuracy, low, high, on the test set; weights are chosen on the hold-out.
+    Columns way, correct, total, accuracy, low, high, on the test set; weights are chosen on the hold-out. What is read
+    of the test set here for the first time is entered in the ledger.
     """
-    labels, logits = members[0].labels, {depth_name(run): run.logits for run in members}
-    table = averaging.subsets(logits, labels).rename(columns={"members": "way"}).drop(columns="size")
-    table.loc[len(table) - 1, "way"] = "all, probabilities averaged"
+    labels, logits, mean = members[0].labels, [run.logits for run in members], "all, probabilities averaged"
+    alone = {depth_name(run): run.logits for run in members}
+    some = [names for size in range(2, len(members)) for names in itertools.combinations(alone, size)]
+    answers = alone | {" + ".join(names): averaging.average_probabilities([alone[name] for name in names])
+                       for names in some}  # fmt: skip
     weights = holdout_weights(members)
-    others = {
-        "all, majority of votes": averaging.hard_vote(list(logits.values())),
-        f"all, weights {' : '.join(f'{w:g}' for w in weights)}": weighted(members, weights),
-    }
-    for way, answers in others.items():
-        correct = int((evaluation.predictions(answers) == labels).sum())
-        table.loc[len(table)] = {"way": way, **intervals.counted(correct, len(labels))}
-    return table
+    answers[mean] = averaging.average_probabilities(logits)
+    answers["all, majority of votes"] = np.eye(len(members[0].classes))[averaging.hard_vote(logits)]
+    answers[f"all, weights {' : '.join(f'{w:g}' for w in weights)}"] = weighted(members, weights)
+    rows = []
+    for way, each in answers.items():  # members and mean are in the ledger since they were trained
+        right = each.argmax(1) == labels if way in (*alone, mean) else ledger.hand_out(
+            members[0].record, each, labels, "val", way.replace(",", ""), "a page combines members"
+        )
+        rows.append({"way": way, **intervals.counted(int(right.sum()), len(labels))})
+    return pd.DataFrame(rows)
 
 
 def holdout_weights(members: Sequence[Run]) -> tuple[float, ...]:
