@@ -490,7 +490,7 @@ def accuracy_vs_time(
     for position, (name, (seconds, _)) in enumerate(prices.items()):
         if name in tested:
             axis.plot(seconds.iloc[-1], tested[name], **line_style(position) | hollow)
-    axis.set(xscale="log", xlabel="training time (seconds)", ylabel="accuracy")
+    axis.set(xscale="log", xlabel="training time (seconds)", ylabel="best hold-out accuracy so far")
     _levels_at_right(axis, reported)
     plain_log(axis.xaxis)
     percent(axis.yaxis)

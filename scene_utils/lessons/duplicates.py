@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from IPython.display import HTML
 
 from scene_utils.data import Split
 from scene_utils.support import audit as audits
@@ -48,3 +49,9 @@ def files(pairs: pd.DataFrame, train: Split, holdout: Split) -> pd.DataFrame:
     told = [" and ".join(map(name_of, pair)) for pair in zip(pairs["first"], pairs["second"], strict=True)]
     table = pairs[["first", "second"]].assign(**{"sets": told, "same label": pairs["agree"]})
     return table.sort_values(["same label", "sets"], kind="stable", ignore_index=True)
+
+
+def fold(pairs: pd.DataFrame, train: Split, holdout: Split) -> HTML:
+    """Return ``files``, all rows, as a table that a click unfolds."""
+    table = files(pairs, train, holdout).to_html(index=False)
+    return HTML(f"<details><summary>All {len(pairs)} pairs by file name</summary>{table}</details>")

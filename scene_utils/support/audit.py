@@ -51,8 +51,9 @@ class Audit:
         kind = self.pairs["exact"].map({True: "exact", False: "near"})
         label = self.pairs["agree"].map({True: "labels agree", False: "labels contradict"})
         counts = pd.crosstab([kind, self.pairs["sets"]], label)
-        rows = pd.MultiIndex.from_product([("exact", "near"), ("train", "test", "across")], names=["kind", "sets"])
-        return counts.reindex(index=rows, columns=["labels agree", "labels contradict"], fill_value=0)
+        rows = pd.MultiIndex.from_product([("exact", "near"), ("train", "test", "across")], names=["pixels", "folders"])
+        counts = counts.reindex(index=rows, columns=["labels agree", "labels contradict"], fill_value=0)
+        return counts.rename_axis(columns=None)
 
     def in_train(self, exact: bool) -> pd.DataFrame:
         """The pairs of a test image (``second``) and its copy in the training set (``first``)."""
