@@ -112,6 +112,6 @@ ANSWERS = {
     ),
     "depth_design": (
         [design(), design(shallow=26, deep=50, epochs=4, seeds=5), design(epochs=8, rates=(0.05, 0.1), seeds=6)],
-        [design(deep=50), design(seeds=3), design(seeds=9), design(rates=[0.1]), design(shallow=34, deep=18)],
+        [design(deep=50), design(seeds=3), design(seeds=10), design(rates=[0.1]), design(shallow=34, deep=18)],
     ),
 }
