@@ -37,7 +37,7 @@ def test_a_member_of_weight_0_counts_nowhere():
                   recipe={"weights": [0.5, 0.5, 0.0], "members": recipes})  # fmt: skip
     assert [run.name for run in mixed.counted] == ["a.sample.s0", "b.sample.s0"] and slides.origin(mixed) == "a, b"
     assert sentences.added(mixed) == sentences.tried(mixed)
-    assert sentences.tried(mixed).startswith("images of 96, 128 pixels, a second training on all 9 images")
+    assert sentences.tried(mixed).startswith("images of 96, 128 pixels, a second training of 1 of 2 members")
     assert "c.safetensors" not in course.caption(mixed).data
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from scene_utils import averaging, data, durations, experiments, models, pretraining, results, trained, training
+from scene_utils import data, durations, experiments, models, pretraining, results, trained, training
 from scene_utils.averaging import choose_weights
 from scene_utils.catalogue import EXPERIMENTS, SHOWN_WHERE_RUN
 from scene_utils.recipe import Recipe
@@ -150,17 +150,6 @@ def test_an_ensemble_averages_its_members_probabilities(weighted, declare):
     assert run.parameters == sum(member.parameters for member in counted)
     assert [each.name for each in run.counted] == [member.name for member in counted]
     assert run.seconds == sum(member.seconds for member in counted)
-
-
-def test_members_of_weight_0_are_not_among_what_is_told_of_an_ensemble(monkeypatch, declare):
-    monkeypatch.setattr(averaging, "choose_weights", lambda *args: (0.5, 0.0, 0.5))
-    for name, strength in (("first", 0.0), ("second", 0.4), ("third", 0.0)):
-        declare(name, {"mixup": strength}, save_epoch_logits=True, refit=name == "first")
-    names = ("first", "second", "third")
-    run = experiments.run(declare("all", architecture="ensemble", build=None, members=names, weighted=True))
-    assert [part.experiment for part in run.counted] == ["first", "third"]
-    assert sentences.added(run).startswith("a second training of 1 of 2 members")
-    assert "Mixup" not in sentences.tried(run)
 
 
 def test_after_its_choices_a_model_is_trained_again_on_all_images(declare):
