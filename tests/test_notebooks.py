@@ -11,7 +11,6 @@ import papermill
 import pytest
 
 from scene_utils.report import colab, publish, series
-from scene_utils.report.manifest import CONCLUSIONS
 from scene_utils.support import settings
 from scene_utils.text.shown import MIME
 from tests.interactive import WIDGET, noise
@@ -108,9 +107,7 @@ def test_no_scripts_and_nothing_from_elsewhere(notebook):
     assert not [kind for kind in kinds if kind.startswith(("application/javascript", "application/vnd."))]
 
 
-def test_solutions_are_right_and_the_last_cell_asserts_folded(path, notebook):
-    if path.stem == CONCLUSIONS:
-        return
+def test_solutions_are_right_and_the_last_cell_asserts_folded(notebook):
     solutions = [cell for cell in code_cells(notebook) if "solution" in tags(cell)]
     assert len(solutions) >= 3 and all("right" in json.dumps(cell.outputs) for cell in solutions)
     last = code_cells(notebook)[-1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from scene_utils import plots, results
+from scene_utils import data, plots, results
 from scene_utils.lessons.slides import between, share
 from scene_utils.results import Run
 from scene_utils.support import intervals
@@ -66,9 +66,9 @@ def trainings(run: Run) -> dict[str, float]:
     return own | {name: seconds for each in needed if each for name, seconds in trainings(each).items()}
 
 
-def every(profile: str, seed: int, key: str) -> list[Run]:
+def every(profile: str, seed: int, key: str, published: bool = False) -> list[Run]:
     """Return all finished runs of a profile and seed that were judged on the test set of these images (``key``)."""
-    mine = [run for run in results.records(profile) if run.seed == seed and run.dataset["key"] == key]
+    mine = [run for run in results.records(profile, published) if run.seed == seed and run.dataset["key"] == key]
     return [run for run in mine if run.evaluated_on == "test" and run.status == "finished"
             and not run.experiment.endswith("-reported")]  # fmt: skip
 
@@ -89,6 +89,11 @@ def costs(known: Sequence[Reading]) -> pd.DataFrame:
 
 def _interval(each: Reading) -> dict[str, float]:
     return dict(zip(("low", "high"), wilson_interval(int(each.right.sum()), len(each.right)), strict=True))
+
+
+def published() -> pd.DataFrame:
+    """Return ``costs`` of the published models, which are the same in every profile."""
+    return costs(readings(every("short", 0, data.COMMIT, published=True)))
 
 
 def table(known: pd.DataFrame) -> Table:

@@ -97,7 +97,8 @@ def side(name: str, which: str, profile: str, seed: int, dataset: str, **changes
     recipe, images = Recipe(**both["recipe"] | changes | {"seed": seed}), told["images"]
     if profile == "sample":
         small = {field: -(-getattr(recipe, field) // SAMPLE[field]) for field in ("epochs", "batch_size")}
-        recipe, images = recipe.replace(**small), min(images, SAMPLE["images"])
+        most = max((DECLARED[name] | DECLARED[name][each])["images"] for each in SIDES)
+        recipe, images = recipe.replace(**small), images * min(most, SAMPLE["images"]) // most
     build = MODELS.get(told["model"]) or catalogue.builder(told["model"])
     title = ", ".join(f"{field.replace('_', ' ')} {value}" for field, value in changes.items()) or told["title"]
     made = catalogue.Experiment(f"live-{name}", title, told["model"], partial(build, **both["options"]), {},
