@@ -20,6 +20,8 @@ def test_declared_sides_differ_and_published_pairs_are_those_declared(name):
     assert live.DECLARED[name].get("measure", "accuracy") in live.MEASURES
     small = live.side(name, "first", "sample", 0, "")
     assert small.images * small.recipe.epochs <= 1200  # seconds
+    other = live.side(name, "second", "sample", 0, "")
+    assert small.images / other.images == first.images / second.images
     published = live.rows(settings.published_dir() / "live" / f"{name}.json")
     assert not published or len(published) == 2 * len(live.recorded(name)) == 20
 

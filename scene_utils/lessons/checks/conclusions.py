@@ -60,8 +60,9 @@ def table() -> pd.DataFrame:
 @check("give a dict with the keys model, limits, rejected and because")
 def argued(answer):
     """A choice from the table: within limits of one's own, with the limit that each more accurate model breaks."""
-    known, limits = table(), {name: number(value) for name, value in dict(answer["limits"]).items()}
-    model, rejected = answer["model"], dict(answer["rejected"])
+    known, choice = table(), dict(answer)
+    model, rejected = choice["model"], dict(choice["rejected"])
+    limits = {name: number(value) for name, value in dict(choice["limits"]).items()}
     if model not in known.index:
         return f"{str(model)[:60]!r} is no model of the table; for example {known.index[0]!r}"
     if not limits or not set(limits) <= set(COSTS):
@@ -78,5 +79,5 @@ def argued(answer):
     idle = [cost for cost in limits if cost not in rejected.values()]
     if idle:
         return f"no more accurate model is rejected for its {idle[0]}: what is this limit for?"
-    words = len(str(given(answer["because"])).split())
+    words = len(str(given(choice["because"])).split())
     return None if words >= WORDS else f"a reason has {WORDS} words or more, yours {words}: who needs these limits?"

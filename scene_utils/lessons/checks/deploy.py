@@ -70,7 +70,7 @@ def kernels() -> list[np.ndarray]:
     """Weights of the shipped model's convolutions with few rows of many weights, one row per output channel."""
     weights = [each for each in trained.load_model(trained.shipped_run()).state_dict().values() if each.ndim == 4]
     rows = [each.flatten(1).numpy() for each in weights]
-    return [each for each in rows if each.shape[1] >= 96 and each.size < 80_000]
+    return [each for each in rows if len(each) < each.shape[1] >= 96 and each.size < 80_000]
 
 
 def squared_error(weights: np.ndarray, integers: np.ndarray, scales: np.ndarray) -> float:
