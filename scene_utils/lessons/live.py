@@ -192,6 +192,7 @@ def record(name: str, profile: str | None = None, count: int = len(SEEDS)) -> Pa
     if profile == "sample" or experiments.own_images():
         raise SceneError("recorded pairs are of the real dataset; call with --profile short, without SCENE_DATA_DIR")
     found = [row for seed in SEEDS[:count] for row in pair(name, profile, seed)]
+    found[2:] = [{field: value for field, value in row.items() if field != "features"} for row in found[2:]]
     path = settings.published_dir() / "live" / f"{name}.json"
     return settings.atomic_write(path, json.dumps(found, indent=1) + "\n")
 
