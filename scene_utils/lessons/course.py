@@ -11,7 +11,7 @@ import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
-from scene_utils import cases, data, evaluation, experiments, plots, pretraining, results
+from scene_utils import cases, catalogue, data, evaluation, experiments, plots, pretraining, results
 from scene_utils.lessons import labels, sketches
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
@@ -227,7 +227,10 @@ def gap(run: Run) -> tuple[float, tuple[float, float]]:
 
 
 def reading(run: Run) -> list[Text]:
-    """Read a run's curves aloud: where loss and accuracy end, whether the best epoch was the last, the gap."""
+    """Read a run's curves aloud: where loss and accuracy end, whether the best epoch was the last, the gap.
+
+    With Mixup the gap is left out: the training accuracy is counted on mixtures.
+    """
     table = run.history
     first, last = table.iloc[0], table.iloc[-1]
     best = table.loc[table["holdout_accuracy"].idxmax()]
@@ -236,10 +239,10 @@ def reading(run: Run) -> list[Text]:
     values |= {"holdout_last": last["holdout_loss"], "holdout_first": first["holdout_loss"]}
     accuracies = {"best": best["holdout_accuracy"], "epoch": int(best["epoch"]), "last": last["holdout_accuracy"]}
     form = say(f"gap.{intervals.verdict((low, high))}")
-    told = say("gap", name=run.title, points=points, low=low, high=high, form=form)
+    told = [] if run.recipe.get("mixup") else [say("gap", name=run.title, points=points, low=low, high=high, form=form)]
     if len(table) == 1:
-        return [told]
-    return [say("curves.loss", name=run.title, **values), say("curves.best", **accuracies), told]
+        return told
+    return [say("curves.loss", name=run.title, **values), say("curves.best", **accuracies), *told]
 
 
 def claim(first: Run, second: Run) -> str:
@@ -300,7 +303,8 @@ def beside(run: Run, other: str) -> Text:
     """Say what changes from another experiment's run to this one where that has run, else how to run it."""
     found = results.find(other, run.profile, run.seed)
     if found is None or found.dataset["key"] != run.dataset["key"]:
-        return say("beside.none", command=f"python -m scene_utils train {other} --profile {run.profile}")
+        command = f"python -m scene_utils train {other} --profile {run.profile}"
+        return say("beside.none", other=catalogue.get(other).title, command=command)
     return difference(found, run)
 
 

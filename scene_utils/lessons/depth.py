@@ -90,6 +90,14 @@ def pairs(plain: Sequence[Run], deep: Sequence[Run]) -> list[tuple[Run, Run]]:
     return [(a, b) for a in finished(plain) for b in finished(deep) if layers(a) == layers(b)]
 
 
+def verdict(pairs: Sequence[tuple[Run, Run]], depth: int) -> str:
+    """``higher``, ``lower`` or ``same``: a ResNet against the plain net of its depth; ``not run`` without that pair."""
+    for plain, deep in pairs:
+        if layers(plain) == depth:
+            return evaluation.compare(plain.logits, deep.logits, plain.labels).verdict
+    return "not run"
+
+
 def difference(first: Run, second: Run) -> str:
     """Say in images what changes from one net to the other, by their short names."""
     comparison = evaluation.compare(first.logits, second.logits, first.labels)

@@ -109,10 +109,12 @@ def opinions(members: Sequence[Run], position: int) -> Figure:
 
 
 def votes(members: Sequence[Run], positions: Sequence[int], n: int = 6) -> Figure | Markdown:
-    """Show up to ``n`` of these test images, each with its truth and every member's answer."""
+    """Show up to ``n`` of these test images, one class after the other, each with its truth and every answer."""
     if not len(positions):
         return Markdown("*no image*")
-    classes, shown = members[0].classes, [int(position) for position in positions[:n]]
+    classes, truth = members[0].classes, pd.Series(members[0].labels[positions], index=positions)
+    turn = truth.groupby(truth).cumcount()  # the first of every class, then the second
+    shown = [int(position) for position in turn.sort_values(kind="stable").index[:n]]
     titles = []
     for position in shown:
         answers = [classes[run.logits[position].argmax()] for run in members]

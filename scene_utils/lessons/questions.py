@@ -62,7 +62,7 @@ def tuning_order(trials: pd.DataFrame, profile: str, seed: int) -> None:
             "with new seeds": [share(anew[name].mean()) if name in anew else "" for name in searches],
         }
     )
-    figure = plots.bars(shares, "share of the differences explained", percent=True)
+    figure = plots.bars(shares, "importance (adds up to 100%)", percent=True)
     small = Paragraph([study_provenance(trials, profile, seed)], "small")
     shown(Paragraph([say("question.b")], "question"), figure, Table(table), Paragraph(told), small)
 

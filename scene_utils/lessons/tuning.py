@@ -163,7 +163,7 @@ def in_turn(order: Sequence[str], score: Callable[[Mapping[str, float], int], fl
 
 
 def importances(study_trials: pd.DataFrame, seed: int = 0) -> dict[str, float]:
-    """Return the share of the differences in accuracy that each hyperparameter explains, largest first.
+    """Return how important each hyperparameter is for accuracy, largest first; they add up to one.
 
     Functional ANOVA (Hutter et al., 2014; Optuna). All are zero where all trials came out the same.
     """
