@@ -124,7 +124,8 @@ def _case(names: list[str], profile: str | None, seed: int, grids: bool, status:
         print(verdicts.status(names or catalogue.declare_cases()).to_string(index=False))
         print("choices are made on the hold-out; case --judge reads test set and sealed set")
     if judge:
-        print(f"judged on test set and sealed set: {', '.join(verdicts.judge(unfinished)) or 'nothing new'}")
+        judged = [f"{name} on {verdicts.judged_on(name)}" for name in verdicts.judge(unfinished)]
+        print(f"judged: {', '.join(judged) or 'nothing new'}")
 
 
 def _project(name: str | None, draft: str | None, profile: str | None, seed: int) -> None:

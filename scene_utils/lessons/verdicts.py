@@ -153,6 +153,11 @@ def judge(unfinished: bool = False) -> list[str]:
     return judged
 
 
+def judged_on(case: str) -> str:
+    """Say on which sets a case is judged."""
+    return "the hold-out" if case == "order" else "test set and sealed set" if arms_of(case) else "the test set"
+
+
 def labels_of_sets() -> dict[str, np.ndarray]:
     """Return the labels of test set and sealed set."""
     return {"val": experiments.sets(PROFILE)[2].test.labels.numpy(),
