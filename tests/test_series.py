@@ -552,7 +552,7 @@ JUDGED = {  # command: what stands in for its work, and the sets that its last l
     "case mixup": ({"experiments.run_case": None}, "hold-out"),
     "case order": ({"lessons.orders.run": pd.DataFrame()}, "hold-out"),
     "case": ({"lessons.verdicts.status": pd.DataFrame()}, "hold-out test set sealed set"),
-    "case --status --judge": ({"lessons.verdicts.status": pd.DataFrame(), "lessons.verdicts.judge": []},
+    "case --status --judge": ({"lessons.verdicts.status": pd.DataFrame(), "lessons.verdicts.judge": ["mixup"]},
                               "test set sealed set"),
     "project mixup": ({"lessons.project.committed": "c",
                        "experiments.sets": [0, SimpleNamespace(labels=torch.arange(2))],
