@@ -172,7 +172,7 @@ def own_photo(photo: str | Path | None = None):
         return chooser(run)
     print('no photo given (photo = "path/to/photo.jpg"); an image of the hold-out instead')
     _, holdout, _ = experiments.sets()
-    return show(holdout.images[0].numpy(), run, holdout.names[0])
+    return show(holdout.images[0].numpy(), run, "/".join(Path(holdout.names[0]).parts[-2:]))
 
 
 def show(photo: str | Path | BinaryIO | np.ndarray, run: Run, name: str = ""):

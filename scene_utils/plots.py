@@ -905,7 +905,8 @@ def scaled_filters(weights: ArrayLike) -> np.ndarray:
 
 def filters(weights: ArrayLike, titles: Sequence[str] = (), columns: int = 10) -> Figure:
     """First-layer filters (K, C, h, w) as small pictures; grey is zero, each filter has its own scale."""
-    return image_grid(scaled_filters(weights), titles, columns, alt=f"{len(weights)} filters of a convolution")
+    named = f": {', '.join(titles)}" if len(titles) else ""
+    return image_grid(scaled_filters(weights), titles, columns, alt=f"Weights as {len(weights)} small pictures{named}")
 
 
 def filter_rows(rows: Mapping[str, ArrayLike]) -> Figure:

@@ -110,7 +110,8 @@ def mistakes(run: Run, n: int = 12) -> Figure | Markdown:
         for row in errors.itertuples()
     ]
     images = experiments.tested(run).images[errors["index"].tolist()]
-    return plots.image_grid(images, titles, columns=6, alt=f"The most confident mistakes of {run.title}.")
+    alt = f"The most confident mistakes of {run.title}: {'; '.join(titles)}.".replace("\npredicted", ", predicted")
+    return plots.image_grid(images, titles, columns=6, alt=alt)
 
 
 def check(answer: object, right: object, hint: str = "") -> None:

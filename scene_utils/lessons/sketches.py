@@ -483,7 +483,7 @@ def heatmaps(
     if maps:
         bar = figure.colorbar(ScalarMappable(cmap="inferno"), ax=axes[1:], ticks=[0, 1], aspect=14 * len(maps))
         bar.ax.set_yticklabels(["none", "strongest"])
-    figure.alt = f"Heat maps of {', '.join(maps)} below {count} images.".replace("\n", " ")
+    figure.alt = f"Heat maps of {', '.join(maps)} below {count} images. {'; '.join(titles)}".replace("\n", " ").strip()
     return figure
 
 

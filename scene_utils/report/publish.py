@@ -230,11 +230,11 @@ def lesson_table() -> str:
     lines += ["|---|---|---|---|" + "---|" * len(settings.PROFILES)]
     for file in sorted(p for p in series.notebooks_dir().glob("*.ipynb") if series.NAME.fullmatch(p.stem)):
         cells = series.read_notebook(file).cells
-        exercises = sum(series.tagged(cell, "solution") for cell in cells)
+        exercises = minutes_for_exercises(cells)
         took = [noted.get(profile, {}).get(file.stem) for profile in settings.PROFILES]
         execution = ["" if seconds is None else f"{seconds / 60:.1f}" for seconds in took]
         name = f"[{file.stem}]({file.name})"
-        lines.append(f"| {name} | {minutes_to_read(cells)} | {exercises or ''} | {minutes_for_exercises(cells) or ''} "
+        lines.append(f"| {name} | {minutes_to_read(cells)} | {len(exercises) or ''} | {sum(exercises) or ''} "
                      f"| {' | '.join(execution)} |")  # fmt: skip
     return "\n".join(lines)
 
@@ -249,10 +249,10 @@ def minutes_to_read(cells: list) -> int:
     return round(words / 100 + lines / 6 + 1.5 * figures + tables)
 
 
-def minutes_for_exercises(cells: list) -> int:
-    """What the headings of a page's exercises say, such as ``(20 minutes, write)``, summed."""
+def minutes_for_exercises(cells: list) -> list[int]:
+    """What the headings of a page's exercises say, such as ``(20 minutes, write)``."""
     headings = re.findall(r"^### .*\((\d+ minutes|an hour)", "\n".join(cell.source for cell in cells), re.MULTILINE)
-    return sum(60 if told == "an hour" else int(told.split()[0]) for told in headings)
+    return [60 if told == "an hour" else int(told.split()[0]) for told in headings]
 
 
 # --- copies for a class
