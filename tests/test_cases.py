@@ -16,6 +16,7 @@ from scene_utils import batches, cases, catalogue, data, experiments, results
 from scene_utils.__main__ import main
 from scene_utils.catalogue import EXPERIMENTS
 from scene_utils.lessons import limits, orders, project, tuning, verdicts
+from scene_utils.lessons.trials import Trials
 from scene_utils.recipe import Recipe
 from scene_utils.support import intervals, ledger, settings
 from scene_utils.support.settings import SceneError
@@ -314,6 +315,7 @@ def judged(monkeypatch):
     monkeypatch.setattr(verdicts, "runs_of", runs_of)
     monkeypatch.setattr(verdicts, "labels_of_sets", lambda: labels)
     monkeypatch.setattr(orders, "progress", lambda profile: (0, 170))
+    monkeypatch.setattr(verdicts, "kept", lambda: Trials("cases.made-up.csv", verdicts.COLUMNS, {}))  # none published
 
 
 def test_cases_are_judged_once_by_the_ledger_and_shown(judged):
