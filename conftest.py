@@ -47,11 +47,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's backgro
 pytest_plugins = ["tests.interactive", "tests.fakes"]
 
 
-def pytest_xdist_auto_num_workers():
-    """One process more than cores: some tests wait for a browser, a kernel or a time limit."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else None
-
-
 def pytest_ignore_collect(collection_path):
     """Leave out what JupyterLab leaves among the notebooks: Untitled, copies."""
     from scene_utils.report import series  # also lets kernels import this very checkout
