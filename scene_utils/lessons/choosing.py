@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from scene_utils import data, plots, results
+from scene_utils import cases, data, plots, results
 from scene_utils.lessons.slides import between, share
 from scene_utils.results import Run
 from scene_utils.support import intervals
@@ -16,7 +16,6 @@ from scene_utils.support.intervals import wilson_interval
 from scene_utils.text import join, say
 from scene_utils.text.shown import Paragraph, Table, shown
 
-MARGIN = 0.01  # within which a model is as good as another: the design *student* states it, after the pair was read
 FEW = 12  # models that one figure can tell apart
 
 
@@ -110,9 +109,11 @@ def table(known: pd.DataFrame) -> Table:
 
 
 def as_good(best: Reading, known: Sequence[Reading]) -> list[Reading]:
-    """Return the readings that are equivalent to ``best`` within ``MARGIN``: two one-sided tests, ``best`` included."""
+    """Return ``best`` and the readings equivalent to it: two one-sided tests, the margin of case ``student``."""
+    margin = cases.design("student")["margin"]
+
     def within(other: Reading) -> bool:
-        return intervals.equivalence(best.right, other.right, MARGIN).p_value < 1 - intervals.LEVEL
+        return intervals.equivalence(best.right, other.right, margin).p_value < 1 - intervals.LEVEL
 
     return [each for each in known if each is best or within(each)]
 
@@ -147,7 +148,7 @@ def show(runs: Sequence[Run], drawn: Sequence[str]) -> None:
     every, plain = costs(known), [each for each in known if each.run.experiment in drawn and not each.mirrored]
     best = max(known, key=lambda each: each.holdout_accuracy)
     good = [each.title for each in as_good(best, known) if each is not best] or say("none")
-    told = [say("choice.good", best=best.title, margin=MARGIN, same=good)]
+    told = [say("choice.good", best=best.title, margin=cases.design("student")["margin"], same=good)]
     if not results.same_processor(*runs):
         told.append(say("choice.devices"))
     figure = plots.cost(costs(plain).dropna().head(FEW)) if plain else None
