@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from scene_utils import catalogue, durations, experiments, training
-from scene_utils.lessons import course, tuning
+from scene_utils.lessons import tuning
 from scene_utils.recipe import Recipe
 from scene_utils.support import progress, settings
 from tests.fakes import net, tiny
@@ -82,7 +82,7 @@ def small(monkeypatch):
 
 
 @pytest.mark.parametrize("call", [
-    lambda: course.run_all(("a", "b"), "sample"),
+    lambda: experiments.run_all(("a", "b"), "sample"),
     lambda: experiments.run("student", "sample"),
     lambda: tuning.again(tuning.START, "x", "sample", n=2),
 ], ids=["several runs", "an ensemble and its student", "a study"])  # fmt: skip

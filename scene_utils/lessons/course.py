@@ -201,9 +201,6 @@ def conditions(recipe: Recipe) -> Text:
     return say("recipe", parts=join(told, "; "))
 
 
-run_all = experiments.run_all  # as pages know it
-
-
 def sweep(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row a run: learning_rate, loss of the last epoch, hold-out accuracy, diverged_step (NaN: finished)."""
     rows = [
