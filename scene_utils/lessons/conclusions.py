@@ -363,7 +363,7 @@ def all_runs(records: Records) -> None:
     if not records.runs:
         return shown(say("page.nothing"))
     columns = "experiment", "profile", "seed", "status", "judged on", "accuracy", "epochs", "seconds", "device"
-    table = slides.listed(list(records.runs.values()), *columns, "precision", "date", "weights")
+    table = slides.formatted_runs(list(records.runs.values()), *columns, "precision", "date", "weights")
     shown(say("runs.how", count=len(table)), Table(table, "wide"))
 
 

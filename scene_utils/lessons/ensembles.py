@@ -17,7 +17,7 @@ from scene_utils.lessons.slides import interval_figure, reached, share
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
 from scene_utils.support import intervals, ledger
-from scene_utils.text import Text, say, sentences
+from scene_utils.text import Text, render, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
 CONDITIONS = ("epochs", "learning_rate", "optimizer", "schedule", "milestones", "gamma", "mixup", "batch_size")
@@ -186,7 +186,7 @@ def conditions_table(ours: Sequence[Recipe], compared: bool) -> Table:
     theirs = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full")
     rows = []
     for name in CONDITIONS:
-        reported, own = listed(getattr(theirs, name)), [listed(getattr(recipe, name)) for recipe in ours]
+        reported, *own = (render(getattr(recipe, name), "en") for recipe in (theirs, *ours))
         if name in catalogue.ASSUMED or name in ("input_size", "label_smoothing"):
             reported = say("assumed", value=reported)
         if name in ("milestones", "gamma"):
@@ -194,11 +194,6 @@ def conditions_table(ours: Sequence[Recipe], compared: bool) -> Table:
         rows.append((name.replace("_", " "), reported, " / ".join(dict.fromkeys(own))))
     table = pd.DataFrame(rows, columns=["condition", "report", "ours"])
     return Table(table if compared else table.drop(columns="report"), "text")
-
-
-def listed(value: object) -> str:
-    """Write a recipe's value as text."""
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def final_curve(members: Sequence[Run], together: Run) -> None:

@@ -60,7 +60,7 @@ COLUMNS: dict[str, Callable[[Run], str]] = {  # of tables of runs; what is not h
 }
 
 
-def listed(runs: Sequence[Run], *columns: str) -> pd.DataFrame:
+def formatted_runs(runs: Sequence[Run], *columns: str) -> pd.DataFrame:
     """One row per run, every value as it is printed."""
     known = {name: COLUMNS.get(name) or (lambda run, name=name: str(getattr(run, name))) for name in columns}
     return pd.DataFrame({name: [form(run) for run in runs] for name, form in known.items()})
@@ -68,7 +68,7 @@ def listed(runs: Sequence[Run], *columns: str) -> pd.DataFrame:
 
 def reached(runs: Sequence[Run], more: Sequence[str] = ()) -> Table:
     """Model, accuracy on the test set with its interval, and of each run what more is asked for."""
-    return Table(listed(runs, "model", "accuracy", "95 % interval", *more), "wide" if "weights" in more else "")
+    return Table(formatted_runs(runs, "model", "accuracy", "95 % interval", *more), "wide" if "weights" in more else "")
 
 
 def interval_figure(runs: Sequence[Run]) -> Figure:
