@@ -25,6 +25,7 @@ from scene_utils.support.settings import SceneError
 
 DESIGNS = Path(__file__).resolve().parent / "designs"
 CHOSEN = DESIGNS / "chosen.toml"
+PROFILE = "short"  # of the runs by which cases are decided
 INHERITED = ("model", "options", "pretrained", "mirror")
 EXTENSIONS = 2  # values by which a grid is extended at most
 
@@ -174,6 +175,16 @@ def arms(case: str | None = None) -> list[Arm]:
         with contextlib.suppress(SceneError):  # whoever asks for it is told
             found += arms(each)
     return found
+
+
+def files(case: str) -> list[str]:
+    """Return patterns of the files, design, records and tables, that the page of a case shows."""
+    told = design(case)
+    compared = [*arms(case), *(arm(name, case) for name in told.get("contrast", {}))]
+    runs = [f"{each.experiment}{part}.{PROFILE}.s*.json" for each in compared for part in ("", "-grid-*")]
+    runs += [f"{name}.{'full' if name.endswith('-reported') else PROFILE}.s0.json"
+             for name in (*told.get("contrast_of", ()), *told.get("experiments", ()))]  # fmt: skip
+    return [f"{case}.toml", f"cases.{PROFILE}.csv", f"{case}.{PROFILE}.csv", *dict.fromkeys(runs)]
 
 
 def arm_of(experiment: str) -> Arm:

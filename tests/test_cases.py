@@ -18,6 +18,7 @@ from scene_utils.catalogue import EXPERIMENTS
 from scene_utils.lessons import limits, orders, project, tuning, verdicts
 from scene_utils.lessons.trials import Trials
 from scene_utils.recipe import Recipe
+from scene_utils.report import series
 from scene_utils.support import intervals, ledger, settings
 from scene_utils.support.settings import SceneError
 from scene_utils.text import say
@@ -31,7 +32,6 @@ DIFFERS = {  # the fields of the recipes in which the two sides may differ, what
     "calibration": {"mixup"},
 }
 pytestmark = pytest.mark.usefixtures("runs_folder")
-
 
 
 @pytest.mark.parametrize("run", [r for r in results.records(published=True)], ids=lambda run: run.name)
@@ -352,9 +352,27 @@ def test_every_case_is_shown_on_a_page_and_said_in_the_design_s_words():
     calls = re.findall(r"verdicts\.(?:show|said)\(([^)]*)\)", "".join(p.read_text(encoding="utf-8") for p in sources))
     assert set(re.findall(r"[a-z_]{3,}", " ".join(calls))) >= set(ours())
     assert {*verdicts.PRIMARY, *verdicts.OURS, *verdicts.DESCRIBED} == set(ours())
+    for text in (path.read_text(encoding="utf-8") for path in root.glob("notebooks/[0A]*.ipynb")):
+        shown = set(re.findall(r'"case\.claim\.(\w+)"', text))  # in its outputs, whatever showed it
+        assert all(set(cases.files(case)) <= set(series.case_files(text)) for case in shown)
     for name in ours():
         assert say(f"case.claim.{name}") == cases.design(name)["claim"]
         assert (cases.design(name)["family"] == "primary") == (name in verdicts.PRIMARY)
+
+
+@pytest.mark.parametrize(("file", "pages"), {
+    "case-mixup-plain.short.s7.json": "06 07 10",  # with which transfer is compared
+    "case-mixup-mixup-grid-0.2.short.s0.json": "06 10",
+    "case-custom_lenet-lenet-relu.short.s7.json": "02 03 10",
+    "lite0.short.s0.json": "10 A1",
+    "ensemble-reported.full.s0.json": "08 10",
+    "nan.short.csv": "02 10",
+    "cases.short.csv": "02 03 05 06 07 08 09 10 A1",
+}.items())  # fmt: skip
+def test_what_a_case_is_made_from_puts_the_pages_out_of_date_that_show_it_and_no_other(file, pages):
+    path = settings.atomic_write(settings.results_dir() / file, "")
+    found = [name for name in series.notebooks() if path in series.record_files(name, "sample", 0)]
+    assert [name.partition("_")[0] for name in found] == pages.split()
 
 
 def test_equivalence_needs_a_margin():

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from scene_utils import averaging, cases, catalogue, durations, evaluation, experiments, results
+from scene_utils.cases import PROFILE
 from scene_utils.lessons import limits, orders
 from scene_utils.lessons.trials import Trials
 from scene_utils.recipe import Recipe
@@ -25,7 +26,6 @@ from scene_utils.support.settings import SceneError
 from scene_utils.text import Text, join, number, say
 from scene_utils.text.shown import Paragraph, Table, shown
 
-PROFILE = "short"  # of the runs of the cases
 JUDGE = "python -m scene_utils case --judge"
 COMMITTED = "2026-11-26T09:53"  # when the designs were
 PRIMARY = ("custom_lenet", "deeper", "longer", "mixup", "transfer", "ensemble")

@@ -52,14 +52,13 @@ def builds_on(notebook: str) -> list[str]:
 
 
 def shown_files(notebook: str, profile: str, seed: int) -> list[str]:
-    """Patterns of the files, records and tables, that a notebook shows."""
-    verdicts = ["cases.*.csv"]
-    if notebook == CONCLUSIONS:
-        return [f"*.{profile}.s*.json", "*-reported.full.s0.json", *verdicts]
+    """Patterns of the files, records and tables, that a notebook shows, those of its cases aside."""
+    if notebook == CONCLUSIONS:  # with all cases, and the published models, which are those of the profile short
+        return [f"*.{profile}.s*.json", "*-reported.full.s0.json", "*.short.s*.json", "*.short.csv", "*.toml"]
     own = [each for each in slides() if each.notebook == notebook]
     names = [*_read()["notebooks"].get(notebook, {}).get("shows", []), *(n for s in own for n in (*s.needs, *s.beside))]
     tables = [f"{name}.{profile}.s{seed}.csv" for each in own for name in each.tables]
-    return [f"{name}.{profile}.s{seed}.json" for name in dict.fromkeys(names)] + tables + verdicts
+    return [f"{name}.{profile}.s{seed}.json" for name in dict.fromkeys(names)] + tables
 
 
 @cache

@@ -406,14 +406,24 @@ def report_sources(profile: str) -> list[Path]:
 
 
 def record_files(name: str, profile: str, seed: int) -> list[Path]:
-    """Records and tables that a notebook shows, published ones included, and its live experiments' recorded pairs."""
+    """Records and tables that a notebook shows, published ones included; of its live experiments the recorded pairs."""
     path = notebooks_dir() / f"{name}.ipynb"
-    live = re.findall(r'live\.compare\(\\"([\w-]+)', path.read_text(encoding="utf-8") if path.exists() else "")
-    pairs = [settings.published_dir() / "live" / f"{each}.json" for each in live]
-    places = (settings.runs_dir() / "results", settings.published_dir())
-    patterns = manifest.shown_files(name, profile, seed)
-    found = {path for place in places for pattern in patterns for path in place.glob(pattern)}
-    return sorted(found.union(filter(Path.exists, pairs)))
+    source = path.read_text(encoding="utf-8") if path.exists() else ""
+    live = [f"live/{each}.json" for each in re.findall(r'live\.compare\(\\"([\w-]+)', source)]
+    places = settings.runs_dir() / "results", settings.published_dir(), settings.project_dir() / "scene_utils/designs"
+    patterns = [*manifest.shown_files(name, profile, seed), *live, *case_files(source)]
+    return sorted({path for place in places for pattern in patterns for path in place.glob(pattern)})
+
+
+def case_files(source: str) -> list[str]:
+    """Patterns of the files of the cases that a notebook's JSON names in calls of ``verdicts.show`` or ``cases``."""
+    calls = re.findall(r"(?:verdicts\.show|cases\.\w+)\((.*?)\)", source)
+    named = {re.split("[.-]", word)[0] for call in calls for word in re.findall(r'\\"([\w.-]+)\\"', call)}
+    if not named:
+        return []
+    from scene_utils import cases  # takes a second to import
+
+    return [pattern for case in sorted(named) for pattern in cases.files(case)]
 
 
 def gpu() -> bool:
