@@ -39,6 +39,7 @@ from scene_utils.support.devices import processor
 from scene_utils.support.images import PIXELS_VERSION, SIDE
 from scene_utils.support.intervals import counted
 from scene_utils.support.settings import SceneError
+from scene_utils.text import Text, say
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 RECALL = 0.95  # fraction of the photos of known classes that a threshold must let pass
@@ -78,12 +79,7 @@ def shipped(profile: str, seed: int = 0) -> Run:
 
 def seen(run: Run, holdout: Split) -> str:
     """Warn where the hold-out is another than the one that judged the run while it was trained."""
-    if len(holdout) == len(run.arrays["holdout_labels"]):
-        return ""
-    return (
-        "**Not a measurement.** The hold-out of this profile is a handful of images, and the shipped model was trained"
-        " on most of them: this page shows the way, the profiles short and full what comes out."
-    )
+    return "" if len(holdout) == len(run.arrays["holdout_labels"]) else say("deploy.seen")
 
 
 # --- another runtime
@@ -442,35 +438,26 @@ def published_without(profile: str = "short", seed: int = 0) -> list[Run]:
 # --- sentences
 
 
-def compared(table: pd.DataFrame) -> list[str]:
+def compared(table: pd.DataFrame) -> list[Text]:
     """Compare each way of running the model (``exports``) with the first, in a sentence each."""
-    rows = [row for _, row in table.iterrows()]
-    first, others = rows[0], rows[1:]
-    return [
-        f"{row['way']}: {first['single_ms'] / row['single_ms']:.1f} times as fast for one image as {first['way']}"
-        f" ({row['single_ms']:.1f} ms of one core against {first['single_ms']:.1f}), {row['memory_mb']:,.0f} MB of"
-        f" memory against {first['memory_mb']:,.0f}; {row['differ']:,} of {row['total']:,} predictions differ, and"
-        f" {row['accuracy']:.1%} are correct against {first['accuracy']:.1%}."
-        for row in others
-    ]
+    first = table.iloc[0].add_prefix("first_")
+    return [say("deploy.compared", times=first["first_single_ms"] / row["single_ms"], **first, **row)
+            for _, row in table.iloc[1:].iterrows()]  # fmt: skip
 
 
-def recognized(table: pd.DataFrame) -> list[str]:
+def recognized(table: pd.DataFrame) -> list[Text]:
     """Say for which class left out a threshold works best and worst (``recognition``); nothing for an empty table."""
     if table.empty:
         return []
-    best, worst = (table.loc[table["auroc"].agg(which)] for which in ("idxmax", "idxmin"))
-    few, many = (table.loc[table["false_positives"].agg(which)] for which in ("idxmin", "idxmax"))
-    mean = table["false_positives"].mean()
-    name = settings.escaped
+    table = table.set_index(table["left out"].map(settings.escaped))
+    auroc, passing, likely = table["auroc"], table["false_positives"], table["likely"].map(settings.escaped)
     return [
-        f"A threshold that lets {RECALL:.0%} of the known photos pass also lets {mean:.0%} of the photos of an"
-        f" unknown class pass (mean over {len(table)} classes left out).",
-        f"By AUROC it works best for {name(best['left out'])} ({best['auroc']:.2f}) and worst for"
-        f" {name(worst['left out'])} ({worst['auroc']:.2f}, most often as {name(worst['likely'])}).",
-        f"By the photos that pass it works best for {name(few['left out'])} ({few['false_positives']:.0%}) and worst"
-        f" for {name(many['left out'])} ({many['false_positives']:.0%}).",
-    ]
+        say("deploy.recognized", recall=RECALL, passing=passing.mean(), classes=len(table)),
+        say("deploy.recognized.auroc", best=auroc.idxmax(), high=auroc.max(), worst=auroc.idxmin(), low=auroc.min(),
+            likely=likely[auroc.idxmin()]),
+        say("deploy.recognized.passing", best=passing.idxmin(), low=passing.min(), worst=passing.idxmax(),
+            high=passing.max()),
+    ]  # fmt: skip
 
 
 def speedup(table: pd.DataFrame) -> str:
