@@ -89,8 +89,8 @@ def test_the_gap_between_training_and_hold_out_has_an_interval(accuracies, gap):
     curves = history(0.5, accuracies[1], accuracy=accuracies[0], loss=1.0, holdout_loss=1.2)
     value, (low, high) = course.gap(run(history=curves))
     assert value == pytest.approx(accuracies[0] - accuracies[1]) and (low > 0) - (high < 0) == gap
-    assert len(course.reading(run(history=curves))) == 3
-    assert len(course.reading(run(history=curves[-1:]))) == 1  # one epoch has no course to tell
+    assert len(course.describe_curves(run(history=curves))) == 3
+    assert len(course.describe_curves(run(history=curves[-1:]))) == 1  # one epoch has no course to tell
 
 
 def test_a_choice_names_what_leads_and_what_is_significantly_lower():
@@ -110,10 +110,10 @@ def test_the_first_epoch_with_an_accuracy():
 def test_training_time_is_compared_in_seconds_in_epochs_or_not_at_all():
     slow = run(history=history(0.5, 0.6, 0.7), title="plain", processor="A")
     fast = {"history": history(0.65, 0.75, 0.8), "title": "transferred"}
-    there, back = course.worth(slow, run(**fast, processor="A"))
+    there, back = course.time_to_accuracy(slow, run(**fast, processor="A"))
     assert "epoch 2, at 20 s: 1.5 times as fast" in there and "never" in back
     for other in ({"device": "cuda", "processor": "A"}, {"processor": "B"}, {}):  # another one, or not known
-        elsewhere = course.worth(slow, run(**fast, **other))[0]
+        elsewhere = course.time_to_accuracy(slow, run(**fast, **other))[0]
         assert "epoch 2" in elsewhere and " s;" not in elsewhere and "times" not in elsewhere
 
 
@@ -129,10 +129,10 @@ def test_a_page_says_whose_weights():
 def test_runs_without_an_array_are_left_out_with_a_word(capsys, nth):
     net = run(profile="sample", dataset={"commit": None, "key": experiments.sets("sample")[2].key})
     with_maps = Run(net.record, net.arrays | {"cam": np.ones((12, 8, 8)), "cam_images": np.arange(12)})
-    figure = course.looks({"plain": net, "transferred": with_maps}, nth)
+    figure = course.class_activation_maps({"plain": net, "transferred": with_maps}, nth)
     said = capsys.readouterr().out
     assert "plain" in said and "RETRAIN=1" in said and "transferred" not in said and "transferred" in figure.alt
-    for show in (course.looks, course.first_filters, course.walk):
+    for show in (course.class_activation_maps, course.first_filters, course.mixup_interpolation):
         assert show({"plain": net}).data == ""
 
 
@@ -161,12 +161,3 @@ def test_what_is_known_of_a_model_below_the_report():
     assert tried[3].values["images"] == 5000
     # on other images than the report's there is nothing to say
     assert course.limits(below) == "" and course.reported_changes(run(), run(experiment="resnet18_mixup")) is None
-
-
-@pytest.mark.parametrize(
-    ("answer", "right", "said"),
-    [(None, 3, "not answered"), (3, 3, "right"), (0.3334, 1 / 3, "right"), (0.34, 1 / 3, "not yet"), ("a", "b", "not")],
-)
-def test_an_answer_is_checked(answer, right, said, capsys):
-    course.check(answer, right, hint="look here")
-    assert capsys.readouterr().out.startswith(said)

@@ -41,7 +41,7 @@ def members():
 
 
 def test_every_way_of_answering(members):
-    table = ensembles.ways(members).set_index("way")
+    table = ensembles.combinations(members).set_index("way")
     assert list(table.index[:4]) == ["A", "B", "C", "A + B"]
     assert table["correct"].iloc[:3].tolist() == [76, 76, 76]
     assert table.loc["all, majority of votes", "correct"] == 96 - 10 - 10  # where two of three are wrong

@@ -91,7 +91,7 @@ def test_what_pages_show_of_a_model_without_a_mistake(own, count):
     assert sentences.confused(evaluation.confused_pairs(run.confusion, run.classes)) == say("confused.never")
     assert "no image" in ensembles.votes(members, []).data
     assert course.ceiling(run) and course.calibration(run, run) and not course.limits(run)
-    table = ensembles.ways(members)
+    table = ensembles.combinations(members)
     assert (table["accuracy"] == 1).all()
     image = torch.zeros(3, 64, 64, dtype=torch.uint8)
     shares = pd.Series(1 / count, index=run.classes)
@@ -107,8 +107,8 @@ def test_what_pages_show_of_a_model_without_a_mistake(own, count):
         sketches.soft_labels(first, np.eye(count), run.classes),
         plots.photo(image, shares, "a photo"),
         ensembles.opinions(members, ensembles.disputed(members)),
-        course.looks({"plain": run}),
-        course.looks({"plain": run}, nth=2),
+        course.class_activation_maps({"plain": run}),
+        course.class_activation_maps({"plain": run}, nth=2),
     ):
         drawn(figure)
 

@@ -163,7 +163,7 @@ def summary_sentences(records: Records) -> list[Text]:
         if not runs:
             return [say("choice.none")]
         best = max(runs, key=lambda run: run.accuracy)
-        same = [run.title for run in course.told_apart(best, runs)[1]] or say("none")
+        same = [run.title for run in course.by_significance(best, runs)[1]] or say("none")
         return [say("summary.own", all=len(runs), best=best.title, accuracy=best.accuracy, same=same)]
     final, goal = records.done("ensemble"), records.facts["target_accuracy"]
     told = [sentences.target(run.title, run.correct, run.total, goal) for run in final] or [say("summary.final")]

@@ -1,4 +1,4 @@
-"""What every notebook does the same way: start, show source, lay results beside the report's, check an answer."""
+"""What every notebook does the same way: start, show source, lay results beside the report's."""
 
 from __future__ import annotations
 
@@ -114,18 +114,6 @@ def mistakes(run: Run, n: int = 12) -> Figure | Markdown:
     return plots.image_grid(images, titles, columns=6, alt=alt)
 
 
-def check(answer: object, right: object, hint: str = "") -> None:
-    """Tell a reader whether ``answer`` is right; numbers may be off by one part in a thousand."""
-    if answer is None or answer is ...:
-        print("not answered yet")
-        return
-    if isinstance(right, float):
-        good = abs(float(answer) - right) <= 1e-3 * max(1.0, abs(right))
-    else:
-        good = answer == right
-    print("right" if good else f"not yet: {hint or 'look again'}")
-
-
 def structure(name: str) -> pd.DataFrame:
     """Return the report's layer table of a network: columns #, type, input, specification."""
     return pd.read_csv(results.FACTS.with_name(f"{name}.csv"), keep_default_na=False)
@@ -224,8 +212,8 @@ def gap(run: Run) -> tuple[float, tuple[float, float]]:
     return last["accuracy"] - last["holdout_accuracy"], interval
 
 
-def reading(run: Run) -> list[Text]:
-    """Read a run's curves aloud: where loss and accuracy end, whether the best epoch was the last, the gap.
+def describe_curves(run: Run) -> list[Text]:
+    """Describe a run's curves: where loss and accuracy end, whether the best epoch was the last, the gap.
 
     With Mixup the gap is left out: the training accuracy is counted on mixtures.
     """
@@ -255,7 +243,7 @@ def claim(first: Run, second: Run) -> str:
 # --- choices, changes and weights
 
 
-def told_apart(best: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+def by_significance(best: Run, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
     """Which of the other runs are less accurate than ``best``, and which show no significant difference from it."""
     others = [run for run in runs if run is not best]
     lower = [r for r in others if evaluation.compare(best.logits, r.logits, best.labels).verdict == "lower"]
@@ -270,7 +258,7 @@ def choice(runs: Mapping[str, Run], used: str = "") -> Text:
     """
     finished = {name: run for name, run in runs.items() if run.status == "finished"}
     best = max(finished, key=lambda name: finished[name].correct)
-    lower, same = told_apart(finished[best], list(finished.values()))
+    lower, same = by_significance(finished[best], list(finished.values()))
     apart, alike = ([name for name, run in finished.items() if run in group] for group in (lower, same))
     leaders = [name for name, run in finished.items() if run.correct == finished[best].correct]
     lines = [say("chosen", names=leaders, total=finished[best].total, correct=finished[best].correct)]
@@ -329,7 +317,7 @@ def reached(history: pd.DataFrame, goal: float) -> tuple[int, float] | None:
     return int(history["epoch"].iloc[row]), float(history["seconds"].iloc[: row + 1].sum())
 
 
-def worth(first: Run, second: Run) -> list[Text]:
+def time_to_accuracy(first: Run, second: Run) -> list[Text]:
     """Say when the second run has the hold-out accuracy that the first ends with, and the reverse."""
     lines = []
     for slow, fast in ((first, second), (second, first)):
@@ -348,7 +336,7 @@ def worth(first: Run, second: Run) -> list[Text]:
     return lines
 
 
-def having(runs: Mapping[str, Run], array: str) -> dict[str, Run]:
+def runs_with(runs: Mapping[str, Run], array: str) -> dict[str, Run]:
     """Return the runs that were recorded with an array; say of the others how to have it."""
     kept = {name: run for name, run in runs.items() if array in run.arrays}
     for name in runs.keys() - kept.keys():
@@ -356,9 +344,9 @@ def having(runs: Mapping[str, Run], array: str) -> dict[str, Run]:
     return kept
 
 
-def walk(runs: Mapping[str, Run]) -> Figure | Markdown:
+def mixup_interpolation(runs: Mapping[str, Run]) -> Figure | Markdown:
     """Show what nets say of mixtures of two test images (``explain.mixup_interpolation``), where they kept that."""
-    kept = having(runs, "between")
+    kept = runs_with(runs, "between")
     probabilities = {name: run.arrays["between"] for name, run in kept.items()}
     return sketches.mixup_interpolation(probabilities) if kept else Markdown("")
 
@@ -366,18 +354,18 @@ def walk(runs: Mapping[str, Run]) -> Figure | Markdown:
 def first_filters(runs: Mapping[str, Run], n: int = 12) -> Figure | Markdown:
     """Show the ``n`` largest filters of each run's first layer, where their runs have kept them."""
     rows = {}
-    for name, run in having(runs, "first_filters").items():
+    for name, run in runs_with(runs, "first_filters").items():
         filters = run.arrays["first_filters"]
         rows[name] = filters[(-(filters**2).sum((1, 2, 3))).argsort(kind="stable")[:n]]
     return plots.filter_rows(rows) if rows else Markdown("")
 
 
-def looks(runs: Mapping[str, Run], nth: int = 1) -> Figure | Markdown:
-    """Show where each net sees evidence for the true class, on the ``nth`` test image of each class.
+def class_activation_maps(runs: Mapping[str, Run], nth: int = 1) -> Figure | Markdown:
+    """Show each net's class activation maps for the true class, on the ``nth`` test image of each class.
 
     A run that was recorded without its maps is left out, with a line that says how to have them.
     """
-    kept = having(runs, "cam")
+    kept = runs_with(runs, "cam")
     if not kept:
         return Markdown("")
     first = next(iter(kept.values()))
@@ -456,5 +444,3 @@ def goal(run: Run) -> str:
     if not experiments.report_images(run):
         return ""
     return sentences.target(run.title, run.correct, run.total, wanted)
-
-

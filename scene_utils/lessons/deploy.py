@@ -179,7 +179,7 @@ def answers(path: Path, images: Tensor) -> np.ndarray:
     return np.concatenate([answer(chunk.numpy()) for chunk in images.split(runtime.BATCH)])
 
 
-def ways(profile: str) -> dict[str, tuple[str, str]]:
+def runtimes(profile: str) -> dict[str, tuple[str, str]]:
     """Return every way of running the model that is possible here: its name, its kind and its file."""
     found = {"PyTorch, eager": ("eager", "torch")}
     if not no_compiler(profile):
@@ -196,7 +196,7 @@ def exports(run: Run, train: Split, holdout: Split, profile: str) -> pd.DataFram
         Columns way, file_mb, memory_mb, single_ms, batch_ms (milliseconds of one core for an image), correct, total,
         accuracy, low, high, differ (predictions that differ from the first way's), largest (difference of logits).
     """
-    possible = ways(profile)
+    possible = runtimes(profile)
 
     @progress.part()
     def make() -> pd.DataFrame:

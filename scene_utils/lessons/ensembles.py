@@ -51,8 +51,8 @@ def schedule_table(recipe: Recipe) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["epochs", "factor", "MultiStepLR", "as written"])
 
 
-def ways(members: Sequence[Run]) -> pd.DataFrame:
-    """Return every way of answering with these members: alone, in pairs, together, by vote, by chosen weights.
+def combinations(members: Sequence[Run]) -> pd.DataFrame:
+    """Return the accuracy of every combination of these members: alone, in pairs, together, by vote, by chosen weights.
 
     Columns way, correct, total, accuracy, low, high, on the test set; weights are chosen on the hold-out. What is read
     of the test set here for the first time is entered in the ledger.
@@ -88,7 +88,7 @@ def weighted(members: Sequence[Run], weights: Sequence[float]) -> np.ndarray:
 
 def best_member(members: Sequence[Run]) -> int:
     """Return the position of the member with the highest hold-out accuracy: nothing is chosen on the test set."""
-    return max(range(len(members)), key=lambda i: members[i].record["history"][-1]["holdout_accuracy"])
+    return max(range(len(members)), key=lambda i: members[i].holdout_accuracy)
 
 
 def disputed(members: Sequence[Run]) -> int:
@@ -148,9 +148,8 @@ def under_report(run: Run) -> Text:
 
 def final_model(members: Sequence[Run], together: Run) -> None:
     """17: the members of the ensemble, each alone and together."""
-    best = max(range(len(members)), key=lambda i: members[i].holdout_accuracy)
     logits = [run.logits for run in members]
-    analysis = averaging.analyse_ensemble(logits, together.logits, together.labels, best)
+    analysis = averaging.analyse_ensemble(logits, together.logits, together.labels, best_member(members))
     told = sentences.ensemble(analysis, [run.title for run in members])
     table = reached([*members, together], ("parameters", "training seconds", "weights"))
     others = [reported_run(run) for run in (*members, together)]

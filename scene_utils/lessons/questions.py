@@ -9,7 +9,7 @@ import pandas as pd
 
 from scene_utils import evaluation, plots
 from scene_utils.lessons import tuning, verdicts
-from scene_utils.lessons.course import told_apart
+from scene_utils.lessons.course import by_significance
 from scene_utils.lessons.slides import between, interval_figure, reached, share
 from scene_utils.results import Run
 from scene_utils.support.intervals import wilson_interval
@@ -38,7 +38,7 @@ def schedule(accuracies: Mapping[str, Sequence[float]], runs: Sequence[Run]) -> 
         told = sentences.schedules(accuracies)
     else:
         best = max(runs, key=lambda run: run.accuracy)
-        apart, same = ([names[runs.index(run)] for run in group] for group in told_apart(best, runs))
+        apart, same = ([names[runs.index(run)] for run in group] for group in by_significance(best, runs))
         values = {"best": names[runs.index(best)], "accuracy": best.accuracy}
         told = [say("answer.a", apart=apart or say("none"), same=same or say("none"), **values)]
     told.append(verdicts.said("schedule"))

@@ -166,21 +166,21 @@ def labels_of_sets() -> dict[str, np.ndarray]:
 
 def contrast(case: str) -> Rows:
     """Estimate the contrast of a case's arms on both sets together, on each alone, and each arm's accuracies."""
-    weights = {cases.arm(name, case).name: c for name, c in cases.design(case)["contrast"].items()}
+    coefficients = {cases.arm(name, case).name: c for name, c in cases.design(case)["contrast"].items()}
     labels = labels_of_sets()
     correct = {of: {arm.name: np.stack([ledger.hand_out(run.record, run.arrays[SETS[of]], labels[of], of, "plain",
                                                         f"the case {case} is judged") for run in runs_of(arm)])
                     for arm in arms_of(case)} for of in SETS}  # fmt: skip
-    return estimated(correct, weights)
+    return estimated(correct, coefficients)
 
 
-def estimated(correct: Mapping[str, Mapping[str, np.ndarray]], weights: Mapping[str, float], suffix: str = "") -> Rows:
+def estimated(correct: Mapping[str, Mapping[str, np.ndarray]], contrast: Mapping[str, float], suffix: str = "") -> Rows:
     """Return the estimates of a contrast: ``correct`` has for each set and arm booleans (seeds, images)."""
-    both = {name: np.hstack([correct[of][name] for of in correct]) for name in weights}
-    found: Rows = {f"difference{suffix}": intervals.estimate(both, weights)}
+    both = {name: np.hstack([correct[of][name] for of in correct]) for name in contrast}
+    found: Rows = {f"difference{suffix}": intervals.estimate(both, contrast)}
     for of, arms in correct.items():
-        found[f"difference{suffix} on {of}"] = intervals.estimate(arms, weights)
-        found |= {f"accuracy of {name} on {of}": float(arms[name].mean()) for name in weights}
+        found[f"difference{suffix} on {of}"] = intervals.estimate(arms, contrast)
+        found |= {f"accuracy of {name} on {of}": float(arms[name].mean()) for name in contrast}
     return found
 
 

@@ -121,4 +121,3 @@ def _titles(axis: Axes, flat: bool) -> list[str]:
 def _named(label: object) -> str:
     """A label that a reader sees; Matplotlib's own begin with an underscore."""
     return "" if str(label).startswith("_") else " ".join(str(label).split())
-
