@@ -15,6 +15,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import papermill
+import pikepdf
 import pytest
 import torch
 import yaml
@@ -376,9 +377,22 @@ def test_the_deck_has_one_wide_page_per_section(tmp_path):
         cells += [new_markdown_cell(f"## {n}. Slide"), new_code_cell(outputs=[curve, markdown("Text.")])]
         cells += [new_code_cell(outputs=[markdown("- one\n- two")])]
     page = pages.html_report(report_of(*cells), tmp_path / "report.html")
-    deck = pages.pdf_deck(page, tmp_path / "report.pdf").read_bytes()
-    assert deck.startswith(b"%PDF") and len(re.findall(rb"/Type /Page\b", deck)) == 3  # title, two slides
-    assert b"/MediaBox [0 0 960 540]" in deck
+    output = pages.pdf_deck(page, tmp_path / "report.pdf")
+    with pikepdf.open(output) as deck:
+        assert [list(slide.MediaBox) for slide in deck.pages] == [[0, 0, 960, 540]] * 3  # title, two slides
+        assert [link.Dest for link in deck.pages[0].Annots] == list(map(pikepdf.Name, ("/slide-1", "/slide-2")))
+    assert b"/ObjStm" in output.read_bytes()  # its tags are compressed
+
+
+def test_a_deck_that_is_no_pdf_is_an_error_and_leaves_the_old_one(tmp_path, monkeypatch):
+    chromium, old = tmp_path / "chromium", settings.atomic_write(tmp_path / "report.pdf", b"old")
+    monkeypatch.setattr(pages, "find_chromium", lambda: str(chromium))
+    for line in ("exit 1", 'for last; do case $last in --print-to-pdf=*) echo "%PDF" > "${last#*=}";; esac; done'):
+        chromium.write_text(f"#!/bin/sh\n{line}\n")
+        chromium.chmod(0o755)
+        with pytest.raises(SceneError, match="could not print .*; print it from a browser instead"):
+            pages.pdf_deck(tmp_path / "report.html", old)
+    assert old.read_bytes() == b"old"
 
 
 # --- publishing and copies for a class
