@@ -41,6 +41,7 @@ class Arm:
         missing: arms whose grid has to choose before this one can be trained.
         pretrained: depth of the ResNet whose pretrained weights it starts from; None from scratch.
         mirror: keep the logits averaged with the mirror image's too.
+        logits: keep logits: of probabilities something is asked, not of predicted classes alone.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Arm:
     missing: tuple[str, ...]
     pretrained: int | None
     mirror: bool
+    logits: bool
 
     @property
     def experiment(self) -> str:
@@ -162,7 +164,17 @@ def arm(name: str, case: str = "") -> Arm:
         if inherited["model"] is None:
             raise KeyError("model")
         told = {"recipe": recipe, "grid": grid, "seeds": seeds(case, name), "missing": missing}
-        return Arm(full, written["title"], **told, **inherited)
+        return Arm(full, written["title"], **told, **inherited, logits=inherited["mirror"] or full in weighed())
+
+
+def weighed() -> set[str]:
+    """Return the arms, by ``<case>.<arm>``, that a design compares by another quantity than their accuracy."""
+    found: set[str] = set()
+    for case in names():
+        with contextlib.suppress(SceneError):  # a draft
+            told = design(case)
+            found |= set(told["contrast"]) if "quantity" in told else set()
+    return found
 
 
 def arms(case: str | None = None) -> list[Arm]:

@@ -33,9 +33,10 @@ class Experiment:
         weighted: the ensemble averages mirrored predictions, with weights chosen on the hold-out.
         teacher: an experiment whose logits on the training images are learned beside the labels; its hold-out is the
             student's, and what it teaches is from before it learned from that.
-        save_epoch_logits: keep the hold-out logits of every epoch.
+        save_epochs: keep the hold-out probabilities of every epoch, for an ensemble's curve.
         case: the case whose design declares it; it trains without the sealed set, and the hold-out judges it.
         blind: keep its logits of test set and sealed set, which nobody reads before all runs of the cases exist.
+        answers: keep the predicted classes of each set, not the logits, which take ten times the room.
         mirror: with ``blind``, keep those averaged with the mirror image's too.
         refit: once its choices are made, train again on all images, the hold-out's too, and test that model; the
             first one's logits on the hold-out and on its training images (for a student) are kept. A student learns
@@ -57,9 +58,10 @@ class Experiment:
     members: tuple[str, ...] = ()
     weighted: bool = False
     teacher: str | None = None
-    save_epoch_logits: bool = False
+    save_epochs: bool = False
     case: str | None = None
     blind: bool = False
+    answers: bool = False
     mirror: bool = False
     refit: bool = False
     without: int | None = None
@@ -175,7 +177,7 @@ def member(name: str, depth: int) -> Experiment:
     """A member of the final ensemble."""
     recipe = FINAL.replace(**MEMBER_DEPTHS[depth])
     return experiment(name, f"ResNet{depth} + transferred + Mixup", f"resnet{depth}", recipe, sample=SAMPLE["member"],
-                      depth=depth, save_epoch_logits=True, refit=True)  # fmt: skip
+                      depth=depth, save_epochs=True, refit=True)  # fmt: skip
 
 
 def reported(name: str, title: str, architecture: str, recipe: Recipe, sample: dict | None, **options) -> Experiment:
@@ -194,7 +196,7 @@ def rate(value: float) -> Experiment:
 def one_budget(name: str, title: str, depth: int, **model) -> Experiment:
     """05: depth under one budget, with and without shortcuts."""
     return experiment(name, f"{title}, one budget", f"resnet{depth}", DEPTH, DEPTH_FULL, SAMPLE["depth"], model,
-                      selection_only=True, save_epoch_logits=True)  # fmt: skip
+                      selection_only=True)  # fmt: skip
 
 
 def mixup(strength: float) -> Experiment:
@@ -251,7 +253,7 @@ SERIES = (
     reported("resnet18_mixup", "ResNet18 + Mixup", "resnet18", REPORTED_MIXUP, {"images": 96}),
     reported("resnet18_transfer", "ResNet18 + transferred", "resnet18", REPORTED, {"images": 96}, depth=18),
     *(reported(f"resnet{depth}_final", f"ResNet{depth} + transferred + Mixup", f"resnet{depth}", REPORTED_MIXUP,
-               {"images": 64}, depth=depth, save_epoch_logits=True) for depth in MEMBER_DEPTHS),
+               {"images": 64}, depth=depth, save_epochs=True) for depth in MEMBER_DEPTHS),
     reported("ensemble", "ensemble (final)", "ensemble", REPORTED_MIXUP, None, members=REPORTED_MEMBERS),
     *map(rate, LEARNING_RATES),
     # 03: two by two, with and without ReLU after the convolutions (the nets without are lenet and custom_lenet)
@@ -322,13 +324,14 @@ def arm_experiments(arm: cases.Arm) -> list[Experiment]:
     if not arm.missing:
         recipe = Recipe(**arm.recipe)
         found.append(experiment(arm.experiment, arm.title, arm.model, recipe, recipe, blind=True, mirror=arm.mirror,
-                                **common))  # fmt: skip
+                                answers=not arm.logits, **common))  # fmt: skip
     if set(arm.missing) <= {arm.name}:
         for field, values in arm.grid.items():
             for value in values:
                 recipe = Recipe(**arm.recipe | {field: value})
                 title = f"{arm.title}, {field.replace('_', ' ')} {value:g}"
-                found.append(experiment(arm.grid_experiments()[value], title, arm.model, recipe, recipe, **common))
+                found.append(experiment(arm.grid_experiments()[value], title, arm.model, recipe, recipe, answers=True,
+                                        **common))  # fmt: skip
     return found
 
 

@@ -268,8 +268,9 @@ def train_now(task: Task) -> Run:
         history = training.fit(model, task.train, task.holdout, recipe, task.checkpoint, soft_targets, name=task.name)
     status, step = history.status, history.diverged_step
     arrays, fields = evaluate_selection(task, model, history.holdout_logits) if status == "finished" else ({}, {})
-    if arrays:  # by the logits that are kept, whose rounding may move an image
-        history.epochs[-1]["holdout_accuracy"] = evaluation.accuracy(arrays["holdout_logits"], arrays["holdout_labels"])
+    if arrays:  # by what is kept: the rounding of logits may move an image
+        kept = results.answers(arrays, "holdout")
+        history.epochs[-1]["holdout_accuracy"] = evaluation.accuracy(kept, arrays["holdout_labels"])
     if status == "finished" and experiment.refit:
         model, again = fit_again(task, refitting, soft_targets)
         fields["refit"] = {"images": len(task.train) + len(task.holdout), "seconds": again.seconds}
@@ -304,18 +305,18 @@ def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor])
     experiment, recipe = task.experiment, task.recipe
     device, mirror = next(model.parameters()).device, experiment.mirror or not experiment.selection_only
     began, passes = work_seconds(device), 3 if mirror else 1
-    arrays = predict_split(model, "holdout", task.holdout, recipe, mirror)
+    arrays = predict_split(model, "holdout", task.holdout, recipe, mirror, experiment.answers)
     fields = {"inference_ms": 1000 * (work_seconds(device) - began) / (passes * len(task.holdout))}
     if experiment.without is not None:
         unknown = data.without_class(sets(task.profile)[1], experiment.without)[1]
         arrays["unknown_logits"] = averaging.to_float16(training.predict(model, unknown, recipe))
-    if experiment.save_epoch_logits:
-        arrays["holdout_curve"] = np.stack([averaging.to_float16(logits) for logits in epoch_logits])
+    if experiment.save_epochs:
+        arrays["holdout_curve"] = np.stack([averaging.to_bytes(logits) for logits in epoch_logits])
     if experiment.blind:
         fields["on_training_set"] = training.evaluate(model, task.train, recipe)
         for name, split in {"test": task.dataset.test, "sealed": sealed_sets(task.profile)[1]}.items():
-            unread = predict_split(model, name, split, recipe, experiment.mirror)
-            arrays |= {key: value for key, value in unread.items() if "logits" in key}
+            unread = predict_split(model, name, split, recipe, experiment.mirror, experiment.answers)
+            arrays |= {key: value for key, value in unread.items() if "labels" not in key}
     if experiment.refit:
         arrays["train_logits"] = averaging.to_float16(training.predict(model, task.train, recipe))
     return arrays, fields
@@ -331,10 +332,18 @@ def fit_again(task: Task, checkpoint: Path, soft_targets: Tensor | None) -> tupl
     return model, training.fit(model, whole, None, task.recipe, checkpoint, soft_targets, name=name)
 
 
-def predict_split(model: nn.Module, name: str, split: Split, recipe: Recipe, mirror: bool) -> dict[str, np.ndarray]:
-    """Return labels and logits of a set, as a run keeps them; with ``mirror`` the mirrored ones too."""
+def predict_split(
+    model: nn.Module, name: str, split: Split, recipe: Recipe, mirror: bool, answers: bool = False
+) -> dict[str, np.ndarray]:
+    """Return labels and logits of a set, as a run keeps them; with ``mirror`` the mirrored ones too.
+
+    With ``answers`` the predicted classes stand in place of the logits.
+    """
     logits = averaging.to_float16(training.predict(model, split, recipe))
-    arrays = {f"{name}_logits": logits, f"{name}_labels": split.labels.numpy()}
+    arrays = {f"{name}_labels": split.labels.numpy()}
+    if answers:
+        return arrays | {f"{name}_answers": logits.argmax(1).astype(np.int16)}
+    arrays[f"{name}_logits"] = logits
     if mirror:
         arrays[f"{name}_logits_mirror"] = averaging.to_float16(training.predict(model, split, recipe, mirror=True))
     return arrays
@@ -366,11 +375,9 @@ def build_ensemble(task: Task, members: list[Run]) -> Run:
     weights = recipe.get("weights", [1] * len(members))
     counted = [member for member, weight in zip(members, weights, strict=True) if weight]
     seconds = sum(member.seconds for member in counted)
-    if experiment.weighted:
-        accuracy = evaluation.accuracy(arrays["holdout_logits"], arrays["holdout_labels"])
-        rows = [{"epoch": 1, "holdout_accuracy": accuracy, "seconds": seconds}]
-    else:
-        rows = averaging.history(members, arrays["holdout_labels"])
+    rows = [{"epoch": 1, "seconds": seconds}] if experiment.weighted else averaging.history(members)
+    accuracy = evaluation.accuracy(arrays["holdout_logits"], arrays["holdout_labels"])
+    rows[-1]["holdout_accuracy"] = accuracy  # by the logits: the curve's probabilities are rounded
     fields = {}
     again = [member.record["refit"] for member in members if "refit" in member.record]
     if len(again) == len(members):
@@ -423,13 +430,13 @@ def make_record(task: Task, arrays: dict[str, np.ndarray], history: list[dict], 
 
 
 def metrics(experiment: Experiment, arrays: dict[str, np.ndarray], classes: tuple[str, ...]) -> dict:
-    """Return accuracy, counts, recalls and confusion matrix from the stored logits."""
+    """Return accuracy, counts, recalls and confusion matrix from the stored logits or answers."""
     name = experiment.judged_by
     fields = {"evaluated_on": "hold-out" if name == "holdout" else "test"}
-    if f"{name}_logits" not in arrays:
+    if f"{name}_labels" not in arrays:
         unknown = dict.fromkeys(("accuracy", "correct", "per_class", "confusion_matrix"))
         return fields | unknown | {"total": 0}
-    matrix = evaluation.confusion(arrays[f"{name}_labels"], arrays[f"{name}_logits"], classes)
+    matrix = evaluation.confusion(arrays[f"{name}_labels"], results.answers(arrays, name), classes)
     correct, total = int(np.trace(matrix)), int(matrix.sum())
     recalls = [int(row[i]) / int(row.sum()) if row.sum() else None for i, row in enumerate(matrix)]
     return fields | {

@@ -20,7 +20,8 @@ COLUMNS = {
     "predicted": "class with the highest probability",
     "model": "name of the experiment, as in report/results/summary.csv",
     "seed": "seed of the run",
-    "p_<class>": "probability of each class, rounded to 5 decimals; empty for a class that the model does not know",
+    "p_<class>": "probability of each class, rounded to 5 decimals; empty for a class that the model does not know,"
+    " and where a run keeps the predicted classes alone",
 }
 
 
@@ -49,7 +50,7 @@ def parts(run: Run) -> list[pd.DataFrame]:
     splits = {"holdout": holdout(run)}
     if run.evaluated_on == "test":
         splits["test"] = experiments.tested(run)
-    return [of_set(run, name, split) for name, split in splits.items() if f"{name}_logits" in run.arrays]
+    return [of_set(run, name, split) for name, split in splits.items() if f"{name}_labels" in run.arrays]
 
 
 def holdout(run: Run) -> Split:
@@ -68,9 +69,12 @@ def of_set(run: Run, name: str, split: Split) -> pd.DataFrame:
     labels, classes = run.arrays[f"{name}_labels"], np.array(run.classes)
     if not np.array_equal(labels, split.labels.numpy()):
         raise SceneError(f"{run.name}: its {name} labels are those of other images; RETRAIN=1 trains it again")
-    probabilities = averaging.average_probabilities([run.arrays[f"{name}_logits"]])
+    logits = run.arrays.get(f"{name}_logits")
+    probabilities = np.full((len(labels), len(classes)), np.nan)  # of the cases' runs the predicted classes are kept
+    if logits is not None:
+        probabilities = averaging.average_probabilities([logits])
     frame = pd.DataFrame({"image": split.names, "set": name, "label": classes[labels]})
-    frame["predicted"] = classes[probabilities.argmax(1)]
+    frame["predicted"] = classes[run.answers(name)]
     frame["model"], frame["seed"] = run.experiment, run.seed
     return frame.join(pd.DataFrame(probabilities.round(5), columns=[f"p_{each}" for each in run.classes]))
 

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -33,7 +33,8 @@ class Run:
 
     Attributes:
         record: the fields of ``facts/record.schema.json``.
-        arrays: float16 logits ``test_logits``, ``holdout_logits`` (N, classes), int64 ``test_labels``,
+        arrays: float16 logits ``test_logits``, ``holdout_logits`` (N, classes), or int16 predicted classes
+            ``test_answers``, ``holdout_answers`` (N,) where the experiment keeps these alone; int64 ``test_labels``,
             ``holdout_labels`` (N,), and what else the experiment keeps.
     """
 
@@ -79,7 +80,7 @@ class Run:
     @property
     def holdout_accuracy(self) -> float:
         """Accuracy of the finished model on the hold-out, by which models are chosen."""
-        return float((self.arrays["holdout_logits"].argmax(1) == self.arrays["holdout_labels"]).mean())
+        return float((self.answers("holdout") == self.arrays["holdout_labels"]).mean())
 
     @property
     def low(self) -> float:
@@ -101,15 +102,29 @@ class Run:
         """Counts (classes, classes): rows are the truth, columns the answers."""
         return np.array(self.record["confusion_matrix"])
 
+    def answers(self, of: str) -> np.ndarray:
+        """Predicted classes (N,) on the set ``test``, ``holdout`` or ``sealed``."""
+        return answers(self.arrays, of)
+
+    @property
+    def judged_by(self) -> str:
+        """Prefix of the arrays of the set that it was evaluated on: ``test`` or ``holdout``."""
+        return "test" if self.evaluated_on == "test" else "holdout"
+
     @property
     def logits(self) -> np.ndarray:
         """float32 logits of the set that it was evaluated on (N, classes)."""
-        return self.arrays[f"{'test' if self.evaluated_on == 'test' else 'holdout'}_logits"].astype(np.float32)
+        return self.arrays[f"{self.judged_by}_logits"].astype(np.float32)
 
     @property
     def labels(self) -> np.ndarray:
         """int64 labels of the set that it was evaluated on (N,)."""
-        return self.arrays[f"{'test' if self.evaluated_on == 'test' else 'holdout'}_labels"]
+        return self.arrays[f"{self.judged_by}_labels"]
+
+
+def answers(arrays: Mapping[str, np.ndarray], of: str) -> np.ndarray:
+    """Return the predicted classes (N,) on a set: as they were kept, else by the logits."""
+    return arrays[f"{of}_answers"] if f"{of}_answers" in arrays else arrays[f"{of}_logits"].argmax(1)
 
 
 def same_processor(*runs: Run) -> bool:

@@ -203,6 +203,7 @@ def test_an_arm_is_judged_on_the_hold_out_and_keeps_the_rest_unread(arm):
     assert run.dataset["counts"]["train"] == len(experiments.sealed_sets("sample")[0])
     assert run.record["on_training_set"].keys() == {"loss", "accuracy"}
     assert run.record["processor"]
+
     log = (settings.results_dir() / "started.csv").read_text().splitlines()
     assert log[0] == "date,experiment,profile,seed,key" and log[1].endswith(f"{arm},sample,574938,{run.key}")
 
@@ -305,7 +306,7 @@ def judged(monkeypatch):
             arrays = {}
             for of, array in verdicts.SETS.items():
                 wrong = rng.random(len(labels[of])) < (0.1 if arm.name == "mixup.mixup" else 0.25)
-                arrays[array] = arrays[f"{array}_mirror"] = np.stack([1 - wrong, 0.9 * wrong], 1)
+                arrays[f"{array}_logits"] = arrays[f"{array}_logits_mirror"] = np.stack([1 - wrong, 0.9 * wrong], 1)
             record = {"experiment": arm.experiment, "profile": "short", "seed": seed, "key": f"{arm.name}{i}",
                       "date": "2026", "dataset": {"commit": "c"}, "accuracy": 0.8, "seconds": 1.0}  # fmt: skip
             record["on_training_set"] = {"loss": 1.0 + arm.name.endswith("custom")}
@@ -436,3 +437,9 @@ def test_a_project_is_decided_on_the_hold_out_by_a_committed_design(tmp_path, mo
     told = {"direction": "greater", "contrast": {"without": -1, "with_it": 1}}
     assert project.said(told, right).endswith("verdict: holds")
     assert project.said(told | {"direction": "less"}, right).endswith("verdict: does not hold")
+
+
+def test_what_a_grid_tries_keeps_predicted_classes_alone_and_so_does_an_arm_whose_probabilities_nothing_asks():
+    assert EXPERIMENTS["case-custom_lenet-lenet"].answers and EXPERIMENTS["case-mixup-plain-grid-0.02"].answers
+    kept = [EXPERIMENTS[f"case-{name}"] for name in ("mixup-plain", "mixup-mixup", "ensemble-resnet50")]
+    assert not any(each.answers for each in kept)  # calibration and averages are

@@ -26,7 +26,7 @@ def runs(tmp_path_factory):
         for name in ("lenet", "lenet-relu"):
             experiment = catalogue.EXPERIMENTS[name]
             quick = experiment.recipes["sample"].replace(epochs=1, images=96)
-            quick = dataclasses.replace(experiment, recipes={"short": quick}, save_epoch_logits=True)
+            quick = dataclasses.replace(experiment, recipes={"short": quick}, save_epochs=True)
             patch.setitem(catalogue.EXPERIMENTS, name, quick)
         both = dataclasses.replace(catalogue.EXPERIMENTS["ensemble"], members=("lenet", "lenet-relu"))
         patch.setitem(catalogue.EXPERIMENTS, "ensemble", both)

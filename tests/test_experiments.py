@@ -73,7 +73,7 @@ def test_retrain_trains_each_run_once_a_process(trainings, monkeypatch):
 
 def test_what_is_made_from_runs_follows_their_predictions(declare, trainings):
     """An ensemble and a student of another training, with the same keys, are made anew."""
-    member = declare("member", save_epoch_logits=True, refit=True)
+    member = declare("member", save_epochs=True, refit=True)
     both = declare("both", architecture="ensemble", build=None, members=("member",))
     pupil = declare("student", {"distillation": 1.0}, teacher="both")
     before = [experiments.run(each) for each in (both, pupil)]
@@ -134,7 +134,7 @@ def test_an_ensemble_averages_its_members_probabilities(weighted, declare):
     """Where its weights are chosen on the hold-out, also over each image and its mirror image."""
     names = ("tiny1", "tiny2")
     for number, name in enumerate(names, 1):
-        declare(name, {"learning_rate": 0.01 * number}, save_epoch_logits=True)
+        declare(name, {"learning_rate": 0.01 * number}, save_epochs=True)
     members = [experiments.run(name) for name in names]
     run = experiments.run(declare("all", architecture="ensemble", build=None, members=names, weighted=weighted))
     kind = "_mirror" if weighted else ""

@@ -128,7 +128,7 @@ def judge(case: str, profile: str) -> str:
     design, told = cases.design(case), committed(case)
     known = runs(case, settings.profile(profile))
     labels = experiments.sets(profile)[1].labels.numpy()
-    correct = {name: [run.arrays["holdout_logits"].argmax(1) == labels for run in each] for name, each in known.items()}
+    correct = {name: [run.answers("holdout") == labels for run in each] for name, each in known.items()}
     rows = [(name, run.seed, run.accuracy, run.key) for name, each in known.items() for run in each]
     table = pd.DataFrame(rows, columns=["arm", "seed", "hold-out accuracy", "key"]).round(4)
     first = min(run.date for each in known.values() for run in each)

@@ -32,7 +32,7 @@ PRIMARY = ("custom_lenet", "deeper", "longer", "mixup", "transfer", "ensemble")
 OURS = ("relu", "schedule", "order", "calibration", "student")
 DESCRIBED = ("nan", "goal")
 COLUMNS = ("case", "quantity", "estimate", "low", "high", "p_value", "date", "key")
-SETS = {"val": "test_logits", "sealed": "sealed_logits"}
+SETS = {"val": "test", "sealed": "sealed"}
 
 Rows = dict[str, Estimate | float]
 
@@ -168,7 +168,7 @@ def contrast(case: str) -> Rows:
     """Estimate the contrast of a case's arms on both sets together, on each alone, and each arm's accuracies."""
     coefficients = {cases.arm(name, case).name: c for name, c in cases.design(case)["contrast"].items()}
     labels = labels_of_sets()
-    correct = {of: {arm.name: np.stack([ledger.hand_out(run.record, run.arrays[SETS[of]], labels[of], of, "plain",
+    correct = {of: {arm.name: np.stack([ledger.hand_out(run.record, run.answers(SETS[of]), labels[of], of, "plain",
                                                         f"the case {case} is judged") for run in runs_of(arm)])
                     for arm in arms_of(case)} for of in SETS}  # fmt: skip
     return estimated(correct, coefficients)
@@ -196,7 +196,7 @@ def trios(case: str) -> Rows:
     for trio, first in zip(runs, best, strict=True):
         for of, array in SETS.items():
             for mirror, reading in (("", "plain"), ("_mirror", "mirrored")):
-                logits = [run.arrays[array + mirror] for run in trio]
+                logits = [run.arrays[f"{array}_logits{mirror}"] for run in trio]
                 told = {"labels": labels[of], "of": of, "why": f"the case {case} is judged"}
                 right = [ledger.hand_out(run.record, each, reading=reading, **told)
                          for run, each in zip(trio, logits, strict=True)]  # fmt: skip
@@ -223,8 +223,8 @@ def calibration(case: str) -> Rows:
         errors.append([])
         for run in runs_of(arm):
             for of, array in SETS.items():
-                ledger.hand_out(run.record, run.arrays[array], labels[of], of, "plain", why)
-            logits = np.concatenate([run.arrays[array] for array in SETS.values()])
+                ledger.hand_out(run.record, run.answers(array), labels[of], of, "plain", why)
+            logits = np.concatenate([run.arrays[f"{array}_logits"] for array in SETS.values()])
             errors[-1].append(evaluation.calibration_error(logits, np.concatenate(list(labels.values()))))
     means = {f"calibration error of {arm.name}": float(np.mean(each))
              for arm, each in zip(arms_of(case), errors, strict=True)}  # fmt: skip

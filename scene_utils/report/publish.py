@@ -176,7 +176,7 @@ def results_table() -> str:
 
 
 def check_numbers() -> list[str]:
-    """Recompute every published accuracy from its logits, and what is written from records; return one line each.
+    """Recompute every published accuracy from predictions, and what is written from records; return one line each.
 
     Raises:
         SceneError: naming all that disagree.
@@ -190,11 +190,11 @@ def check_numbers() -> list[str]:
         if run.status != "finished":
             lines.append(f"{run.name}: {run.status} at step {run.diverged_step}")
             continue
-        matrix = evaluation.confusion(run.labels, run.logits.argmax(1), run.classes)
+        matrix = evaluation.confusion(run.labels, run.answers(run.judged_by), run.classes)
         same = np.array_equal(matrix, run.confusion) and run.accuracy == np.trace(matrix) / matrix.sum()
         lines.append(f"{run.name}: {np.trace(matrix):,} of {matrix.sum():,} on the {run.judged_on}")
         if not same:
-            wrong.append(f"{run.name} has {run.correct}, its logits give {np.trace(matrix)}")
+            wrong.append(f"{run.name} has {run.correct}, its predictions give {np.trace(matrix)}")
     for model, agrees in report_facts.agree(results.facts()).items():
         lines.append(f"the report's {model}: per-class and overall accuracy {'agree' if agrees else 'DISAGREE'}")
         wrong += [] if agrees else [f"the report's facts on {model} disagree with themselves"]

@@ -26,16 +26,17 @@ def note(log: str, *values: object) -> None:
         file.write(f"{head}{','.join(map(str, values))}\n")
 
 
-def hand_out(record: Mapping, logits: np.ndarray, labels: np.ndarray, of: str, reading: str, why: str) -> np.ndarray:
+def hand_out(record: Mapping, predicted: np.ndarray, labels: np.ndarray, of: str, reading: str, why: str) -> np.ndarray:
     """Return which images of a test set a run has correct, booleans (N,): the only way to them, by the ledger.
 
     The line is written first: a reading that is lost is still a reading. The sample's images and images of one's own
     are not entered.
 
     Args:
+        predicted: logits (N, classes) or predicted classes (N,).
         of: ``val`` or ``sealed``; ``reading``: ``plain``, ``mirrored`` or how several runs are combined.
     """
-    correct = logits.argmax(1) == labels
+    correct = (predicted.argmax(1) if predicted.ndim == 2 else predicted) == labels
     if record["dataset"]["commit"] is not None and record["profile"] != "sample":
         run = [record[field] for field in ("date", "experiment", "profile", "seed")]
         note("readings.csv", *run, of, reading, int(correct.sum()), len(labels), record["key"], why)
