@@ -149,7 +149,7 @@ def weighted_mean(members: list[Run]) -> tuple[dict[str, np.ndarray], dict]:
 def history(members: list[Run]) -> list[dict]:
     """Return the hold-out accuracy of the members' mean after each epoch, and what that epoch took them all."""
     rows, labels = [], members[0].arrays["holdout_labels"]
-    curves = [member.arrays["holdout_curve"] for member in members]
+    curves = [np.moveaxis(member.arrays["holdout_curve"], -1, 0) for member in members]
     for epoch, at_epoch in enumerate(zip(*curves, strict=True), 1):
         seconds = sum(member.record["history"][epoch - 1]["seconds"] for member in members)
         mean = np.mean([probabilities.astype(np.float32) for probabilities in at_epoch], axis=0)

@@ -33,11 +33,11 @@ class Experiment:
         weighted: the ensemble averages mirrored predictions, with weights chosen on the hold-out.
         teacher: an experiment whose logits on the training images are learned beside the labels; its hold-out is the
             student's, and what it teaches is from before it learned from that.
-        save_epochs: keep the hold-out probabilities of every epoch, for an ensemble's curve.
+        save_epochs: keep the hold-out probabilities of every epoch (N, classes, epochs), for an ensemble's curve.
         case: the case whose design declares it; it trains without the sealed set, and the hold-out judges it.
         blind: keep its logits of test set and sealed set, which nobody reads before all runs of the cases exist.
         answers: keep the predicted classes of each set, not the logits, which take ten times the room.
-        mirror: with ``blind``, keep those averaged with the mirror image's too.
+        mirror: with ``blind``, keep the logits averaged with the mirror image's too.
         refit: once its choices are made, train again on all images, the hold-out's too, and test that model; the
             first one's logits on the hold-out and on its training images (for a student) are kept. A student learns
             its teacher's logits on the hold-out from that time.

@@ -303,7 +303,7 @@ def train_now(task: Task) -> Run:
 def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor]) -> tuple[dict, dict]:
     """Return the arrays and fields of a record that come from the model by which choices are made."""
     experiment, recipe = task.experiment, task.recipe
-    device, mirror = next(model.parameters()).device, experiment.mirror or not experiment.selection_only
+    device, mirror = next(model.parameters()).device, not experiment.selection_only
     began, passes = work_seconds(device), 3 if mirror else 1
     arrays = predict_split(model, "holdout", task.holdout, recipe, mirror, experiment.answers)
     fields = {"inference_ms": 1000 * (work_seconds(device) - began) / (passes * len(task.holdout))}
@@ -311,13 +311,13 @@ def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor])
         unknown = data.without_class(sets(task.profile)[1], experiment.without)[1]
         arrays["unknown_logits"] = averaging.to_float16(training.predict(model, unknown, recipe))
     if experiment.save_epochs:
-        arrays["holdout_curve"] = np.stack([averaging.to_bytes(logits) for logits in epoch_logits])
+        arrays["holdout_curve"] = np.stack([averaging.to_bytes(logits) for logits in epoch_logits], axis=-1)
     if experiment.blind:
         fields["on_training_set"] = training.evaluate(model, task.train, recipe)
         for name, split in {"test": task.dataset.test, "sealed": sealed_sets(task.profile)[1]}.items():
             unread = predict_split(model, name, split, recipe, experiment.mirror, experiment.answers)
             arrays |= {key: value for key, value in unread.items() if "labels" not in key}
-    if experiment.refit:
+    if experiment.refit and experiment.teacher is None:  # a student teaches nobody
         arrays["train_logits"] = averaging.to_float16(training.predict(model, task.train, recipe))
     return arrays, fields
 

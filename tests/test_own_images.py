@@ -58,7 +58,7 @@ def write(name, right):
         arrays[f"{kind}_labels"] = truth
         arrays[f"{kind}_logits"] = (9 * np.eye(len(train.classes))[answers]).astype(np.float16)
         arrays[f"{kind}_logits_mirror"] = arrays[f"{kind}_logits"]
-    arrays["holdout_curve"] = np.stack([np.eye(len(train.classes), dtype=np.uint8)[answers]] * 2)
+    arrays["holdout_curve"] = np.stack([np.eye(len(train.classes), dtype=np.uint8)[answers]] * 2, axis=-1)
     row = {"loss": 0.5, "accuracy": right, "holdout_loss": 0.5, "holdout_accuracy": right, "learning_rate": 0.01}
     arrays |= {"cam_images": np.array(explain.shown_images(dataset, 2))}
     arrays["cam"] = np.ones((len(arrays["cam_images"]), 4, 4), np.float16)
