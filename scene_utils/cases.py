@@ -196,7 +196,8 @@ def files(case: str) -> list[str]:
     runs = [f"{each.experiment}{part}.{PROFILE}.s*.json" for each in compared for part in ("", "-grid-*")]
     runs += [f"{name}.{'full' if name.endswith('-reported') else PROFILE}.s0.json"
              for name in (*told.get("contrast_of", ()), *told.get("experiments", ()))]  # fmt: skip
-    return [f"{case}.toml", f"cases.{PROFILE}.csv", f"{case}.{PROFILE}.csv", *dict.fromkeys(runs)]
+    tables = ["cases", case, *(["devices"] if case == "custom_lenet" else [])]
+    return [f"{case}.toml", *(f"{name}.{PROFILE}.csv" for name in tables), *dict.fromkeys(runs)]
 
 
 def arm_of(experiment: str) -> Arm:

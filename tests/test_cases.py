@@ -21,7 +21,7 @@ from scene_utils.recipe import Recipe
 from scene_utils.report import series
 from scene_utils.support import intervals, ledger, settings
 from scene_utils.support.settings import SceneError
-from scene_utils.text import say
+from scene_utils.text import join, render, say
 
 DIFFERS = {  # the fields of the recipes in which the two sides may differ, whatever the grids choose
     "mixup": {"mixup"},
@@ -297,11 +297,11 @@ def test_the_ladder_holds_the_claimed_rate():
 
 @pytest.fixture
 def judged(monkeypatch):
-    """Runs of all arms: those of ``mixup.mixup`` have 30 images more of 300 correct, ensembles two members of three."""
-    rng, labels = np.random.default_rng(0), {"val": np.zeros(300, int), "sealed": np.zeros(200, int)}
+    """Runs of all arms: those of ``mixup.mixup`` have 15 % more of 5,000 correct, ensembles two members of three."""
+    labels = {"val": np.zeros(3000, int), "sealed": np.zeros(2000, int)}
 
     def runs_of(arm):
-        made = []
+        made, rng = [], np.random.default_rng(list(arm.name.encode()))  # the same runs at each call
         for i, seed in enumerate(arm.seeds):
             arrays = {}
             for of, array in verdicts.SETS.items():
@@ -309,6 +309,7 @@ def judged(monkeypatch):
                 arrays[f"{array}_logits"] = arrays[f"{array}_logits_mirror"] = np.stack([1 - wrong, 0.9 * wrong], 1)
             record = {"experiment": arm.experiment, "profile": "short", "seed": seed, "key": f"{arm.name}{i}",
                       "date": "2026", "dataset": {"commit": "c"}, "accuracy": 0.8, "seconds": 1.0}  # fmt: skip
+            record["status"] = "finished"
             record["on_training_set"] = {"loss": 1.0 + arm.name.endswith("custom")}
             made.append(results.Run(record, arrays))
         return made
@@ -337,6 +338,85 @@ def test_cases_are_judged_once_by_the_ledger_and_shown(judged):
     assert table["verdict"].iloc[-3] == "open, runs missing: 0 of 170 runs exist"
     assert table["verdict"].iloc[-1].endswith("; run before the design")
     assert "order --profile short" in verdicts.commands().markdown()
+
+
+@pytest.fixture
+def diverge(judged, monkeypatch):
+    """A function that lets the first runs of an arm diverge: they have no numbers."""
+
+    def diverge(name, count=1):
+        known = verdicts.runs_of
+
+        def runs_of(arm):
+            runs = known(arm)
+            for run in runs[: count * (arm.name == name)]:
+                run.record.update(status="diverged", accuracy=None)
+                run.record.pop("on_training_set", None)
+                run.arrays.clear()
+            return runs
+
+        monkeypatch.setattr(verdicts, "runs_of", runs_of)
+
+    return diverge
+
+
+def test_a_case_with_a_diverged_run_is_open_is_not_judged_and_keeps_no_other_waiting(diverge, monkeypatch):
+    monkeypatch.setattr(orders, "progress", lambda profile: (170, 170))
+    compared = {"difference": intervals.welch([0, 1], [0, 1])}
+    monkeypatch.setitem(verdicts.SPECIAL, "order", (lambda case: compared, verdicts.calibrated))
+    diverge("custom_lenet.lenet")
+    diverge("ensemble.resnet50")
+    assert verdicts.waiting() == [] and verdicts.progress("custom_lenet") == (8, 8)
+    assert {"mixup", "student"} <= (done := set(verdicts.judge())) and not done & {"custom_lenet", "relu", "ensemble"}
+    assert verdicts.judge() == []
+    assert not any("case custom_lenet" in line for line in ledger.logged(settings.results_dir(), "readings.csv"))
+    given = verdicts.verdict("custom_lenet")
+    assert (given.word, given.p_value) == ("open", "")
+    assert given.found.startswith("1 of 8 runs diverged") and "8개 중 1개" in render(given.found, "ko")
+    assert verdicts.said("custom_lenet").startswith("**Verdict: open")
+    assert verdicts.said("ensemble").startswith("**Verdict: open")
+    assert verdicts.adjusted("custom_lenet") == 1 and verdicts.adjusted("mixup") < 0.05
+    assert "custom_lenet" not in verdicts.commands().markdown()
+    assert verdicts.status(["custom_lenet"])["runs"].tolist()[:2] == ["3 of 4, 1 diverged", "4 of 4"]
+    known = verdicts.runs_of
+    monkeypatch.setattr(verdicts, "runs_of", lambda arm: [*known(arm)[:-1], None])  # one is missing: it waits
+    assert verdicts.verdict("custom_lenet").word != "open" and "custom_lenet" in verdicts.waiting()
+
+
+def test_a_diverged_run_of_a_case_without_arms_leaves_it_open_too(monkeypatch):
+    lost = results.Run({"status": "diverged", "experiment": "e", "profile": "short", "seed": 0, "date": "2027"}, {})
+    monkeypatch.setattr(results, "find", lambda *_: lost)
+    for case, runs in (("student", 2), ("goal", 1)):
+        assert f"{runs} of {runs} runs diverged" in verdicts.said(case)
+
+
+def test_exploratory_arms_say_their_diverged_runs(diverge):
+    diverge("custom_lenet.lenet-long")
+    diverge("custom_lenet.custom-relu", 2)
+    told = join(verdicts.beside("custom_lenet"))
+    assert "CustomLeNet + ReLU 0.8000 (1), CustomLeNet + ReLU: 2 of 3 diverged, LeNet, 30 epochs: 1 of 1 diver" in told
+    assert "LeNet, 30 epochs: 1번 중 1번 발산" in render(told, "ko")
+
+
+def test_the_losses_are_compared_where_both_arms_have_a_finished_run(diverge):
+    diverge("custom_lenet.lenet", 3)
+    assert "losses are 1.000 and 2.000" in join(verdicts.beside("custom_lenet"))
+    diverge("custom_lenet.lenet", 4)
+    assert "losses" not in join(verdicts.beside("custom_lenet"))
+
+
+def test_the_same_runs_on_another_device_are_told_from_their_table(runs_folder):
+    table = Trials("devices.short.csv", verdicts.DEVICES, {}).rows()
+    pairs = table.groupby(["experiment", "seed"])
+    assert (pairs["key"].nunique() == 1).all() and (pairs["device"].nunique() == 2).all()
+    for row in table[~table["device"].str.contains("NVIDIA")].itertuples():
+        run = results.find(row.experiment, "short", row.seed)
+        assert (run.key, run.date, run.device, run.accuracy) == (row.key, row.date, row.device, row.holdout_accuracy)
+    (told,) = verdicts.on_another_device()
+    assert "The 8 runs" in told and "2 of them diverged there (arm: LeNet), 0 on the first" in told
+    assert "2번 발산" in render(told, "ko")
+    settings.atomic_write(runs_folder / "results" / "devices.short.csv", ",".join(verdicts.DEVICES) + "\n")
+    assert verdicts.on_another_device() == []
 
 
 @pytest.mark.parametrize("case", ["student", "order"])
@@ -368,6 +448,7 @@ def test_every_case_is_shown_on_a_page_and_said_in_the_design_s_words():
     "lite0.short.s0.json": "10 A1",
     "ensemble-reported.full.s0.json": "08 10",
     "nan.short.csv": "02 10",
+    "devices.short.csv": "02 03 10",
     "cases.short.csv": "02 03 05 06 07 08 09 10 A1",
 }.items())  # fmt: skip
 def test_what_a_case_is_made_from_puts_the_pages_out_of_date_that_show_it_and_no_other(file, pages):

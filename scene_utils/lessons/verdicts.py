@@ -32,6 +32,7 @@ PRIMARY = ("custom_lenet", "deeper", "longer", "mixup", "transfer", "ensemble")
 OURS = ("relu", "schedule", "order", "calibration", "student")
 DESCRIBED = ("nan", "goal")
 COLUMNS = ("case", "quantity", "estimate", "low", "high", "p_value", "date", "key")
+DEVICES = ("experiment", "seed", "device", "status", "diverged_step", "holdout_accuracy", "date", "key")
 SETS = {"val": "test", "sealed": "sealed"}
 
 Rows = dict[str, Estimate | float]
@@ -47,10 +48,20 @@ def arms_of(case: str) -> list[cases.Arm]:
 
 
 def runs_of(arm: cases.Arm) -> list[Run | None]:
-    """Return an arm's run of each seed; None where it is missing, diverged, or follows another design."""
+    """Return an arm's run of each seed, finished or diverged; None where it is missing or follows another design."""
     told = f"{arm.name.split('.')[0]} {cases.digest(arm.name.split('.')[0])}"
     found = [results.find(arm.experiment, PROFILE, seed) for seed in arm.seeds]
-    return [run if run and run.status == "finished" and run.record.get("design") == told else None for run in found]
+    return [run if run and run.record.get("design") == told else None for run in found]
+
+
+def finished_of(arm: cases.Arm) -> list[Run]:
+    """Return the runs of an arm that did not diverge."""
+    return [run for run in runs_of(arm) if run and run.status == "finished"]
+
+
+def diverged(runs: Sequence[Run | None]) -> int:
+    """Return how many of these runs diverged: where one did, its case has no verdict."""
+    return sum(run is not None and run.status == "diverged" for run in runs)
 
 
 def complete(case: str) -> bool:
@@ -99,15 +110,16 @@ def status(names: Sequence[str]) -> pd.DataFrame:
         arms = cases.arms(case)
         rows += [] if arms else [(case, "", "{} of {}".format(*progress(case)), "", None)]
         for arm in arms:
-            done, known = sum(run is not None for run in runs_of(arm)), cases.chosen().get(arm.name, {})
+            runs, known = runs_of(arm), cases.chosen().get(arm.name, {})
+            missed, lost = runs.count(None), diverged(runs)
             tried = [results.find(each, PROFILE) is not None for each in arm.grid_experiments().values()]
             waits = [other for other in arm.missing if other != arm.name]
             choice = f"waits for {', '.join(waits)}" if waits else ""
             choice = f"{sum(tried)} of {len(tried)} tried" if tried and not waits else choice
             choice = f"{known['field']} {known['value']:g}" if "value" in known else choice
-            left = len(arm.seeds) - done + ("value" not in known) * tried.count(False)
-            hours = left * work(arm) * pace / 3600
-            rows.append((case, arm.name.split(".")[1], f"{done} of {len(arm.seeds)}", choice, hours))
+            hours = (missed + ("value" not in known) * tried.count(False)) * work(arm) * pace / 3600
+            done = f"{len(runs) - missed - lost} of {len(runs)}" + f", {lost} diverged" * bool(lost)
+            rows.append((case, arm.name.split(".")[1], done, choice, hours))
     table = pd.DataFrame(rows, columns=["case", "arm", "runs", "grid", "core-hours left"])
     table.loc[len(table)] = ("all", "", "", "", table["core-hours left"].sum())
     return table.round(1).astype(object).fillna("")
@@ -128,7 +140,7 @@ def kept() -> Trials:
 
 
 def judge(unfinished: bool = False) -> list[str]:
-    """Judge every case whose runs are complete and that was not judged with them; return their names.
+    """Judge every case whose runs are complete, none diverged, and that was not judged with them; return their names.
 
     The sealed set is opened here, for all cases with arms together: so all must be complete, unless it is certain that
     no further run will be made (``unfinished``).
@@ -140,7 +152,7 @@ def judge(unfinished: bool = False) -> list[str]:
     known = dict(zip(table["case"], table["key"], strict=True))
     for name in (*PRIMARY, *OURS):
         ready = name not in missing and (unfinished or not missing or not arms_of(name))
-        if ready and known.get(name) != key(name):
+        if ready and known.get(name) != key(name) and not diverged(deciding(name)):
             found = {what: value if isinstance(value, Estimate) else Estimate(value, *[float("nan")] * 5)
                      for what, value in SPECIAL.get(name, USUAL)[0](name).items()}  # fmt: skip
             rows = [(name, what, e.difference, e.low, e.high, e.p_value, results.now(), key(name))
@@ -297,7 +309,9 @@ def verdict(case: str, reported: bool = False) -> Verdict:
         return goal(claim, reported)
     if case == "nan":
         return ladder(claim) if complete("nan") else missing(case, claim)
-    found = rows_of(case)
+    runs, found = deciding(case), rows_of(case)
+    if diverged(runs) and None not in runs:
+        return undecided(case, claim, runs)
     if not found:
         return missing(case, claim)
     whole, p = found["difference"], adjusted(case)
@@ -340,6 +354,11 @@ SPECIAL = {"ensemble": (trios, usual), "calibration": (calibration, calibrated),
            "order": (order, by_order)}  # fmt: skip
 
 
+def undecided(case: str, claim: Text, runs: Sequence[Run]) -> Verdict:
+    """Return the verdict of a case of whose runs some diverged."""
+    return Verdict(case, claim, "open", say("case.found.diverged", diverged=diverged(runs), runs=len(runs)))
+
+
 def missing(case: str, claim: Text) -> Verdict:
     """Return the verdict of a case that waits for runs, or for being judged."""
     done, every = progress(case)
@@ -371,6 +390,8 @@ def goal(claim: Text, reported: bool) -> Verdict:
     if run is None:
         command = f"python -m scene_utils train {name} --profile full"
         return Verdict("goal", claim, "missing", say("case.waiting", done=0, all=1, command=command))
+    if diverged([run]):
+        return undecided("goal", claim, [run])
     needed, interval = int(np.ceil(target * run.total)), wilson_interval(run.correct, run.total)
     word = "holds" if interval[0] > target else "fails" if interval[1] < target else "open"
     count = say("case.holds" if run.correct >= needed else "case.fails")
@@ -411,22 +432,40 @@ def beside(case: str) -> list[Text]:
     """Return what a design shows beside its verdict: other arms, what a grid preferred, what it costs."""
     told, found = [], rows_of(case)
     if case == "custom_lenet":
-        trained = [[run.record["on_training_set"]["loss"] for run in runs_of(arm) if run] for arm in arms_of(case)]
-        losses = [float(np.mean(each)) for each in trained]
-        meaning = say("case.beside.overfits" if losses[1] < losses[0] else "case.beside.underfits")
-        told.append(say("case.beside.training", first=losses[0], second=losses[1], meaning=meaning))
+        trained = [[run.record["on_training_set"]["loss"] for run in finished_of(arm)] for arm in arms_of(case)]
+        if all(trained):
+            first, second = (float(np.mean(each)) for each in trained)
+            meaning = say("case.beside.overfits" if second < first else "case.beside.underfits")
+            told.append(say("case.beside.training", first=first, second=second, meaning=meaning))
+        told += on_another_device()
     if case == "mixup" and (strengths := strengths_tried()):
         best = cases.best_value({value: each for value, each in strengths.items() if value})
         told.append(say("case.beside.strength", best=best, accuracy=strengths[best], zero=strengths[0.0]))
-    if case == "ensemble":
+    if case == "ensemble" and found:
         points = {reading: found[f"difference against the best on the hold-out, {reading}"].difference
                   for reading in ("plain", "mirrored")}  # fmt: skip
         seconds = [np.mean([run.seconds for run in runs_of(arm) if run]) for arm in arms_of(case)]
         told.append(say("case.beside.member", times=float(sum(seconds) / np.mean(seconds)), **points))
     others = [arm for arm in cases.arms(case) if arm.name not in {each.name for each in arms_of(case)}]
-    ran = {arm.title: [run.accuracy for run in runs_of(arm) if run] for arm in others}
-    shown_as = [f"{title} {np.mean(each):.4f} ({len(each)})" for title, each in ran.items() if each]
-    return told + ([say("case.beside", arms=", ".join(shown_as))] if shown_as else [])
+    arms: list[str] = []
+    for arm in others:
+        ran, lost = [run.accuracy for run in finished_of(arm)], diverged(runs_of(arm))
+        arms += [f"{arm.title} {np.mean(ran):.4f} ({len(ran)})"] if ran else []
+        arms += [say("case.beside.diverged", title=arm.title, diverged=lost, runs=len(ran) + lost)] if lost else []
+    return told + ([say("case.beside", arms=arms)] if arms else [])
+
+
+def on_another_device() -> list[Text]:
+    """Say how many runs of ``devices.<profile>.csv`` diverged on the second device; the first's are published."""
+    table = Trials(f"devices.{PROFILE}.csv", DEVICES, {}).rows().sort_values("date")
+    lost = table[table["status"] == "diverged"]
+    if lost.empty:
+        return []
+    first, second = table["device"].unique()  # the oldest rows first
+    arms = [cases.arm_of(name).title for name in lost.loc[lost["device"] == second, "experiment"].unique()]
+    counts = {"diverged": int((lost["device"] == second).sum()), "here": int((lost["device"] == first).sum())}
+    runs = int((table["device"] == second).sum())
+    return [say("case.beside.device", runs=runs, device=second.split(" (")[0], arms=arms, **counts)]
 
 
 def strengths_tried() -> dict[float, float]:
@@ -435,7 +474,7 @@ def strengths_tried() -> dict[float, float]:
     rate = plain.recipe.get("learning_rate")
     names = mixed.grid_experiments() | {0.0: plain.grid_experiments().get(rate, "")}
     found = {value: results.find(name, PROFILE) for value, name in names.items()}
-    return {} if None in found.values() else {value: run.accuracy for value, run in found.items()}
+    return {} if None in found.values() else {value: run.accuracy or 0.0 for value, run in found.items()}
 
 
 def table(names: Sequence[str]) -> Table:
