@@ -102,9 +102,12 @@ def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> N
 
     for experiment in [catalogue.get(name) for name in names]:  # an unknown name is refused before any training
         run = experiments.run(experiment, profile, seed, retrain)
-        right = f"{run.correct:,} of {run.total:,} images of the {run.judged_on} right"
-        right += "" if run.dataset["commit"] else f" ({run.dataset['source']})"
-        print(f"{run.name}: {right if run.status == 'finished' else f'{run.status}, so judged on no set'}")
+        if run.status == "finished":
+            told = f"{run.correct:,} of {run.total:,} images of the {run.judged_on} right"
+            told += "" if run.dataset["commit"] else f" ({run.dataset['source']})"
+        else:  # it has no numbers
+            told = f"{run.status}, so judged on no set"
+        print(f"{run.name}: {told}")
 
 
 def _case(names: list[str], profile: str | None, seed: int, grids: bool, status: bool, judge: bool,

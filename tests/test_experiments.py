@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from scene_utils import data, durations, experiments, models, pretraining, results, trained, training
+from scene_utils.__main__ import main
 from scene_utils.averaging import choose_weights
 from scene_utils.catalogue import EXPERIMENTS, SHOWN_WHERE_RUN
 from scene_utils.recipe import Recipe
@@ -88,15 +89,16 @@ def test_what_is_made_from_runs_follows_their_predictions(declare, trainings):
         assert new.key == old.key and (new.logits != old.logits).any()
 
 
-def test_a_run_that_serves_a_choice_never_sees_the_test_set(monkeypatch, declare):
+def test_a_run_that_serves_a_choice_never_sees_the_test_set(monkeypatch, declare, capsys):
     sets, predict = [], training.predict
     monkeypatch.setattr(training, "predict", lambda *a, **k: sets.append(len(a[1])) or predict(*a, **k))
     run = experiments.run(declare(selection_only=True))
     assert run.evaluated_on == "hold-out" and "test_logits" not in run.arrays
     assert len(experiments.sets("sample")[2].test) not in sets
-    run = experiments.run(tiny(learning_rate=1e6, schedule="constant", epochs=3))  # without accuracy
+    run = experiments.run(declare("wild", {"learning_rate": 1e6, "schedule": "constant", "epochs": 3}))  # no accuracy
     assert (run.status, run.accuracy) == ("diverged", None) and run.diverged_step >= 1
     results.check(run.record)
+    assert main(["train", "wild"]) == 0 and "wild.sample.s0: diverged, so judged on no set" in capsys.readouterr().out
 
 
 def test_every_reading_of_the_test_set_stands_in_the_ledger(monkeypatch):
