@@ -511,7 +511,7 @@ def commands() -> Paragraph:
     lines = [f"python -m scene_utils case {' '.join(run)} --profile {PROFILE}"] * bool(run)
     lines += [JUDGE] * bool(missing)
     known = verdict("goal", reported=True)
-    lines += [known.found.values["command"]] * (known.word == "missing")
+    lines += [known.found.values["command"]] if known.word == "missing" else []
     return Paragraph(["```\n" + "\n".join(lines) + "\n```"] if lines else [], "blocks")
 
 
