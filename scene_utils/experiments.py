@@ -383,11 +383,12 @@ def build_ensemble(task: Task, members: list[Run]) -> Run:
     if len(again) == len(members):
         fields["refit"] = {"images": again[0]["images"], "seconds": sum(each["seconds"] for each in again)}
     costs = [member.record.get("inference_ms") for member in counted]
-    if None not in costs:
+    if None not in costs and len({member.kind for member in counted}) == 1:
         fields["inference_ms"] = sum(costs) * (2 if experiment.weighted else 1)  # each image and its mirror image
     record = make_record(
         task, arrays, rows, key=key, status="finished", diverged_step=None, seconds=seconds,
-        parameters=sum(member.parameters for member in counted), device=members[0].device,
+        parameters=sum(member.parameters for member in counted),
+        device="; ".join(dict.fromkeys(member.device for member in members)),
         precision=members[0].precision, recipe=recipe | {"members": [member.recipe for member in members]},
         weights="; ".join(dict.fromkeys(member.weights or "from scratch" for member in members)),
         weights_choice=members[0].weights_choice, members=[member.name for member in members],

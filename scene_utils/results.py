@@ -53,6 +53,11 @@ class Run:
         return self.record["device"].replace("(1 threads)", "(1 thread)")
 
     @property
+    def kind(self) -> str:
+        """Kind of that hardware, such as ``cpu``: seconds of different kinds are not to be compared."""
+        return self.device.split(" (")[0]
+
+    @property
     def name(self) -> str:
         """``<experiment>.<profile>.s<seed>``, the stem of its files."""
         return run_name(self.record["experiment"], self.record["profile"], self.record["seed"])

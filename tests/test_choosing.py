@@ -23,8 +23,19 @@ def test_a_model_costs_all_trainings_that_it_takes_each_once():
     model("student", 5.0, teacher="both.sample.s0 (k)", inputs={})
     mixed = model("mixed", 99.0, members=["student.sample.s0", "a.sample.s0", "c.sample.s0"],
                   recipe={"weights": [0.5, 0.5, 0.0]})  # fmt: skip
-    assert sum(choosing.trainings(teacher).values()) == 30  # not 99: what it records of its members is not used twice
-    assert choosing.trainings(mixed) == {"student.sample.s0": 5, "a.sample.s0": 10, "b.sample.s0": 20}
+    def costs(run):
+        return {each.name: each.seconds for each in choosing.trainings(run)}
+
+    assert sum(costs(teacher).values()) == 30  # not 99: what it records of its members is not used twice
+    assert costs(mixed) == {"student.sample.s0": 5, "a.sample.s0": 10, "b.sample.s0": 20}
+
+
+def test_what_was_trained_on_another_kind_of_device_has_no_times_beside_the_others():
+    known = choosing.readings([model("a", 1234.0), model("b", 2345.0), model("c", 5.0, device="NVIDIA H100 (one)")])
+    table = choosing.table(choosing.costs(known))
+    assert table.frame.set_index("model").loc["c"].tolist()[-2:] == ["", ""]
+    advice = choosing.advice(known).set_index("what matters")["model"]
+    assert "c" not in set(advice.filter(regex="training|prediction"))
 
 
 def test_a_member_of_weight_0_counts_nowhere():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,12 +25,17 @@ class Reading:
     """A model as it predicts: as it is, or averaged with the mirror image.
 
     Attributes:
-        seconds: of all trainings that it takes, a teacher's and its members' included, each once.
+        timed: whether all that was on the kind of device that most models here were trained on; else it costs NaN.
     """
 
     run: Run
     mirrored: bool
-    seconds: float
+    timed: bool = True
+
+    @property
+    def seconds(self) -> float:
+        """Of all trainings that it takes, its members' and its teacher's included, each once; NaN unless ``timed``."""
+        return sum(each.seconds for each in trainings(self.run)) if self.timed else float("nan")
 
     @property
     def title(self) -> str:
@@ -48,21 +54,22 @@ class Reading:
 
     @property
     def milliseconds(self) -> float:
-        """Per image; a mirror image costs as much again. NaN where they were not measured."""
-        return (self.run.record.get("inference_ms") or float("nan")) * (1 + self.mirrored)
+        """Per image; a mirror image costs as much again. NaN where they were not measured, and unless ``timed``."""
+        return ((self.timed and self.run.record.get("inference_ms")) or float("nan")) * (1 + self.mirrored)
 
     def _correct(self, of: str) -> np.ndarray:
         logits = self.run.arrays[f"{of}_logits" + "_mirror" * self.mirrored]
         return logits.argmax(1) == self.run.arrays[f"{of}_labels"]
 
 
-def trainings(run: Run) -> dict[str, float]:
-    """Return the seconds of each training that a model takes: its own, its members' that count, their teachers'."""
+def trainings(run: Run) -> list[Run]:
+    """Return the runs that a model takes: itself, its members that count, their teachers, each once."""
     needed = [each for each in run.counted if each is not run]
-    own = {} if needed else {run.name: run.seconds}
+    own = [] if needed else [run]
     if teacher := run.record.get("teacher"):
         needed.append(results.find(teacher.split(".")[0], run.profile, run.seed))
-    return own | {name: seconds for each in needed if each for name, seconds in trainings(each).items()}
+    every = own + [training for each in needed if each for training in trainings(each)]
+    return list({each.name: each for each in every}.values())
 
 
 def every(profile: str, seed: int, key: str, published: bool = False) -> list[Run]:
@@ -74,9 +81,10 @@ def every(profile: str, seed: int, key: str, published: bool = False) -> list[Ru
 
 def readings(runs: Sequence[Run]) -> list[Reading]:
     """Return every way in which finished models predict the test set."""
-    made = [(run, mirrored, sum(trainings(run).values())) for run in runs for mirrored in (False, True)
+    usual = Counter(run.kind for run in runs).most_common(1)
+    return [Reading(run, mirrored, {each.kind for each in trainings(run)} == {usual[0][0]})
+            for run in runs for mirrored in (False, True)
             if not mirrored or {"test_logits_mirror", "holdout_logits_mirror"} <= run.arrays.keys()]  # fmt: skip
-    return [Reading(*each) for each in made]
 
 
 def costs(known: Sequence[Reading]) -> pd.DataFrame:
@@ -102,7 +110,7 @@ def table(known: pd.DataFrame) -> Table:
         "accuracy": [share(value) for value in known["accuracy"]],
         "95 % interval": [between(ends) for ends in zip(known["low"], known["high"], strict=True)],
         "parameters": [f"{value:,.0f}" for value in known["parameters"]],
-        "seconds of all trainings": [f"{value:,.0f}" for value in known["seconds"]],
+        "seconds of all trainings": ["" if np.isnan(value) else f"{value:,.0f}" for value in known["seconds"]],
         "ms per image": ["" if np.isnan(value) else f"{value:.1f}" for value in known["inference_ms"]],
     })  # fmt: skip
     return Table(frame, "wide")
@@ -123,20 +131,22 @@ def advice(known: Sequence[Reading]) -> pd.DataFrame:
     best = max(known, key=lambda each: each.holdout_accuracy)
     good = as_good(best, known)
     timed = [each for each in good if not np.isnan(each.milliseconds)] or [best]
+    trained = [each for each in known if each.timed] or [best]
     scratch = [each for each in known if not each.run.weights]
     chosen = {
         "accurate": best,
         "small": min(good, key=lambda each: each.run.parameters),
         "quick": min(timed, key=lambda each: each.milliseconds),
-        "cheap": min(good, key=lambda each: each.seconds),
+        "cheap": min([each for each in good if each.timed] or [best], key=lambda each: each.seconds),
         "smallest": min(known, key=lambda each: (each.run.parameters, -each.holdout_accuracy)),
-        "soon": min(known, key=lambda each: (each.seconds, -each.holdout_accuracy)),
+        "soon": min(trained, key=lambda each: (each.seconds, -each.holdout_accuracy)),
         **({"scratch": max(scratch, key=lambda each: each.holdout_accuracy)} if scratch else {}),
     }
     rows = []
     for aim, each in chosen.items():
         values = {"accuracy": each.right.mean(), "parameters": each.run.parameters / 1e6, "seconds": each.seconds}
-        rows.append((say(f"aim.{aim}"), each.title, say("advice", ms=each.milliseconds, **values)))
+        told = say("advice" if each.timed else "advice.untimed", ms=each.milliseconds, **values)
+        rows.append((say(f"aim.{aim}"), each.title, told))
     return pd.DataFrame(rows, columns=["what matters", "model", "why"])
 
 
