@@ -379,8 +379,9 @@ def test_a_case_with_a_diverged_run_is_open_is_not_judged_and_keeps_no_other_wai
     assert "custom_lenet" not in verdicts.commands().markdown()
     assert verdicts.status(["custom_lenet"])["runs"].tolist()[:2] == ["3 of 4, 1 diverged", "4 of 4"]
     known = verdicts.runs_of
-    monkeypatch.setattr(verdicts, "runs_of", lambda arm: [*known(arm)[:-1], None])  # one is missing: it waits
-    assert verdicts.verdict("custom_lenet").word != "open" and "custom_lenet" in verdicts.waiting()
+    monkeypatch.setattr(verdicts, "runs_of", lambda arm: [*known(arm)[:-1], None])  # what is missing changes nothing
+    assert verdicts.verdict("custom_lenet").found.startswith("1 of 6 runs diverged")
+    assert "custom_lenet" not in verdicts.waiting() and "mixup" in verdicts.waiting()
 
 
 def test_a_diverged_run_of_a_case_without_arms_leaves_it_open_too(monkeypatch):
@@ -411,10 +412,10 @@ def test_the_same_runs_on_another_device_are_told_from_their_table(runs_folder):
     assert (pairs["key"].nunique() == 1).all() and (pairs["device"].nunique() == 2).all()
     for row in table[~table["device"].str.contains("NVIDIA")].itertuples():
         run = results.find(row.experiment, "short", row.seed)
-        assert (run.key, run.date, run.device, run.accuracy) == (row.key, row.date, row.device, row.holdout_accuracy)
+        assert (run.key, run.date, run.device, run.status) == (row.key, row.date, row.device, row.status)
     (told,) = verdicts.on_another_device()
-    assert "The 8 runs" in told and "2 of them diverged there (arm: LeNet), 0 on the first" in told
-    assert "2번 발산" in render(told, "ko")
+    assert told.startswith("9 of these runs") and "cpu: 1 (CustomLeNet), NVIDIA H100 80GB HBM3: 2 (LeNet);" in told
+    assert "9개" in render(told, "ko")
     settings.atomic_write(runs_folder / "results" / "devices.short.csv", ",".join(verdicts.DEVICES) + "\n")
     assert verdicts.on_another_device() == []
 

@@ -60,7 +60,7 @@ def finished_of(arm: cases.Arm) -> list[Run]:
 
 
 def diverged(runs: Sequence[Run | None]) -> int:
-    """Return how many of these runs diverged: where one did, its case has no verdict."""
+    """Return how many of these runs diverged: where one did, its case has no verdict, whatever else is run."""
     return sum(run is not None and run.status == "diverged" for run in runs)
 
 
@@ -93,8 +93,8 @@ def key(case: str) -> str:
 
 
 def waiting() -> list[str]:
-    """Return the cases to be judged that wait for runs."""
-    return [name for name in (*PRIMARY, *OURS) if not complete(name)]
+    """Return the cases to be judged that wait for runs; one with a diverged run waits for nothing."""
+    return [name for name in (*PRIMARY, *OURS) if not complete(name) and not diverged(deciding(name))]
 
 
 def status(names: Sequence[str]) -> pd.DataFrame:
@@ -310,7 +310,7 @@ def verdict(case: str, reported: bool = False) -> Verdict:
     if case == "nan":
         return ladder(claim) if complete("nan") else missing(case, claim)
     runs, found = deciding(case), rows_of(case)
-    if diverged(runs) and None not in runs:
+    if diverged(runs):
         return undecided(case, claim, runs)
     if not found:
         return missing(case, claim)
@@ -354,9 +354,10 @@ SPECIAL = {"ensemble": (trios, usual), "calibration": (calibration, calibrated),
            "order": (order, by_order)}  # fmt: skip
 
 
-def undecided(case: str, claim: Text, runs: Sequence[Run]) -> Verdict:
+def undecided(case: str, claim: Text, runs: Sequence[Run | None]) -> Verdict:
     """Return the verdict of a case of whose runs some diverged."""
-    return Verdict(case, claim, "open", say("case.found.diverged", diverged=diverged(runs), runs=len(runs)))
+    made = len(runs) - runs.count(None)
+    return Verdict(case, claim, "open", say("case.found.diverged", diverged=diverged(runs), runs=made))
 
 
 def missing(case: str, claim: Text) -> Verdict:
@@ -437,6 +438,7 @@ def beside(case: str) -> list[Text]:
             first, second = (float(np.mean(each)) for each in trained)
             meaning = say("case.beside.overfits" if second < first else "case.beside.underfits")
             told.append(say("case.beside.training", first=first, second=second, meaning=meaning))
+    if case in ("custom_lenet", "relu"):
         told += on_another_device()
     if case == "mixup" and (strengths := strengths_tried()):
         best = cases.best_value({value: each for value, each in strengths.items() if value})
@@ -456,16 +458,17 @@ def beside(case: str) -> list[Text]:
 
 
 def on_another_device() -> list[Text]:
-    """Say how many runs of ``devices.<profile>.csv`` diverged on the second device; the first's are published."""
+    """Say how many runs of ``devices.<profile>.csv`` diverged on either device; those of the first are published."""
     table = Trials(f"devices.{PROFILE}.csv", DEVICES, {}).rows().sort_values("date")
     lost = table[table["status"] == "diverged"]
     if lost.empty:
         return []
-    first, second = table["device"].unique()  # the oldest rows first
-    arms = [cases.arm_of(name).title for name in lost.loc[lost["device"] == second, "experiment"].unique()]
-    counts = {"diverged": int((lost["device"] == second).sum()), "here": int((lost["device"] == first).sum())}
-    runs = int((table["device"] == second).sum())
-    return [say("case.beside.device", runs=runs, device=second.split(" (")[0], arms=arms, **counts)]
+    told = []
+    for device in table["device"].unique():  # the oldest rows first
+        names = lost.loc[lost["device"] == device, "experiment"]
+        titles = ", ".join(cases.arm_of(name).title for name in names.unique())
+        told.append(f"{device.split(' (')[0]}: {len(names)}" + f" ({titles})" * bool(titles))
+    return [say("case.beside.device", runs=len(table.groupby(["experiment", "seed"])), counts=", ".join(told))]
 
 
 def strengths_tried() -> dict[float, float]:
