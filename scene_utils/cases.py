@@ -196,7 +196,7 @@ def files(case: str) -> list[str]:
     runs = [f"{each.experiment}{part}.{PROFILE}.s*.json" for each in compared for part in ("", "-grid-*")]
     runs += [f"{name}.{'full' if name.endswith('-reported') else PROFILE}.s0.json"
              for name in (*told.get("contrast_of", ()), *told.get("experiments", ()))]  # fmt: skip
-    tables = ["cases", case, *(["devices"] if case == "custom_lenet" else [])]
+    tables = ["cases", case, *(["devices"] if case in ("custom_lenet", "relu") else [])]
     return [f"{case}.toml", *(f"{name}.{PROFILE}.csv" for name in tables), *dict.fromkeys(runs)]
 
 
