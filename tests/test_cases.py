@@ -308,7 +308,8 @@ def judged(monkeypatch):
                 wrong = rng.random(len(labels[of])) < (0.1 if arm.name == "mixup.mixup" else 0.25)
                 arrays[f"{array}_logits"] = arrays[f"{array}_logits_mirror"] = np.stack([1 - wrong, 0.9 * wrong], 1)
             record = {"experiment": arm.experiment, "profile": "short", "seed": seed, "key": f"{arm.name}{i}",
-                      "date": "2026", "dataset": {"commit": "c"}, "accuracy": 0.8, "seconds": 1.0}  # fmt: skip
+                      "date": "2026", "dataset": {"commit": "c"}, "accuracy": 0.8, "seconds": 1.0,
+                      "device": "cpu (1 thread)"}  # fmt: skip
             record["status"] = "finished"
             record["on_training_set"] = {"loss": 1.0 + arm.name.endswith("custom")}
             made.append(results.Run(record, arrays))
@@ -332,7 +333,7 @@ def test_cases_are_judged_once_by_the_ledger_and_shown(judged):
     words = {name: verdicts.verdict(name).word for name in ("mixup", "deeper", "ensemble", "order")}
     assert words == {"mixup": "holds", "deeper": "open", "ensemble": "holds", "order": "missing"}
     table = verdicts.table((*verdicts.PRIMARY, *verdicts.OURS)).frame.set_index("claim")
-    assert table.loc["Mixup raises ResNet18's accuracy", "adjusted p"] == "0.000"
+    assert table.loc["Mixup raises ResNet18's accuracy", "adjusted p"] == "< 0.001"
     assert "does not overfit" in verdicts.said("custom_lenet") and "3.0 times" in verdicts.said("ensemble")
     assert "ResNet18, transferred features frozen 0.8000 (3)" in verdicts.said("transfer")
     assert table["verdict"].iloc[-3] == "open, runs missing: 0 of 170 runs exist"
@@ -414,7 +415,8 @@ def test_the_same_runs_on_another_device_are_told_from_their_table(runs_folder):
         run = results.find(row.experiment, "short", row.seed)
         assert (run.key, run.date, run.device, run.status) == (row.key, row.date, row.device, row.status)
     (told,) = verdicts.on_another_device()
-    assert told.startswith("9 of these runs") and "cpu: 1 (CustomLeNet), NVIDIA H100 80GB HBM3: 2 (LeNet);" in told
+    assert told.startswith("9 runs of these networks")
+    assert "cpu: 1 (CustomLeNet), NVIDIA H100 80GB HBM3: 2 (LeNet);" in told
     assert "9개" in render(told, "ko")
     settings.atomic_write(runs_folder / "results" / "devices.short.csv", ",".join(verdicts.DEVICES) + "\n")
     assert verdicts.on_another_device() == []

@@ -318,7 +318,8 @@ def verdict(case: str, reported: bool = False) -> Verdict:
     told = {"points": whole.difference, "low": whole.low, "high": whole.high, "p": p}
     between = f"{number(whole.low, '+pp')} … {number(whole.high, '+pp')}"
     word, sentence = SPECIAL.get(case, USUAL)[1](case, found, told)
-    return Verdict(case, claim, WORDS.get(word, word), sentence, number(whole.difference, "+pp"), between, f"{p:.3f}")
+    cell = number(p, "p").removeprefix("= ")
+    return Verdict(case, claim, WORDS.get(word, word), sentence, number(whole.difference, "+pp"), between, cell)
 
 
 def usual(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str, Text]:
@@ -452,7 +453,8 @@ def beside(case: str) -> list[Text]:
     arms: list[str] = []
     for arm in others:
         ran, lost = [run.accuracy for run in finished_of(arm)], diverged(runs_of(arm))
-        arms += [f"{arm.title} {np.mean(ran):.4f} ({len(ran)})"] if ran else []
+        elsewhere = sorted({run.kind for run in finished_of(arm)} - {run.kind for run in deciding(case) if run})
+        arms += [f"{arm.title} {np.mean(ran):.4f} ({', '.join([str(len(ran)), *elsewhere])})"] if ran else []
         arms += [say("case.beside.diverged", title=arm.title, diverged=lost, runs=len(ran) + lost)] if lost else []
     return told + ([say("case.beside", arms=arms)] if arms else [])
 

@@ -160,7 +160,13 @@ _FORMATTER = _Formatter()
 
 
 def number(value: float, spec: str = "") -> str:
-    """Format a number; a minus is a minus sign, and nothing rounded to 0 has a sign."""
+    """Format a number; a minus is a minus sign, and nothing rounded to 0 has a sign.
+
+    Args:
+        spec: as Python's, and ``pp`` for percentage points, ``p`` for a p-value with its sign of relation.
+    """
+    if spec == "p":
+        return "< 0.001" if value < 0.001 else f"= {value:.3f}"
     if spec.endswith("pp"):
         value, spec = value * 100, spec.removesuffix("pp") + ".1f"
     text = format(value, spec)
