@@ -459,9 +459,25 @@ def beside(case: str) -> list[Text]:
     return told + ([say("case.beside", arms=arms)] if arms else [])
 
 
+def on_devices() -> pd.DataFrame:
+    """Return the runs of ``devices.<profile>.csv``, oldest first: one row for each run and device."""
+    return Trials(f"devices.{PROFILE}.csv", DEVICES, {}).rows().sort_values("date")
+
+
+def by_device() -> pd.DataFrame:
+    """Return what became of these runs: columns network, device, seeds, diverged, hold-out accuracy (mean)."""
+    table = on_devices()
+    table["network"] = table["experiment"].map(lambda name: cases.arm_of(name).title)
+    table["device"] = table["device"].str.split(" (", regex=False).str[0]
+    groups = table.groupby(["network", "device"], sort=False)
+    told = groups.agg(seeds=("seed", "size"), diverged=("status", lambda each: int((each == "diverged").sum())))
+    return told.join(groups["holdout_accuracy"].mean().round(4).rename("hold-out accuracy")).reset_index()
+
+
 def on_another_device() -> list[Text]:
     """Say how many runs of ``devices.<profile>.csv`` diverged on either device; those of the first are published."""
-    table = Trials(f"devices.{PROFILE}.csv", DEVICES, {}).rows().sort_values("date")
+    table = on_devices()
+    table = table[table.duplicated(["experiment", "seed"], keep=False)]
     lost = table[table["status"] == "diverged"]
     if lost.empty:
         return []
