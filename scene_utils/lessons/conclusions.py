@@ -359,12 +359,13 @@ def readings_log() -> None:
 
 
 def all_runs(records: Records) -> None:
-    """Every run on these images."""
+    """Every run on these images but those of the cases, which are counted."""
     if not records.runs:
         return shown(say("page.nothing"))
+    own = [run for run in records.runs.values() if not run.experiment.startswith("case-")]
     columns = "experiment", "profile", "seed", "status", "judged on", "accuracy", "epochs", "seconds", "device"
-    table = slides.formatted_runs(list(records.runs.values()), *columns, "precision", "date", "weights")
-    shown(say("runs.how", count=len(table)), Table(table, "wide"))
+    table = slides.formatted_runs(own, *columns, "precision", "date", "weights")
+    shown(say("runs.how", count=len(own), cases=len(records.runs) - len(own)), Table(table, "wide"))
 
 
 def bench() -> None:
