@@ -25,6 +25,7 @@ from scene_utils.support.settings import SceneError
 
 ENGINE_VERSION = 1  # raised by hand when the same recipe would give other numbers
 CHECK_EVERY = 20  # steps between looks at the losses: each look waits for the device
+SHORT = 5  # seconds: a last epoch that took less is sooner trained again than a large network is written
 
 
 @dataclass
@@ -141,7 +142,8 @@ def fit(
 
     Args:
         holdout: images that judge each epoch; None where nothing is chosen any more.
-        checkpoint: file to go on from where it exists and belongs to this recipe; rewritten after each epoch.
+        checkpoint: file to go on from where it exists and belongs to this recipe; rewritten after each epoch but a
+            short last one.
         teacher_logits: float (N, classes), one row for each image of ``train``; needed where the recipe distils.
 
     Raises:
@@ -251,7 +253,8 @@ def end_epoch(engine: Engine, checkpoint: Path | None, history: History) -> None
     """Keep and show what the epoch brought."""
     engine.acc.log(history.epochs[-1], step=history.epochs[-1]["epoch"])  # to TensorBoard, where it is asked for
     if engine.acc.is_main_process:
-        save_checkpoint(checkpoint, engine.parts(), history, engine.recipe)
+        if history.status != "finished" or history.epochs[-1]["elapsed"] > SHORT:
+            save_checkpoint(checkpoint, engine.parts(), history, engine.recipe)
         if history.status == "running":
             row = history.epochs[-1]
             progress.note(f"epoch {row['epoch']}/{engine.recipe.epochs}, {newest(history)}, {row['elapsed']:.1f} s")

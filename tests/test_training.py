@@ -298,8 +298,9 @@ def test_an_interrupt_waits_until_a_checkpoint_is_whole(sets, tmp_path, monkeypa
     assert len(torch.load(tmp_path / "net.pt", weights_only=True)["history"]["epochs"]) == 1
 
 
-def test_a_changed_recipe_never_resumes_an_old_checkpoint(sets, tmp_path, capsys):
+def test_a_changed_recipe_never_resumes_an_old_checkpoint(sets, tmp_path, capsys, monkeypatch):
     path = tmp_path / "run.pt"
+    monkeypatch.setattr(training, "SHORT", 0)
     training.fit(small_net(), *sets, QUICK, path)
     assert checkpoints.epochs_done(path) == QUICK.epochs
     training.fit(fresh := small_net(), *sets, QUICK.replace(learning_rate=0.02), path)
