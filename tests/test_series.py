@@ -560,7 +560,7 @@ def test_help_is_instant_and_errors_are_one_line(project, monkeypatch, capsys):
 
 RUN = SimpleNamespace(name="lenet.sample.s0", status="finished", correct=5, total=6, judged_on="test set", seed=1,
                       dataset={"commit": "c"}, date="2026", accuracy=0.5, key="k",
-                      arrays={"holdout_logits": np.eye(2)})  # fmt: skip
+                      answers=lambda of: np.array([0, 1]))  # fmt: skip
 JUDGED = {  # command: what stands in for its work, and the sets that its last line names
     "train lenet": ({"experiments.run": RUN}, "test set"),
     "case mixup": ({"experiments.run_case": None}, "hold-out"),
