@@ -5,6 +5,7 @@ import pytest
 
 from scene_utils import plots
 from scene_utils.lessons import choosing, course, slides
+from scene_utils.lessons.checks import conclusions
 from scene_utils.text import sentences
 from tests.fakes import record
 
@@ -36,6 +37,23 @@ def test_what_was_trained_on_another_kind_of_device_has_no_times_beside_the_othe
     assert table.frame.set_index("model").loc["c"].tolist()[-2:] == ["", ""]
     advice = choosing.advice(known).set_index("what matters")["model"]
     assert "c" not in set(advice.filter(regex="training|prediction"))
+
+
+def test_of_equally_small_models_the_one_with_times_is_advised():
+    usual = [model("a", 1.0, parameters=9), model("b", 1.0, parameters=5)]
+    known = choosing.readings([model("c", 1.0, parameters=5, device="NVIDIA H100 (one)"), *usual])
+    advice = choosing.advice(known).set_index("what matters")["model"]
+    assert advice["the fewest parameters of all"] == "b"
+
+
+def test_seconds_of_two_kinds_of_device_are_not_added():
+    devices = {"a": "cpu (1 thread)", "b": "cpu (1 thread); NVIDIA H100 (one)", "c": "cpu (1 thread); cpu (2 threads)"}
+    runs = [model(name, 1234.0, device=device) for name, device in devices.items()]
+    assert slides.formatted_runs(runs, "seconds")["seconds"].tolist() == ["1,234", "", "1,234"]
+
+
+def test_exercise_4_asks_about_models_whose_costs_are_known():
+    assert not conclusions.table().isna().any(axis=None)
 
 
 def test_a_member_of_weight_0_counts_nowhere():

@@ -127,18 +127,25 @@ def as_good(best: Reading, known: Sequence[Reading]) -> list[Reading]:
 
 
 def advice(known: Sequence[Reading]) -> pd.DataFrame:
-    """Return what matters most, the model to take then, and why. The hold-out chooses the most accurate one."""
+    """Return what matters most, the model to take then, and why. The hold-out chooses the most accurate one.
+
+    Of equally small ones those with times come first, then the one that is better by the hold-out.
+    """
     best = max(known, key=lambda each: each.holdout_accuracy)
     good = as_good(best, known)
     timed = [each for each in good if not np.isnan(each.milliseconds)] or [best]
     trained = [each for each in known if each.timed] or [best]
     scratch = [each for each in known if not each.run.weights]
+
+    def size(each: Reading) -> tuple:
+        return each.run.parameters, not each.timed, -each.holdout_accuracy
+
     chosen = {
         "accurate": best,
-        "small": min(good, key=lambda each: each.run.parameters),
+        "small": min(good, key=size),
         "quick": min(timed, key=lambda each: each.milliseconds),
         "cheap": min([each for each in good if each.timed] or [best], key=lambda each: each.seconds),
-        "smallest": min(known, key=lambda each: (each.run.parameters, -each.holdout_accuracy)),
+        "smallest": min(known, key=size),
         "soon": min(trained, key=lambda each: (each.seconds, -each.holdout_accuracy)),
         **({"scratch": max(scratch, key=lambda each: each.holdout_accuracy)} if scratch else {}),
     }

@@ -47,14 +47,20 @@ def origin(run: Run) -> str:
     return ", ".join(dict.fromkeys("grown" if " grown from " in part else part for part in parts))
 
 
+def seconds(run: Run) -> str:
+    """Seconds of its trainings; nothing where they are a sum over two kinds of device."""
+    kinds = {device.split(" (")[0] for device in run.device.split("; ")}
+    return f"{run.seconds:,.0f}" if len(kinds) == 1 else ""
+
+
 COLUMNS: dict[str, Callable[[Run], str]] = {  # of tables of runs; what is not here is the record's field
     "model": lambda run: run.title,
     "judged on": lambda run: run.evaluated_on,
     "accuracy": lambda run: share(run.accuracy),
     "95 % interval": lambda run: between((run.low, run.high)),
     "parameters": lambda run: f"{run.parameters:,}",
-    "seconds": lambda run: f"{run.seconds:,.0f}",
-    "training seconds": lambda run: f"{run.seconds:,.0f}",
+    "seconds": seconds,
+    "training seconds": seconds,
     "date": lambda run: run.date[:10],
     "weights": origin,
 }

@@ -53,8 +53,8 @@ def best_of_many(answer):
 
 @functools.cache
 def table() -> pd.DataFrame:
-    """The published models, as the page shows them."""
-    return choosing.published()
+    """The published models whose costs are all known, as the page shows them: no limit can judge an unknown one."""
+    return choosing.published().dropna()
 
 
 @check("give a dict with the keys model, limits, rejected and because")
