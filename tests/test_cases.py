@@ -295,6 +295,17 @@ def test_the_ladder_holds_the_claimed_rate():
 # --- verdicts
 
 
+def test_open_cases_say_what_they_exclude_and_why_they_are_open():
+    found = {name: verdicts.verdict(name).found for name in ("mixup", "ensemble", "nan", "deeper", "longer")}
+    assert found["mixup"].endswith("Differences beyond +0.3 points are outside the interval.")
+    assert "not adjusted for the number of claims" in found["ensemble"] and "with 3 trios" in found["ensemble"]
+    assert "none have the limit within one step of 0.007" in found["nan"] and "nearest limit is 0.014" in found["nan"]
+    assert "to ResNet34 −0.1 points, from ResNet26 to ResNet50 −4.4 points" in found["deeper"]
+    assert found["longer"].startswith("The deficit of the deeper networks goes from 3.4 points at 4 epochs to 2.3 at")
+    deficits = verdicts.deficits(rows := verdicts.rows_of("longer")).values  # by the sizes of the sets
+    assert deficits["first"] - deficits["second"] == pytest.approx(rows["difference"].difference)
+
+
 @pytest.fixture
 def judged(monkeypatch):
     """Runs of all arms: those of ``mixup.mixup`` have 15 % more of 5,000 correct, ensembles two members of three."""
@@ -334,8 +345,11 @@ def test_cases_are_judged_once_by_the_ledger_and_shown(judged):
     assert words == {"mixup": "holds", "deeper": "open", "ensemble": "holds", "order": "missing"}
     table = verdicts.table((*verdicts.PRIMARY, *verdicts.OURS)).frame.set_index("claim")
     assert table.loc["Mixup raises ResNet18's accuracy", "adjusted p"] == "< 0.001"
-    assert "does not overfit" in verdicts.said("custom_lenet") and "3.0 times" in verdicts.said("ensemble")
-    assert "ResNet18, transferred features frozen 0.8000 (3)" in verdicts.said("transfer")
+    assert "does not overfit" in verdicts.said("custom_lenet") and "takes 3 trainings" in verdicts.said("ensemble")
+    transfer = verdicts.said("transfer")
+    assert "ResNet18 + transferred 0.8000 (6); ResNet18, transferred features frozen 0.8000 (3)." in transfer
+    assert "to ResNet34 " in (told := verdicts.said("deeper")) and "are outside the interval" in told
+    assert "chosen at 4 epochs" in told and " at 4 epochs to " in verdicts.said("longer")
     assert table["verdict"].iloc[-3] == "open, runs missing: 0 of 170 runs exist"
     assert table["verdict"].iloc[-1].endswith("; run before the design")
     assert "order --profile short" in verdicts.commands().markdown()
@@ -364,7 +378,7 @@ def diverge(judged, monkeypatch):
 def test_a_case_with_a_diverged_run_is_open_is_not_judged_and_keeps_no_other_waiting(diverge, monkeypatch):
     monkeypatch.setattr(orders, "progress", lambda profile: (170, 170))
     compared = {"difference": intervals.welch([0, 1], [0, 1])}
-    monkeypatch.setitem(verdicts.SPECIAL, "order", (lambda case: compared, verdicts.calibrated))
+    monkeypatch.setitem(verdicts.SPECIAL, "order", (lambda case: compared, verdicts.by_order))
     diverge("custom_lenet.lenet")
     diverge("ensemble.resnet50")
     assert verdicts.waiting() == [] and verdicts.progress("custom_lenet") == (8, 8)
@@ -373,15 +387,16 @@ def test_a_case_with_a_diverged_run_is_open_is_not_judged_and_keeps_no_other_wai
     assert not any("case custom_lenet" in line for line in ledger.logged(settings.results_dir(), "readings.csv"))
     given = verdicts.verdict("custom_lenet")
     assert (given.word, given.p_value) == ("open", "")
-    assert given.found.startswith("1 of 8 runs diverged") and "8개 중 1개" in render(given.found, "ko")
-    assert verdicts.said("custom_lenet").startswith("**Verdict: open")
-    assert verdicts.said("ensemble").startswith("**Verdict: open")
+    assert given.found.startswith("8 of 8 planned runs were made and 1 of them")
+    assert "8개 중 8개" in render(given.found, "ko")
+    assert "than LeNet. **Verdict: open" in verdicts.said("custom_lenet")
+    assert "its members. **Verdict: open" in verdicts.said("ensemble")
     assert verdicts.adjusted("custom_lenet") == 1 and verdicts.adjusted("mixup") < 0.05
     assert "custom_lenet" not in verdicts.commands().markdown()
     assert verdicts.status(["custom_lenet"])["runs"].tolist()[:2] == ["3 of 4, 1 diverged", "4 of 4"]
     known = verdicts.runs_of
     monkeypatch.setattr(verdicts, "runs_of", lambda arm: [*known(arm)[:-1], None])  # what is missing changes nothing
-    assert verdicts.verdict("custom_lenet").found.startswith("1 of 6 runs diverged")
+    assert verdicts.verdict("custom_lenet").found.startswith("6 of 8 planned runs were made and 1 of")
     assert "custom_lenet" not in verdicts.waiting() and "mixup" in verdicts.waiting()
 
 
@@ -389,15 +404,16 @@ def test_a_diverged_run_of_a_case_without_arms_leaves_it_open_too(monkeypatch):
     lost = results.Run({"status": "diverged", "experiment": "e", "profile": "short", "seed": 0, "date": "2027"}, {})
     monkeypatch.setattr(results, "find", lambda *_: lost)
     for case, runs in (("student", 2), ("goal", 1)):
-        assert f"{runs} of {runs} runs diverged" in verdicts.said(case)
+        assert f"made and {runs} of them diverged" in verdicts.said(case)
 
 
 def test_exploratory_arms_say_their_diverged_runs(diverge):
     diverge("custom_lenet.lenet-long")
     diverge("custom_lenet.custom-relu", 2)
     told = join(verdicts.beside("custom_lenet"))
-    assert "CustomLeNet + ReLU 0.8000 (1), CustomLeNet + ReLU: 2 of 3 diverged, LeNet, 30 epochs: 1 of 1 diver" in told
-    assert "LeNet, 30 epochs: 1번 중 1번 발산" in render(told, "ko")
+    assert "LeNet 0.8000 (4); CustomLeNet 0.8000 (4); " in told
+    assert "ReLU 0.8000 (1); CustomLeNet + ReLU: 2 diverged (of 3); LeNet, 30 epochs: 1 diverged (of 1);" in told
+    assert "LeNet(30 Epoch): 1번 발산 (1번 중)" in render(told, "ko")
 
 
 def test_the_losses_are_compared_where_both_arms_have_a_finished_run(diverge):
@@ -411,16 +427,17 @@ def test_the_same_runs_on_another_device_are_told_from_their_table(runs_folder):
     table = Trials("devices.short.csv", verdicts.DEVICES, {}).rows()
     assert (table.groupby(["experiment", "seed"])["key"].nunique() == 1).all()
     counts = verdicts.by_device().set_index(["network", "device"])
-    assert counts.loc[("LeNet", "NVIDIA H100 80GB HBM3"), ["seeds", "diverged"]].tolist() == [4, 2]
+    assert counts.loc[("LeNet", "NVIDIA H100 80GB HBM3"), ["runs", "diverged"]].tolist() == [4, 2]
     for row in table[~table["device"].str.contains("NVIDIA")].itertuples():
         run = results.find(row.experiment, "short", row.seed)
         assert (run.key, run.date, run.device, run.status) == (row.key, row.date, row.device, row.status)
-    (told,) = verdicts.on_another_device()
-    assert told.startswith("9 runs of these networks")
-    assert "cpu: 1 (CustomLeNet), NVIDIA H100 80GB HBM3: 2 (LeNet);" in told
-    assert "9개" in render(told, "ko")
+    told = join(verdicts.on_another_device("custom_lenet"))
+    assert "CustomLeNet on NVIDIA H100 80GB HBM3 0 of 4, CustomLeNet on cpu 1 of 1. Only the runs on cpu count" in told
+    assert "those of LeNet were made there first. The rate of CustomLeNet was chosen on NVIDIA" in told
+    assert "CustomLeNet (cpu) 1번 중 1번" in render(told, "ko") and "ReLU" not in told
+    assert join(verdicts.on_another_device("relu")).endswith("others did not: LeNet.")
     settings.atomic_write(runs_folder / "results" / "devices.short.csv", ",".join(verdicts.DEVICES) + "\n")
-    assert verdicts.on_another_device() == []
+    assert verdicts.on_another_device("relu") == []
 
 
 @pytest.mark.parametrize("case", ["student", "order"])

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from scene_utils import averaging, cases, catalogue, durations, evaluation, experiments, results
+from scene_utils import averaging, cases, catalogue, data, durations, evaluation, experiments, results
 from scene_utils.cases import PROFILE
-from scene_utils.lessons import limits, orders
+from scene_utils.lessons import limits, luck, orders
 from scene_utils.lessons.trials import Trials
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
@@ -34,6 +34,7 @@ DESCRIBED = ("nan", "goal")
 COLUMNS = ("case", "quantity", "estimate", "low", "high", "p_value", "date", "key")
 DEVICES = ("experiment", "seed", "device", "status", "diverged_step", "holdout_accuracy", "date", "key")
 SETS = {"val": "test", "sealed": "sealed"}
+SIZES = {"val": luck.IMAGES, "sealed": luck.CLASSES * data.SEALED}  # images
 
 Rows = dict[str, Estimate | float]
 
@@ -318,6 +319,7 @@ def verdict(case: str, reported: bool = False) -> Verdict:
     told = {"points": whole.difference, "low": whole.low, "high": whole.high, "p": p}
     between = f"{number(whole.low, '+pp')} … {number(whole.high, '+pp')}"
     word, sentence = SPECIAL.get(case, USUAL)[1](case, found, told)
+    sentence = join([sentence, excluded(case, told)]) if word == "open" else sentence
     cell = number(p, "p").removeprefix("= ")
     return Verdict(case, claim, WORDS.get(word, word), sentence, number(whole.difference, "+pp"), between, cell)
 
@@ -327,7 +329,46 @@ def usual(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str, Te
     sealed = found["difference on sealed"].difference
     word = cases.verdict(cases.design(case)["direction"], told["points"], told["p"], sealed)
     seeds = min(len(arm.seeds) for arm in arms_of(case))
-    return word, say("case.found", seeds=seeds, sealed=sealed, **told)
+    if case == "ensemble":
+        member = max(arms_of(case), key=lambda arm: found[f"difference against {arm.name}"].p_value)
+        return word, say("case.found.trios", trios=seeds, member=member.title, sealed=sealed, **told)
+    parts = [deficits(found)] if case == "longer" else []
+    parts.append(say("case.found", seeds=seeds, sealed=sealed, **told))
+    return word, join([*parts, *([by_pair(found)] if case == "deeper" else [])])
+
+
+def accuracy(arm: cases.Arm, found: Mapping[str, Estimate]) -> float:
+    """Return an arm's accuracy on both sets together."""
+    right = sum(found[f"accuracy of {arm.name} on {of}"].difference * size for of, size in SIZES.items())
+    return right / sum(SIZES.values())
+
+
+def by_pair(found: Mapping[str, Estimate]) -> Text:
+    """Say what depth changes with either kind of block, and at how many epochs the rates were chosen."""
+    arms = arms_of("deeper")
+    pairs = [say("case.found.pair", first=first.title, second=second.title,
+                 points=accuracy(second, found) - accuracy(first, found))
+             for first, second in zip(arms[::2], arms[1::2], strict=True)]  # fmt: skip
+    return say("case.found.pairs", pairs=pairs, epochs=cases.arm("longer.basic18").recipe["epochs"])
+
+
+def deficits(found: Mapping[str, Estimate]) -> Text:
+    """Say by how much the deeper networks are less accurate at either budget."""
+    short, long = cases.arms("longer")[0].recipe["epochs"], cases.arms("deeper")[0].recipe["epochs"]
+    contrast = cases.design("longer")["contrast"]
+    lost = {short: 0.0, long: 0.0}
+    for name, coefficient in contrast.items():
+        arm = cases.arm(name, "longer")
+        lost[arm.recipe["epochs"]] += coefficient * accuracy(arm, found)
+    return say("case.found.deficits", short=short, long=long, first=lost[short], second=-lost[long])
+
+
+def excluded(case: str, told: dict) -> Text | str:
+    """Say what an open case excludes all the same, or why it is open though its interval excludes 0."""
+    if told["low"] <= 0 <= told["high"]:
+        beyond = told["low"] if cases.design(case).get("direction") == "less" else told["high"]
+        return "" if "margin" in cases.design(case) else say("case.excluded", beyond=beyond)
+    return say("case.unadjusted") if told["p"] >= 1 - intervals.LEVEL else ""
 
 
 def equivalent(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str, Text]:
@@ -347,7 +388,9 @@ def by_order(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str,
 
 def calibrated(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str, Text]:
     """Apply the rule to a claim without a direction."""
-    return "holds" if told["p"] < 1 - intervals.LEVEL else "open", say("case.found.calibration", **told)
+    means = [found[f"calibration error of {arm.name}"].difference for arm in arms_of(case)]
+    errors = dict(zip(("without", "with_it"), means, strict=True))
+    return "holds" if told["p"] < 1 - intervals.LEVEL else "open", say("case.found.calibration", **errors, **told)
 
 
 USUAL = contrast, usual  # what measures a case, and the rule that gives its verdict
@@ -358,7 +401,8 @@ SPECIAL = {"ensemble": (trios, usual), "calibration": (calibration, calibrated),
 def undecided(case: str, claim: Text, runs: Sequence[Run | None]) -> Verdict:
     """Return the verdict of a case of whose runs some diverged."""
     made = len(runs) - runs.count(None)
-    return Verdict(case, claim, "open", say("case.found.diverged", diverged=diverged(runs), runs=made))
+    told = {"diverged": diverged(runs), "runs": made, "planned": len(runs)}
+    return Verdict(case, claim, "open", say("case.found.diverged", **told))
 
 
 def missing(case: str, claim: Text) -> Verdict:
@@ -379,9 +423,15 @@ def ladder(claim: Text) -> Verdict:
                                                          for limit in each))  # fmt: skip
     within = table["limit"].between(claimed / 2, claimed * 2).any()
     word = "holds" if hit.any() else "open" if within else "fails"
-    values = {"low": table["limit"].min(), "high": table["limit"].max(), "near": int(hit.sum()), "all": len(hit)}
-    return Verdict("nan", claim, word, say("case.found.nan", limit=claimed, **values), f"{values['low']:.2g}",
-                   f"… {values['high']:.2g}")  # fmt: skip
+    trained = table[table["loss"] == "mean"]
+    nearest = table.loc[(np.log(table["limit"] / claimed)).abs().idxmin()].to_dict()
+    values = {"low": trained["limit"].min(), "high": trained["limit"].max(), "all": len(hit), "limit": claimed,
+              "trained": len(limits.all_settings()), "summed": len(hit) - len(limits.all_settings()),
+              "hits": int(hit.sum()) or say("none"), "nearest": nearest["limit"], "momentum": nearest["momentum"],
+              "batch": nearest["batch_size"], "form": say(f"case.found.nan.{word}"),
+              "pixels": say(f"case.found.nan.{nearest['pixel_scale']}")}  # fmt: skip
+    told = say("case.found.nan", **values, loss=say(f"case.found.nan.{nearest['loss']}"))
+    return Verdict("nan", claim, word, told, f"{values['low']:g} … {values['high']:g}")
 
 
 def goal(claim: Text, reported: bool) -> Verdict:
@@ -440,23 +490,25 @@ def beside(case: str) -> list[Text]:
             meaning = say("case.beside.overfits" if second < first else "case.beside.underfits")
             told.append(say("case.beside.training", first=first, second=second, meaning=meaning))
     if case in ("custom_lenet", "relu"):
-        told += on_another_device()
+        told += on_another_device(case)
     if case == "mixup" and (strengths := strengths_tried()):
         best = cases.best_value({value: each for value, each in strengths.items() if value})
         told.append(say("case.beside.strength", best=best, accuracy=strengths[best], zero=strengths[0.0]))
     if case == "ensemble" and found:
         points = {reading: found[f"difference against the best on the hold-out, {reading}"].difference
                   for reading in ("plain", "mirrored")}  # fmt: skip
-        seconds = [np.mean([run.seconds for run in runs_of(arm) if run]) for arm in arms_of(case)]
-        told.append(say("case.beside.member", times=float(sum(seconds) / np.mean(seconds)), **points))
+        told.append(say("case.beside.member", trainings=len(arms_of(case)), **points))
     others = [arm for arm in cases.arms(case) if arm.name not in {each.name for each in arms_of(case)}]
-    arms: list[str] = []
-    for arm in others:
+    arms: list[Text] = []
+    for arm in [*arms_of(case), *others] if others else []:
         ran, lost = [run.accuracy for run in finished_of(arm)], diverged(runs_of(arm))
-        elsewhere = sorted({run.kind for run in finished_of(arm)} - {run.kind for run in deciding(case) if run})
-        arms += [f"{arm.title} {np.mean(ran):.4f} ({', '.join([str(len(ran)), *elsewhere])})"] if ran else []
-        arms += [say("case.beside.diverged", title=arm.title, diverged=lost, runs=len(ran) + lost)] if lost else []
-    return told + ([say("case.beside", arms=arms)] if arms else [])
+        kinds = sorted({run.kind for run in runs_of(arm) if run} - {run.kind for run in deciding(case) if run})
+        told_of = {"title": arm.title, "runs": [len(ran), *kinds]}
+        arms += [say("case.beside.arm", accuracy=float(np.mean(ran)), **told_of)] if ran else []
+        made = [say("case.beside.made", runs=len(ran) + lost), *kinds]
+        arms += [say("case.beside.diverged", title=arm.title, diverged=lost, runs=made)] if lost else []
+    ran = any(run for arm in others for run in runs_of(arm))
+    return told + ([say("case.beside", arms=join(arms, "; "))] if ran else [])
 
 
 def on_devices() -> pd.DataFrame:
@@ -465,28 +517,35 @@ def on_devices() -> pd.DataFrame:
 
 
 def by_device() -> pd.DataFrame:
-    """Return what became of these runs: columns network, device, seeds, diverged, hold-out accuracy (mean)."""
+    """Return what became of these runs: columns network, device, runs, diverged, hold-out accuracy (mean).
+
+    Networks and the devices of each in the order of their first runs.
+    """
     table = on_devices()
     table["network"] = table["experiment"].map(lambda name: cases.arm_of(name).title)
     table["device"] = table["device"].str.split(" (", regex=False).str[0]
     groups = table.groupby(["network", "device"], sort=False)
-    told = groups.agg(seeds=("seed", "size"), diverged=("status", lambda each: int((each == "diverged").sum())))
+    told = groups.agg(runs=("seed", "size"), diverged=("status", lambda each: int((each == "diverged").sum())))
     return told.join(groups["holdout_accuracy"].mean().round(4).rename("hold-out accuracy")).reset_index()
 
 
-def on_another_device() -> list[Text]:
-    """Say how many runs of ``devices.<profile>.csv`` diverged on either device; those of the first are published."""
-    table = on_devices()
-    table = table[table.duplicated(["experiment", "seed"], keep=False)]
-    lost = table[table["status"] == "diverged"]
-    if lost.empty:
+def on_another_device(case: str) -> list[Text]:
+    """Say how many runs of a case's arms diverged on either device, which count, and where a rate was chosen."""
+    table, arms = by_device(), arms_of(case)
+    table = table[table["network"].isin([arm.title for arm in arms])]
+    counted = {run.kind for run in deciding(case) if run}
+    if not table["diverged"].any() or len(counted) != 1:
         return []
-    told = []
-    for device in table["device"].unique():  # the oldest rows first
-        names = lost.loc[lost["device"] == device, "experiment"]
-        titles = ", ".join(cases.arm_of(name).title for name in names.unique())
-        told.append(f"{device.split(' (')[0]}: {len(names)}" + f" ({titles})" * bool(titles))
-    return [say("case.beside.device", runs=len(table.groupby(["experiment", "seed"])), counts=", ".join(told))]
+    counts = [say("case.beside.count", **row) for arm in arms
+              for row in table[table["network"] == arm.title].to_dict("records")]  # fmt: skip
+    device, first = counted.pop(), table.drop_duplicates("network").set_index("network")["device"]
+    told = [say("case.beside.device", counts=counts, device=device, first=first[first == device].index.tolist())]
+    for arm in arms:
+        tried = [results.find(name, PROFILE) for name in arm.grid_experiments().values()]
+        for kind in sorted({run.kind for run in tried if run} - {device}):
+            told.append(say("case.beside.chosen", title=arm.title, device=kind))
+    close = table.loc[table["diverged"] > 0, "network"].unique().tolist()
+    return [*told, say("case.beside.close", networks=close)]
 
 
 def strengths_tried() -> dict[float, float]:
