@@ -156,7 +156,9 @@ def run_all(
         with progress.part(fraction):
             runs.append(run(name, profile, seed, retrain, weights, found))
     if found:
-        several = f"{len(found)} finished runs" if len(found) > 1 else f"{found[0].name}: finished run"
+        lost = sum(each.status == "diverged" for each in found)
+        kinds = [f"{number} {kind}" for number, kind in ((len(found) - lost, "finished"), (lost, "diverged")) if number]
+        several = f"{' and '.join(kinds)} runs" if len(found) > 1 else f"{found[0].name}: {kinds[0].split()[1]} run"
         seconds, last = sum(run.seconds for run in found), max(run.date for run in found)
         progress.line_once(f"{several} found, {seconds:,.0f} s of training until {last[:10]}")
     return runs

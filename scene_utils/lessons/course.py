@@ -140,9 +140,10 @@ def seeds(first: list[Run], second: list[Run]) -> list[str]:
 
 
 def variants(runs: list[Run]) -> pd.DataFrame:
-    """Return one row a run: weights, training time, device, and accuracy with its 95 % interval."""
-    table = results.run_table(runs, weights="parameters", seconds="seconds", device="device", correct="correct",
+    """Return one row a run: parameters (as text), training time, device, and accuracy with its 95 % interval."""
+    table = results.run_table(runs, parameters="parameters", seconds="seconds", device="device", correct="correct",
                               of="total", accuracy="accuracy", low="low", high="high")  # fmt: skip
+    table["parameters"] = table["parameters"].map("{:,}".format)
     return table.round({"seconds": 1}).set_axis([run.title for run in runs])
 
 
@@ -238,6 +239,18 @@ def claim(first: Run, second: Run) -> str:
         return ""
     comparison = evaluation.compare(first.logits, second.logits, first.labels)
     return sentences.claim(cases.design(case)["reported"], comparison)
+
+
+def pair_under_report(first: Run, second: Run) -> Text | str:
+    """Say what a pair becomes under the report's own conditions; empty where these have not run, or on other images."""
+    both = [reported_run(run) for run in (first, second)]
+    if None in both or not experiments.report_images(second):
+        return ""
+    comparison = evaluation.compare(both[0].logits, both[1].logits, both[0].labels)
+    counts = {"correct": both[0].correct, "other": both[1].correct}
+    form = say(f"difference.{comparison.verdict}", second=second.title)
+    return say("under.pair", first=first.title, second=second.title, points=comparison.difference, form=form,
+               **vars(comparison) | counts)  # fmt: skip
 
 
 # --- choices, changes and weights
@@ -390,8 +403,8 @@ def depth_name(run: Run) -> str:
 
 
 def costs(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return one row a run: weights, seconds of training, milliseconds an image, accuracy and its 95 % interval."""
-    table = results.run_table(runs, weights="parameters", seconds="seconds", inference_ms="inference_ms",
+    """Return one row a run: parameters, seconds of training, milliseconds an image, accuracy and its 95 % interval."""
+    table = results.run_table(runs, parameters="parameters", seconds="seconds", inference_ms="inference_ms",
                               accuracy="accuracy", low="low", high="high")  # fmt: skip
     return table.set_axis([run.title for run in runs])
 

@@ -16,7 +16,7 @@ from scene_utils.text.shown import Paragraph, Table, shown
 
 
 def costs(depths: Sequence[int]) -> pd.DataFrame:
-    """Return one row a ResNet: blocks in each stage, layers with weights, weights, multiplications an image."""
+    """Return one row a ResNet: blocks in each stage, layers with weights, parameters, multiplications an image."""
     rows = {}
     for depth in depths:
         table = explain.layer_costs(net := models.resnet(depth))
@@ -24,14 +24,14 @@ def costs(depths: Sequence[int]) -> pd.DataFrame:
         rows[f"ResNet{depth}"] = {
             "blocks": " + ".join(map(str, models.BLOCKS[depth])),
             "layers": int(on_path.sum()),
-            "weights": count(net),
+            "parameters": count(net),
             "multiplications": int(table["multiplications"].sum()),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def count(model: nn.Module) -> int:
-    """Number of weights of a model, norms and biases included."""
+    """Number of parameters of a model, norms and biases included."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -158,7 +158,7 @@ def final_model(members: Sequence[Run], together: Run) -> None:
         table.frame.insert(3, "under the report's conditions", known)
     beside = [evaluation.compare(run.logits, together.logits, together.labels) for run in members]
     table.frame["the ensemble corrects / breaks"] = [f"{each.fixes} / {each.breaks}" for each in beside] + [""]
-    told = Paragraph([told, verdicts.said("ensemble"), under_report(together)])
+    told = Paragraph([told, verdicts.said("ensemble")])
     shown(say("final"), interval_figure([*members, together]), table, told, runs=[*members, together])
 
 
@@ -177,7 +177,7 @@ def conditions(members: Sequence[Run], together: Run) -> None:
         stages["epochs"] = stages["epochs"].str.replace(" to ", " … ")
         stages[stages.columns[1:]] = stages[stages.columns[1:]].map("{:.3g}".format)
         rates = {"MultiStepLR": learning_rates(theirs), "as written": literal_rates(theirs)}
-        shown(under_report(together), say("formula"), Table(stages, "text"), plots.schedule(rates))
+        shown(say("formula"), Table(stages, "text"), plots.schedule(rates))
 
 
 def conditions_table(ours: Sequence[Recipe], compared: bool) -> Table:
@@ -206,6 +206,6 @@ def final_curve(members: Sequence[Run], together: Run) -> None:
     best = max(members, key=lambda run: run.holdout_accuracy)
     logits = [run.arrays["holdout_logits"] for run in (best, together)]
     comparison = evaluation.compare(*logits, best.arrays["holdout_labels"])
-    told = [say("holdout"), sentences.difference(comparison, best.title, together.title), under_report(together)]
+    told = [say("holdout"), sentences.difference(comparison, best.title, together.title)]
     figure = plots.lines(lines, percent=True, level=level)
     shown(figure, Paragraph(told, "wide"), runs=[*members, together])

@@ -34,7 +34,9 @@ def schedule(accuracies: Mapping[str, Sequence[float]], runs: Sequence[Run]) -> 
         }
     )
     if min(map(len, accuracies.values())) > 1:
-        table["seeds"] = [f"{share(np.mean(v))} ± {share(np.std(v, ddof=1))}" for v in accuracies.values()]
+        table = table.rename(columns={"hold-out accuracy": "one seed, on the hold-out"})
+        spreads = [f"{share(np.mean(each))} ± {share(np.std(each, ddof=1))}" for each in accuracies.values()]
+        table["all seeds, mean ± SD"] = spreads
         told = sentences.schedules(accuracies)
     else:
         best = max(runs, key=lambda run: run.accuracy)
