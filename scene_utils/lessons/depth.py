@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from torch import nn
 
-from scene_utils import evaluation, experiments, explain, models, plots
+from scene_utils import cases, evaluation, experiments, explain, models, plots
 from scene_utils.lessons import verdicts
 from scene_utils.results import Run
+from scene_utils.support import settings
 from scene_utils.text import say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
@@ -88,6 +90,15 @@ def findings(runs: Sequence[Run]) -> list[str]:
 def pairs(plain: Sequence[Run], deep: Sequence[Run]) -> list[tuple[Run, Run]]:
     """Pair each plain net with the ResNet of its depth, where both finished."""
     return [(a, b) for a in finished(plain) for b in finished(deep) if layers(a) == layers(b)]
+
+
+def controls() -> dict[int, float]:
+    """Return what shortcuts gain on the hold-out in the case ``deeper``, by number of layers; nothing on own images."""
+    means = {arm.name: float(np.mean([run.accuracy for run in runs])) for arm in cases.arms("deeper")
+             if (runs := verdicts.finished_of(arm))} if not settings.data_dir() else {}  # fmt: skip
+    sides = {18: "deeper.basic18", 34: "deeper.basic34", 50: "deeper.bottleneck50"}
+    return {number: means[name] - means[plain] for number, name in sides.items()
+            if {name, plain := f"deeper.plain{number}"} <= means.keys()}  # fmt: skip
 
 
 def verdict(pairs: Sequence[tuple[Run, Run]], depth: int) -> str:
