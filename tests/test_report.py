@@ -7,8 +7,9 @@ from string import Formatter
 import nbformat
 import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
-from scene_utils import catalogue, data, experiments
+from scene_utils import cases, catalogue, data, experiments
 from scene_utils import text as texts
 from scene_utils.report import assemble, manifest, pages, series
 from scene_utils.report.assemble import Edition
@@ -149,6 +150,15 @@ def test_small_print_is_one_line_for_runs_alike(checkout):
     assert lines[1].startswith("depth-18-plain: ") and "again on all 17,034 images, imagenet, 10 s" in lines[1]
 
 
+def test_the_small_print_names_the_runs_under_the_reports_conditions_which_are_of_the_profile_full(checkout):
+    lesson(checkout, code("conditions()", "slide-18", outputs=[shown(Paragraph(["told"]))]), name="08_ensemble")
+    record("ensemble-reported", profile="full", device="a GPU")
+    record("ensemble")
+    lines = page("18").split("<small>")[1].splitlines()
+    assert lines[0].startswith("ensemble-reported: profile full") and "on a GPU" in lines[0]
+    assert lines[1].startswith("ensemble: profile sample")
+
+
 # --- languages
 
 
@@ -228,6 +238,19 @@ def test_the_pages_have_all_slides_in_both_languages(checkout):
     assert first == {path.name: path.read_bytes() for path in report.parent.glob("report*")}
 
 
+def test_a_long_table_is_in_a_closed_fold(checkout):
+    table = Table(pd.DataFrame({"a": ["1", "2"]}), "wide fold")
+    lesson(
+        checkout,
+        code("log()", "slide-ledger", outputs=[shown(Paragraph(["told"])), shown(table)]),
+        name="10_conclusions",
+    )
+    html = assemble.write("sample", 0).read_text(encoding="utf-8")
+    fold = BeautifulSoup(html, "html.parser").select_one("details:has(table.fold)")
+    assert fold.summary.get_text() == "Show the table (2 rows)" and not fold.has_attr("open")
+    assert "Show the table" not in fold.find_parent("section").p.get_text()
+
+
 # --- the manifest
 
 
@@ -287,6 +310,21 @@ def test_no_english_is_left_in_the_korean_slides():
     for slide in manifest.slides():
         for cell in assemble._tagged(PROJECT / "notebooks" / f"{slide.notebook}.ipynb", slide.tag):
             assert [each for output in cell.outputs for each in english(output)] == [], slide.tag
+
+
+ENGLISH = re.compile(r"[a-z]{3,} [a-z]{3,}|\d epochs?\b")
+
+
+def test_titles_of_experiments_and_arms_are_translated():
+    assert ENGLISH.search("ResNet101, 4 epochs") and not ENGLISH.search("ResNet18 + transferred + Mixup")
+    titles = {
+        arm.title for path in cases.DESIGNS.glob("*.toml") if path.stem != "chosen" for arm in cases.arms(path.stem)
+    }
+    assert [title for title in titles if ENGLISH.search(texts.render(title, "ko"))] == []
+    for each in catalogue.SERIES:  # in tables and figures
+        assert not ENGLISH.search(texts.label(each.title, "ko")), each.title
+        if not each.name.startswith(("lenet-rate", "lite0-without", "mixup-")):
+            assert not ENGLISH.search(texts.render(each.title, "ko")), each.title
 
 
 # --- the texts

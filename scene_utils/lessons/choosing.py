@@ -169,5 +169,6 @@ def show(runs: Sequence[Run], drawn: Sequence[str]) -> None:
     if not results.same_processor(*runs):
         told.append(say("choice.devices"))
     figure = plots.cost(costs(plain).dropna().head(FEW)) if plain else None
-    shown(say("choice.how"), Table(advice(known), "text"), Paragraph(told, "blocks"), table(every), figure,
+    folded = Table(table(every).frame, "wide fold")
+    shown(say("choice.how"), Table(advice(known), "text"), Paragraph(told, "blocks"), folded, figure,
           runs=[each.run for each in known if not each.mirrored])  # fmt: skip

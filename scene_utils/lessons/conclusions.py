@@ -5,6 +5,7 @@ Everything is made from the records of runs on the images of a profile; nothing 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from functools import cached_property
 
@@ -25,6 +26,7 @@ from scene_utils.text.shown import Paragraph, Table, shown
 
 SEVEN = tuple(results.facts()["results"])
 SENSITIVITY = ("lenet", "resnet18", "resnet18_mixup", "resnet18_transfer")
+ALONE = "transfer-alone"  # ResNet18 + transferred as the report has it, without what ours adds
 CONFUSED = ("resnet18", "resnet18_mixup", "resnet18_transfer", "ensemble")
 
 
@@ -92,7 +94,10 @@ def sets_of(profile: str) -> tuple[Split, Split, Dataset] | None:
 def opening(records: Records, slides: int = 21) -> None:
     """What the report is, how to read it, which edition this is."""
     known = {"models": len(SEVEN), "slides": slides, "classes": len(records.classes)}
-    reading = [say("reading", total=records.total)] + [say("reading.again")] * records.compared
+    reading = [say("reading", total=records.total)]
+    if records.compared:
+        sealed = len(data.SEALED_FILES.read_text(encoding="utf-8").split())
+        reading += [say("reading.again"), say("reading.sealed", images=sealed)]
     told: list[str] = [say("intro" if records.compared else "intro.own", **known), join(reading)]
     source, commit = records.facts["dataset"]["repository"], data.COMMIT
     if records.sets is not None:
@@ -108,7 +113,13 @@ def summary(records: Records) -> None:
     """The summary: three sentences, one table, one figure (the ladder)."""
     runs = records.done(*SEVEN)
     told, table = Paragraph(summary_sentences(records), "list"), Table(summary_table(records))
-    dash = say("summary.dash") if records.compared else None
+    notes = []
+    if records.compared:
+        alone = [
+            say("summary.alone", name=catalogue.get("resnet18_transfer").title, accuracy=run.accuracy)
+            for run in records.done(ALONE)
+        ]
+        notes = [say("summary.dash"), *alone]
     figure = None
     if records.compared:
         ours = {run.experiment: (run.correct, run.total) for run in runs}
@@ -116,7 +127,8 @@ def summary(records: Records) -> None:
         figure = plots.ladder(plots.ladder_table(ours, records.facts, titles))
     elif runs:
         figure = plots.bars({run.title: run.accuracy for run in runs}, "accuracy", percent=True)
-    shown(told, table, dash, figure, runs=runs)
+    reported = records.runs.get(("ensemble-reported", "full", 0))
+    shown(told, table, Paragraph(notes), figure, runs=[*runs, *records.done(ALONE), *filter(None, [reported])])
 
 
 def summary_table(records: Records) -> pd.DataFrame:
@@ -134,8 +146,8 @@ def summary_table(records: Records) -> pd.DataFrame:
         if theirs is not None or not run:
             row["against the report"] = say(f"against.{against(records, name)}")
         if records.compared:
-            row["under the report's conditions"] = under_report(records, name)
             row["adds to what the report names"] = sentences.added(run) if run else ""
+            row["under the report's conditions"] = under_report(records, name)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -157,7 +169,7 @@ def under_report(records: Records, name: str) -> str:
 
 
 def summary_sentences(records: Records) -> list[Text]:
-    """Three sentences: the goal, the seven models, the claims (for own images: the best model)."""
+    """The goal, the seven models, the claims, the report's own conditions (for own images: the best model)."""
     runs = records.done(*SEVEN)
     if not records.compared:
         if not runs:
@@ -172,8 +184,24 @@ def summary_sentences(records: Records) -> list[Text]:
     told.append(say("summary.count", all=len(forms), **counts))
     words = [verdicts.verdict(name).word for name in (*verdicts.PRIMARY, *verdicts.DESCRIBED)]
     counts = {word: words.count(word) for word in ("holds", "fails", "open", "missing")}
-    told.append(say("summary.claims", all=len(words), **counts))
-    return [*told, *([] if records.runs.get(("ensemble-reported", "full", 0)) else [ensembles.not_run()])]
+    told.append(join([say("summary.claims", all=len(words), **counts), goal_verdicts(goal)]))
+    return [*told, own_conditions(records)]
+
+
+def goal_verdicts(goal: float) -> Text:
+    """The two verdicts on the goal: with our recipe (it counts among the claims), and under the report's conditions."""
+    words = [say(f"case.{verdicts.verdict('goal', reported).word}") for reported in (False, True)]
+    return say("summary.goal", goal=goal, ours=words[0], theirs=words[1])
+
+
+def own_conditions(records: Records) -> Text:
+    """What the final model reaches under the report's own conditions, or the command that runs them."""
+    run, theirs = records.runs.get(("ensemble-reported", "full", 0)), records.facts["results"]["ensemble"]["accuracy"]
+    if run is None:
+        return ensembles.not_run()
+    low, high = sentences.beside_report(run.correct, run.total, theirs)
+    values = {"accuracy": run.accuracy, "points": run.accuracy - theirs, "reported": theirs, "low": low, "high": high}
+    return say("summary.under", **values)
 
 
 # --- what no model gets, what remains confused
@@ -283,8 +311,10 @@ def beyond(records: Records) -> None:
     runs = records.done(*catalogue.BEYOND)
     if not runs:
         return shown(say("page.nothing"))
-    shown(say("beyond"), reached(runs, ("parameters", "weights")), runs=runs)
-    best = max(runs, key=lambda run: run.holdout_accuracy)
+    every = [*runs, *records.done("different")]
+    top, best = (max(each, key=lambda run: run.holdout_accuracy) for each in (every, runs))
+    told = [say("beyond"), say("beyond.best", best=top.title, holdout=top.holdout_accuracy, accuracy=top.accuracy)]
+    shown(Paragraph(told), reached(every, ("parameters", "weights")), runs=every)
     if records.sets is not None and records.compared:
         shown(course.ceiling(best), say("beyond.ceiling"), course.contradictions(best), runs=runs)
 
@@ -329,16 +359,52 @@ def sensitivity(records: Records) -> None:
     """Models for which the report states no conditions, trained under those that it states for its final model."""
     if not records.compared:
         return shown(say("claims.own"))
-    rows, waiting = [], []
-    for name in SENSITIVITY:
-        run, ours = records.runs.get((f"{name}-reported", "full", 0)), next(iter(records.done(name)), None)
-        waiting += [] if run else [f"{name}-reported"]
-        figures = [share(each.accuracy) if each else say("missing") for each in (ours, run)]
-        rows.append((catalogue.get(name).title, share(records.facts["results"][name]["accuracy"]), *figures))
-    table = pd.DataFrame(rows, columns=["model", "report", "ours", "under the report's conditions"])
+    found = {name: records.runs.get((f"{name}-reported", "full", 0)) for name in SENSITIVITY}
+    table = pd.DataFrame([sensitivity_row(records, name, run) for name, run in found.items()])
+    waiting = [f"{name}-reported" for name, run in found.items() if run is None]
     command = f"```\npython -m scene_utils train {' '.join(waiting)} --profile full\n```"
-    told = Paragraph([say("not_run"), command], "blocks") if waiting else None
-    shown(say("sensitivity.how"), Table(table), told)
+    rest = Paragraph([say("not_run"), command], "blocks") if waiting else None
+    there = {name: run for name, run in found.items() if run is not None}
+    reading = dataclasses.asdict(catalogue.REPORTED_MIXUP)
+    told = [say("sensitivity.how"), say("sensitivity.stated", **reading), say("sensitivity.assumed", **reading)]
+    runs = [*there.values(), *records.done(*SENSITIVITY, ALONE)]
+    shown(Paragraph(told), Table(table), Paragraph(sensitivity_sentences(records, there)), rest, runs=runs)
+
+
+def sensitivity_row(records: Records, name: str, run: Run | None) -> dict[str, str]:
+    """A model: the report's accuracy, ours (like for like, and taught), and under the report's conditions."""
+    ours = share(records.done(name)[0].accuracy) if records.done(name) else say("missing")
+    if name == "resnet18_transfer" and records.done(name) and records.done(ALONE):
+        alone, taught = (records.done(each)[0].accuracy for each in (ALONE, name))
+        ours = say("sensitivity.taught", alone=alone, taught=taught)
+    return {
+        "model": catalogue.get(name).title,
+        "report": share(records.facts["results"][name]["accuracy"]),
+        "ours": ours,
+        "under the report's conditions": share(run.accuracy) if run else say("missing"),
+        "95 % interval": between((run.low, run.high)) if run else "",
+        "correct": of(run.correct, run.total) if run else "",
+    }
+
+
+def sensitivity_sentences(records: Records, runs: dict[str, Run]) -> list[Text]:
+    """How far the models are from the report under its conditions, and what Mixup changes there."""
+    points = [run.accuracy - records.facts["results"][name]["accuracy"] for name, run in runs.items()]
+    below = sum(each < 0 for each in points)
+    told = []
+    if points and below == len(points):
+        told.append(say("sensitivity.below", low=-max(points), high=-min(points), all=len(points)))
+    elif points:
+        told.append(say("sensitivity.some", below=below, all=len(points), low=min(points), high=max(points)))
+    if {"resnet18", "resnet18_mixup"} <= runs.keys():
+        plain, mixed = runs["resnet18"], runs["resnet18_mixup"]
+        compared = evaluation.compare(plain.logits, mixed.logits, plain.labels)
+        reported = records.facts["results"]
+        theirs = reported["resnet18_mixup"]["accuracy"] - reported["resnet18"]["accuracy"]
+        form = say("sensitivity.other" if compared.difference * theirs < 0 else "sensitivity.same")
+        told.append(say("sensitivity.mixup", plain=plain.correct, mixed=mixed.correct, points=compared.difference,
+                        low=compared.low, high=compared.high, reported=theirs, form=form))  # fmt: skip
+    return told
 
 
 def readings_log() -> None:
@@ -351,11 +417,12 @@ def readings_log() -> None:
     alone = table[~cased]
     counts = [of(*each) for each in zip(alone["correct"], alone["total"], strict=True)]
     frame = alone[["date", "experiment", "set", "reading"]].assign(date=alone["date"].str[:10], correct=counts)
+    frame = frame.rename(columns={"date": "run of"})
     groups = [(group["date"].str[:10].max(), say(f"case.claim.{why.split()[2]}"), of_set,
-               say("ledger.runs", runs=group["key"].nunique()), "")
+               say("ledger.count", readings=len(group)), "")
               for (why, of_set), group in table[cased].groupby(["why", "set"])]  # fmt: skip
     every = pd.concat([frame, pd.DataFrame(groups, columns=frame.columns)], ignore_index=True)
-    shown(Paragraph(told), Table(every, "text wide"))
+    shown(Paragraph(told), Table(every.sort_values("run of", kind="stable"), "text wide fold"))
 
 
 def all_runs(records: Records) -> None:
@@ -365,7 +432,7 @@ def all_runs(records: Records) -> None:
     own = [run for run in records.runs.values() if not run.experiment.startswith("case-")]
     columns = "experiment", "profile", "seed", "status", "judged on", "accuracy", "epochs", "seconds", "device"
     table = slides.formatted_runs(own, *columns, "precision", "date", "weights")
-    shown(say("runs.how", count=len(own), cases=len(records.runs) - len(own)), Table(table, "wide"))
+    shown(say("runs.how", count=len(own), cases=len(records.runs) - len(own)), Table(table, "wide fold"))
 
 
 def bench() -> None:

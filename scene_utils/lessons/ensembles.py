@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from scene_utils import averaging, catalogue, evaluation, experiments, plots, results
 from scene_utils.lessons import sketches, verdicts
-from scene_utils.lessons.course import depth_name, reported, reported_run, verdict
+from scene_utils.lessons.course import depth_name, reported, reported_run
 from scene_utils.lessons.slides import interval_figure, reached, share
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
 from scene_utils.support import intervals, ledger
-from scene_utils.text import Text, render, say, sentences
+from scene_utils.text import Text, join, render, say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
 CONDITIONS = ("epochs", "learning_rate", "optimizer", "schedule", "milestones", "gamma", "mixup", "batch_size")
@@ -143,7 +143,12 @@ def not_run(name: str = "ensemble-reported") -> Text:
 def under_report(run: Run) -> Text:
     """What the same model reaches under the report's own conditions, or the command that runs it."""
     other = reported_run(run)
-    return not_run(f"{run.experiment}-reported") if other is None else say("under", told=verdict(other))
+    if other is None:
+        return not_run(f"{run.experiment}-reported")
+    told, theirs = [sentences.accuracy(run.title, other.correct, other.total)], reported(other)
+    if theirs is not None:
+        told.append(sentences.against_report(run.title, other.correct, other.total, theirs["accuracy"]))
+    return say("under", told=join(told))
 
 
 def final_model(members: Sequence[Run], together: Run) -> None:
@@ -153,25 +158,26 @@ def final_model(members: Sequence[Run], together: Run) -> None:
     told = sentences.ensemble(analysis, [run.title for run in members])
     table = reached([*members, together], ("parameters", "training seconds", "weights"))
     others = [reported_run(run) for run in (*members, together)]
-    if experiments.report_images(together):
-        known = [say("missing") if run is None else share(run.accuracy) for run in others]
-        table.frame.insert(3, "under the report's conditions", known)
     beside = [evaluation.compare(run.logits, together.logits, together.labels) for run in members]
     table.frame["the ensemble corrects / breaks"] = [f"{each.fixes} / {each.breaks}" for each in beside] + [""]
+    if experiments.report_images(together):
+        known = [say("missing") if run is None else share(run.accuracy) for run in others]
+        table.frame["under the report's conditions"] = known
     told = Paragraph([told, verdicts.said("ensemble")])
-    shown(say("final"), interval_figure([*members, together]), table, told, runs=[*members, together])
+    runs = [*members, together, *filter(None, others)]
+    shown(say("final"), interval_figure([*members, together]), table, told, runs=runs)
 
 
 def conditions(members: Sequence[Run], together: Run) -> None:
     """18: the conditions of the final model, and the schedule in both readings."""
     theirs, compared = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full"), experiments.report_images(together)
     table = conditions_table([Recipe(**run.recipe) for run in members], compared)
+    under = reported_run(together) if compared else None
     if compared:
-        under = reported_run(together)
         table.frame.loc["accuracy"] = ["accuracy", share(reported(together)["accuracy"]), share(together.accuracy)]
         known = share(under.accuracy) if under else say("missing")
-        table.frame.loc["under"] = ["under the report's conditions", "", known]
-    shown(say("conditions"), table, runs=[*members, together])
+        table.frame.loc["under"] = ["accuracy under the report's conditions", "", known]
+    shown(say("conditions"), table, runs=[*members, together, *filter(None, [under])])
     if compared:
         stages = schedule_table(theirs)
         stages["epochs"] = stages["epochs"].str.replace(" to ", " … ")
@@ -200,7 +206,7 @@ def final_curve(members: Sequence[Run], together: Run) -> None:
     lines = {depth_name(run): run.history["holdout_accuracy"].tolist() for run in members}
     lines[together.title] = together.history["holdout_accuracy"].tolist()
     if (other := reported_run(together)) is not None:
-        lines[say("under.conditions")] = other.history["holdout_accuracy"].tolist()
+        lines[other.title] = other.history["holdout_accuracy"].tolist()
     goal = results.facts()["target_accuracy"]
     level = (f"{goal:.0%}", goal) if experiments.report_images(together) else None
     best = max(members, key=lambda run: run.holdout_accuracy)
@@ -208,4 +214,7 @@ def final_curve(members: Sequence[Run], together: Run) -> None:
     comparison = evaluation.compare(*logits, best.arrays["holdout_labels"])
     told = [say("holdout"), sentences.difference(comparison, best.title, together.title)]
     figure = plots.lines(lines, percent=True, level=level)
-    shown(figure, Paragraph(told, "wide"), runs=[*members, together])
+    axis = figure.axes[0]  # 4 epochs beside 50
+    axis.set_xscale("log")
+    plots.plain_log(axis.xaxis)
+    shown(figure, Paragraph(told, "wide"), runs=[*members, together, *filter(None, [other])])

@@ -58,7 +58,7 @@ def tuning_order(trials: pd.DataFrame, profile: str, seed: int) -> None:
     told += [say("order.one"), verdicts.said("order")]
     table = pd.DataFrame(
         {
-            "search": searches,
+            "search": [say("study.first", trials=tuning.BUDGET) if name == "study" else name for name in searches],
             "trainings": [str(min(len(found[name]), tuning.BUDGET)) for name in searches],
             "best": [share(found[name]["accuracy"].head(tuning.BUDGET).max()) for name in searches],
             "with new seeds": [share(anew[name].mean()) if name in anew else "" for name in searches],

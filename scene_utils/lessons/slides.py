@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import nn
 
-from scene_utils import data, evaluation, plots, results
+from scene_utils import catalogue, data, evaluation, plots, results
 from scene_utils.data import Dataset, Split
 from scene_utils.lessons import course, verdicts
 from scene_utils.results import Run
@@ -94,11 +94,16 @@ def per_class(run: Run) -> Table:
     if theirs is not None:
         table["report"] = [share(recall) for recall in theirs["per_class"]]
     table["ours"] = [share(recall) for recall in found["recall"]]
-    if theirs is not None and (under := course.reported_run(run)) is not None:
-        table["under the report's conditions"] = [share(recall) for recall in under.per_class]
     table["95 % interval"] = [between(ends) for ends in zip(found["low"], found["high"], strict=True)]
     table["correct"] = [of(row.correct, row.total) for row in found.itertuples()]
+    if theirs is not None and (under := under_report(run)) is not None:
+        table["under the report's conditions"] = [share(recall) for recall in under.per_class]
     return Table(table)
+
+
+def under_report(run: Run) -> Run | None:
+    """The same model under the report's own conditions; None where it states none, or where they have not run."""
+    return course.reported_run(run) if run.experiment in (*catalogue.MEMBERS, "ensemble") else None
 
 
 def step(first: Run, second: Run) -> Text:
@@ -121,8 +126,11 @@ def confusion(run: Run, base: Run | None = None) -> None:
     told = [course.verdict(run), sentences.confused(evaluation.confused_pairs(run.confusion, run.classes))]
     told += [step(base, run)] if base is not None and base.status == "finished" else []
     told += [course.limits(run)]
+    taught = results.find("resnet18_transfer", run.profile, run.seed) if run.experiment == "transfer-alone" else None
+    if taught is not None and taught.status == "finished":
+        told += [say("taught", name=taught.title, accuracy=taught.accuracy, added=sentences.added(taught))]
     matrix = plots.confusion_matrix(run.confusion, run.classes)
-    runs = [run, *filter(None, [base, course.reported_run(run)])]
+    runs = [run, *filter(None, [base, taught, under_report(run)])]
     shown(matrix, per_class(run), Paragraph(told, "blocks"), runs=runs)
 
 

@@ -81,7 +81,14 @@ class Edition:
         return {run.name: run for run in of_these if key or run.dataset["commit"]}
 
     def run(self, experiment: str) -> Run | None:
-        """The run of an experiment, finished or diverged; None where there is none."""
+        """The run of an experiment, finished or diverged; None where there is none.
+
+        The report's own conditions have run in the profile full, whatever the profile of this edition.
+        """
+        if experiment.endswith("-reported") and (
+            found := self.runs.get(results.run_name(experiment, "full", self.seed))
+        ):
+            return found
         return self.runs.get(results.run_name(experiment, self.profile, self.seed))
 
     def missing(self, slide: Slide) -> list[str]:

@@ -58,7 +58,8 @@ def shown_files(notebook: str, profile: str, seed: int) -> list[str]:
     own = [each for each in slides() if each.notebook == notebook]
     names = [*_read()["notebooks"].get(notebook, {}).get("shows", []), *(n for s in own for n in (*s.needs, *s.beside))]
     tables = [f"{name}.{profile}.s{seed}.csv" for each in own for name in each.tables]
-    return [f"{name}.{profile}.s{seed}.json" for name in dict.fromkeys(names)] + tables
+    ran = {name: "full" if name.endswith("-reported") else profile for name in names}
+    return [f"{name}.{each}.s{seed}.json" for name, each in ran.items()] + tables
 
 
 @cache

@@ -84,6 +84,11 @@ def simplify(page: BeautifulSoup) -> None:
     for wide in main.find_all(["table", "img"]):  # on a phone they scroll by themselves
         kind = {"table": "table", "img": "figure"}[wide.name]
         wide.wrap(page.new_tag("div", attrs={"class": kind, "tabindex": "0"}))
+    language = page.html.get("lang", "en") if page.html else "en"
+    for table in main.select("table.fold"):  # a long one is opened by whoever wants it, and is not printed
+        fold, title = page.new_tag("details", attrs={"class": "data"}), page.new_tag("summary")
+        title.string = render(say("fold", rows=len(table.select("tbody tr"))), language)
+        table.parent.wrap(fold).insert(0, title)
     for code in main.find_all("pre"):  # without a mouse, too
         code["tabindex"] = "0"
     for image in main.find_all("img"):
@@ -118,6 +123,8 @@ def _structure(page: BeautifulSoup, language: str) -> None:
     page_contents.append(BeautifulSoup(f"<h2>{name}</h2><ol></ol>", "html.parser"))
     for heading in headings:
         item, link = page.new_tag("li"), page.new_tag("a", href=f"#{heading['id']}")
+        if not heading.find_parent("section").select(".frame, pre"):
+            item["class"] = "unprinted"
         link.string = heading.get_text()
         item.append(link)
         page_contents.ol.append(item)

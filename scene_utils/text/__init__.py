@@ -89,11 +89,12 @@ def fill(key: str, values: Mapping, language: str) -> str:
 
 
 def render(value: object, language: str) -> str:
-    """Return a value in a language: a text filled, a list with commas, a word translated where it is a term."""
+    """Return a value in a language: a text filled, a list with commas, a term, or what is between commas as terms."""
     if isinstance(value, Text):
         return fill(value.key, value.values, language)
     if isinstance(value, str):
-        return term(value, language)
+        known = term(value, language)
+        return known if known != value else ", ".join(term(part, language) for part in value.split(", "))
     if isinstance(value, list | tuple):
         return ", ".join(render(each, language) for each in value)
     return str(value)
