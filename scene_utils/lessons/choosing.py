@@ -170,5 +170,5 @@ def show(runs: Sequence[Run], drawn: Sequence[str]) -> None:
         told.append(say("choice.devices"))
     figure = plots.cost(costs(plain).dropna().head(FEW)) if plain else None
     folded = Table(table(every).frame, "wide fold")
-    shown(say("choice.how"), Table(advice(known), "text"), Paragraph(told, "blocks"), folded, figure,
+    shown(say("choice.how"), Table(advice(known), "text wide"), Paragraph(told, "blocks"), folded, figure,
           runs=[each.run for each in known if not each.mirrored])  # fmt: skip
