@@ -499,8 +499,9 @@ def beside(case: str) -> list[Text]:
                   for reading in ("plain", "mirrored")}  # fmt: skip
         told.append(say("case.beside.member", trainings=len(arms_of(case)), **points))
     others = [arm for arm in cases.arms(case) if arm.name not in {each.name for each in arms_of(case)}]
+    main = [arm for arm in arms_of(case) if len(arms_of(case)) <= 4 or arm.name.startswith(f"{case}.")]
     arms: list[Text] = []
-    for arm in [*arms_of(case), *others] if others else []:
+    for arm in [*main, *others] if others else []:
         ran, lost = [run.accuracy for run in finished_of(arm)], diverged(runs_of(arm))
         kinds = sorted({run.kind for run in runs_of(arm) if run} - {run.kind for run in deciding(case) if run})
         told_of = {"title": arm.title, "runs": [len(ran), *kinds]}
