@@ -14,7 +14,7 @@ APP := $(VENV)/.app
 UNFINISHED := build/unfinished
 SIZE := about 3 GB to download and 7 GB on disk
 
-.PHONY: report app test test-cluster lint bench publish publish-runs student grade colab site check-numbers predictions cards audit clean
+.PHONY: report app test test-own test-cluster lint bench publish publish-runs student grade colab site check-numbers predictions cards audit clean
 .DEFAULT_GOAL := report
 
 report: $(READY)
@@ -26,6 +26,10 @@ app: $(APP)
 
 test: $(READY)
 	@$(RUN) pytest --nbval -n auto --dist loadfile --no-loadscope-reorder tests notebooks
+
+# The whole series on two classes of somebody's own images, about five minutes.
+test-own: $(READY)
+	@$(RUN) tests.own_series
 
 # On a one-node Slurm of its own, as root: apt-get install slurm-wlm munge slurmdbd mariadb-server
 test-cluster: $(READY)
