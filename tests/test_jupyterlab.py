@@ -228,7 +228,7 @@ def test_run_all_twice_out_of_order_and_with_other_parameters(open_page):
     page = open_page("02_lenet")
     clean(page.run_all())
     clean(page.run_all())
-    for number in range(len(page.state()["cells"]) - 1, 0, -6):
+    for number in range(len(page.state()["cells"]) - 1, 0, -10):
         clean(page.run(number))
     page.rewrite(1, "profile = None\nseed = 1")
     page.run(1)
