@@ -28,7 +28,7 @@ from scene_utils.report import assemble, pages, publish, series
 from scene_utils.report.manifest import CONCLUSIONS
 from scene_utils.support import ledger, settings
 from scene_utils.support.settings import SceneError
-from tests.fakes import PARAMETERS, PNG, PROJECT, code, code_of, notebook, record
+from tests.fakes import PARAMETERS, PNG, PROJECT, code, code_of, notebook
 
 
 def command(root, *arguments, **options):
