@@ -17,10 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from scipy import stats
-
 from scene_utils.support import settings
-from scene_utils.support.intervals import LEVEL
 from scene_utils.support.settings import SceneError
 
 DESIGNS = Path(__file__).resolve().parent / "designs"
@@ -210,6 +207,10 @@ def detectable(case: str, images: int, power: float = 0.8) -> float:
 
     ``assumed`` names the standard deviation of an accuracy between seeds and the variance of D over images.
     """
+    from scipy import stats  # slow to import, and the graph of the series asks for files alone
+
+    from scene_utils.support.intervals import LEVEL
+
     told = design(case)
     # an ensemble differs from a member within each trio: one difference for each seed
     contrast = told.get("contrast") or {told["against"][0]: 1}
@@ -227,6 +228,8 @@ def verdict(direction: str, difference: float, adjusted_p: float, sealed_differe
     The adjusted p-value decides whether there is a difference, its sign which way; the sealed set alone must agree in
     sign, else the case stays open.
     """
+    from scene_utils.support.intervals import LEVEL
+
     if adjusted_p >= 1 - LEVEL or difference * sealed_difference <= 0:
         return "open"
     return "holds" if (difference > 0) == (direction == "greater") else "does not hold"

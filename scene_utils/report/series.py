@@ -24,6 +24,7 @@ from unittest.mock import patch
 
 from filelock import Timeout
 
+from scene_utils import cases
 from scene_utils.report import manifest
 from scene_utils.report.manifest import CONCLUSIONS
 from scene_utils.support import settings
@@ -419,10 +420,6 @@ def case_files(source: str) -> list[str]:
     """Patterns of the files of the cases that a notebook's JSON names in calls of ``verdicts.show`` or ``cases``."""
     calls = re.findall(r"(?:verdicts\.show|cases\.\w+)\((.*?)\)", source)
     named = {re.split("[.-]", word)[0] for call in calls for word in re.findall(r'\\"([\w.-]+)\\"', call)}
-    if not named:
-        return []
-    from scene_utils import cases  # takes a second to import
-
     return [pattern for case in sorted(named) for pattern in cases.files(case)]
 
 
