@@ -238,7 +238,7 @@ def timed(device: torch.device, history: History, limit: int) -> Iterator[dict]:
     on_cpu = device.type == "cpu"
     if on_cpu and not history.threads:
         history.threads = devices.free_threads(None, limit)
-    began, worked, use = time.perf_counter(), devices.work_seconds(device), devices.processor_use()
+    began, worked, use = time.perf_counter(), devices.work_seconds(device), devices.work_of_others()
     if on_cpu:
         torch.set_num_threads(history.threads)
     spent = {}

@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import namedtuple
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -234,8 +236,9 @@ def test_threads_follow_what_is_free_and_an_interrupted_run_repeats_them(sets, t
 def test_a_thread_for_each_core_that_is_free(others, threads, monkeypatch):
     monkeypatch.delenv("SCENE_THREADS", raising=False)
     monkeypatch.setattr(devices.os, "cpu_count", lambda: 4)
-    since, now = devices.Use(0, 0, 0), devices.Use(10, 10 * others + 8, 8)
-    monkeypatch.setattr(devices, "processor_use", lambda: now)
+    since, cores = (0, 0), namedtuple("cores", ["user", "idle"])
+    monkeypatch.setattr(devices.psutil, "cpu_times", lambda: cores(10 * others + 8, 5))
+    monkeypatch.setattr(devices, "time", SimpleNamespace(monotonic=lambda: 10, process_time=lambda: 8))
     assert devices.free_threads(since, 4) == threads
     assert devices.free_threads(since, 1) == 1
     monkeypatch.setenv("SCENE_THREADS", "3")

@@ -9,7 +9,6 @@ import platform
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -19,20 +18,6 @@ from accelerate import Accelerator
 
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
-
-
-def fast_precision() -> str:
-    """Return the precision that this machine is fast at: ``bfloat16``, ``float16`` or ``float32``."""
-    if torch.cuda.is_available() and settings.choice("SCENE_DEVICE") in ("auto", "cuda"):
-        return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float16"
-    # torch before 2.9 cannot tell what the processor has
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    on_cpu = settings.choice("SCENE_DEVICE") == "cpu" or not torch.backends.mps.is_available()
-    fast = on_cpu and (capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return "bfloat16" if fast else "float32"
-
-
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def accelerator(curves: str | None = None) -> Accelerator:
@@ -64,17 +49,22 @@ def precision_of(precision: str, device: torch.device) -> str:
     Raises:
         SceneError: for float16 on a CPU.
     """
-    wanted = fast_precision() if precision == "auto" else precision
-    if device.type == "cpu" and wanted == "float16":
+    if device.type == "cpu" and precision == "float16":
         raise SceneError("recipe: precision 'float16' needs a GPU; choose auto, float32 or bfloat16")
-    return wanted
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
+    # torch before 2.9 cannot tell what the processor has
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device.type == "cpu" else {}
+    return "bfloat16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "float32"
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
     """Return the context in which a model computes in ``precision``."""
     if precision == "float32":
         return contextlib.nullcontext()
-    return torch.autocast(device.type, dtype=DTYPES[precision])
+    return torch.autocast(device.type, dtype=getattr(torch, precision))
 
 
 def grad_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
@@ -112,39 +102,29 @@ def work_seconds(device: torch.device) -> float:
     return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
-@dataclass
-class Use:
-    """What the processor has done until a moment: clock, and seconds of all cores by all processes and by this one."""
-
-    clock: float
-    every: float
-    own: float
-
-
-def processor_use() -> Use:
-    """Return the seconds that the processor has worked so far."""
+def work_of_others() -> tuple[float, float]:
+    """Return the time, and the seconds that all cores have worked for other processes until then."""
     times = psutil.cpu_times()
-    return Use(time.monotonic(), sum(times) - times.idle - getattr(times, "iowait", 0.0), time.process_time())
+    return time.monotonic(), sum(times) - times.idle - getattr(times, "iowait", 0.0) - time.process_time()
 
 
-def free_threads(since: Use | None, limit: int) -> int:
+def free_threads(since: tuple[float, float] | None, limit: int) -> int:
     """Return with how many threads to train on: one for each core that other processes have left free, 1 to ``limit``.
 
     Two threads wait for one another, so with one core taken they fall below what one of them keeps.
 
     Args:
-        since: the moment from which on the others are looked at; None looks for a tenth of a second.
+        since: ``work_of_others`` when one began to look at them; None looks for a tenth of a second.
     """
     if fixed := settings.threads():
         return fixed
     if limit == 1:
         return 1
     if since is None:
-        since = processor_use()
+        since = work_of_others()
         time.sleep(0.1)
-    now = processor_use()
-    others = (now.every - since.every - (now.own - since.own)) / (now.clock - since.clock)
-    return max(1, min(limit, round((os.cpu_count() or limit) - others)))
+    seconds, work = (now - before for now, before in zip(work_of_others(), since, strict=True))
+    return max(1, min(limit, round((os.cpu_count() or limit) - work / seconds)))
 
 
 def keep_freed_memory() -> None:
