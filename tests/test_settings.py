@@ -23,7 +23,7 @@ PROJECT = settings.project_dir()
 SHOW = """
 import json, os
 from scene_utils.support import progress, settings
-folders = settings.runs_dir(), settings.cache_dir(), settings.data_dir(), settings.weights_dir(), settings.data_url()
+folders = settings.runs_dir(), settings.cache_dir(), *map(settings.in_full, settings.FOLDERS[2:])
 print(json.dumps([[str(each) for each in folders], {name: os.environ[name] for name in settings.FOLDERS}]))
 """
 
@@ -50,7 +50,7 @@ def test_an_address_is_no_folder_and_a_home_that_does_not_exist_is_named(monkeyp
     for url in ("https://host/a", "file:///a", "git@host:a/b", "host:a", "ext::sh -c x"):
         monkeypatch.setenv("SCENE_DATA_URL", url)
         settings.tell_subprocesses()
-        assert settings.data_url() == url == os.environ["SCENE_DATA_URL"]
+        assert settings.in_full("SCENE_DATA_URL") == url == os.environ["SCENE_DATA_URL"]
     monkeypatch.setenv("SCENE_DATA_DIR", "~nobody-of-that-name/photos")
     with pytest.raises(SceneError, match="SCENE_DATA_DIR '~nobody-of-that-name/photos': its ~ names nobody's home"):
         settings.data_dir()

@@ -43,32 +43,29 @@ def fetch(url: str | None = None, commit: str = COMMIT) -> Path:
     folder = settings.cache_dir() / f"dataset-{commit[:12]}"
     if folder.is_dir():
         return folder
-    url = url or settings.data_url() or URL
+    url = url or settings.in_full("SCENE_DATA_URL") or URL
     if shutil.which("git") is None:
         raise SceneError("git is not installed: install it, or set SCENE_DATA_DIR to a folder that holds the dataset")
     with cache_lock():
         if folder.is_dir():
             return folder
-        temporary = None
         try:
-            temporary = tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent)
-            _git(url, "clone", "--progress", "--no-local", "--no-checkout", "--", url, temporary)
-            try:
-                _git(url, "-C", temporary, "cat-file", "-e", commit + "^{commit}")
-            except SceneError:
-                raise SceneError(
-                    f"{_public(url)} does not hold commit {commit[:12]};"
-                    f" set SCENE_DATA_URL to a copy of {URL}, or unset it"
-                ) from None
-            _git(url, "-C", temporary, "checkout", "--progress", "--detach", commit)
-            os.chmod(temporary, 0o755)
-            os.replace(temporary, folder)
+            place = {"dir": folder.parent, "prefix": f".{folder.name}.", "suffix": ".tmp"}
+            with tempfile.TemporaryDirectory(**place, ignore_cleanup_errors=True) as temporary:
+                _git(url, "clone", "--progress", "--no-local", "--no-checkout", "--", url, temporary)
+                try:
+                    _git(url, "-C", temporary, "cat-file", "-e", commit + "^{commit}")
+                except SceneError:
+                    raise SceneError(
+                        f"{_public(url)} does not hold commit {commit[:12]};"
+                        f" set SCENE_DATA_URL to a copy of {URL}, or unset it"
+                    ) from None
+                _git(url, "-C", temporary, "checkout", "--progress", "--detach", commit)
+                os.chmod(temporary, 0o755)
+                os.replace(temporary, folder)
         except OSError as error:
             remedy = REMEDIES["No space left"]
             raise SceneError(f"cannot write {folder}: {error.strerror}; {remedy}") from error
-        finally:
-            if temporary is not None:
-                shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

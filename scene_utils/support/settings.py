@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import hashlib
 import importlib.util
 import os
@@ -19,28 +18,15 @@ from typing import BinaryIO
 
 PROFILES = ("sample", "short", "full")
 
-ENVIRONMENT = {
-    "SCENE_PROFILE": "profile where a notebook or command names none: " + ", ".join(PROFILES),
-    "SCENE_RUNS_DIR": "folder for records, checkpoints and executed notebooks (default: runs)",
-    "SCENE_CACHE_DIR": "folder for the cloned dataset and decoded images",
-    "SCENE_DATA_DIR": "existing folder with train/<class>/ and, optionally, val/<class>/ or test/<class>/",
-    "SCENE_DATA_URL": "replaces the address that the dataset is cloned from (a mirror, a bundle)",
-    "SCENE_WEIGHTS_DIR": "folder of local files with pretrained weights",
-    "SCENE_WEIGHTS": "source of pretrained weights: imagenet, imagenet-v2 (torchvision's), local",
-    "SCENE_DEVICE": "device to train on: auto, cpu, cuda, mps",
-    "SCENE_TRAIN": "0 trains no experiment: a run that is missing is named instead (default: 1)",
-    "SCENE_THREADS": "threads to train with on a processor (default: by what is free, chosen for each epoch)",
-    "SCENE_TENSORBOARD": "1 writes the curves of trainings for TensorBoard, into the folder tensorboard of the runs",
-}
-
+# The environment; README.md says what the variables mean.
 FOLDERS = ("SCENE_RUNS_DIR", "SCENE_CACHE_DIR", "SCENE_DATA_DIR", "SCENE_DATA_URL", "SCENE_WEIGHTS_DIR")
-
 CHOICES = {  # known values of a variable, the default first
-    "SCENE_DEVICE": ("auto", "cpu", "cuda", "mps"),
     "SCENE_WEIGHTS": ("", "imagenet", "imagenet-v2", "local"),
+    "SCENE_DEVICE": ("auto", "cpu", "cuda", "mps"),
     "SCENE_TRAIN": ("1", "0"),
     "SCENE_TENSORBOARD": ("0", "1"),
 }
+VARIABLES = ("SCENE_PROFILE", *FOLDERS, *CHOICES, "SCENE_THREADS")
 
 
 class SceneError(Exception):
@@ -60,8 +46,8 @@ def check_environment() -> None:
         SceneError: naming the variable, its value and those that are known.
     """
     for name in os.environ:
-        if name.startswith("SCENE_") and name not in ENVIRONMENT:
-            raise SceneError(f"environment variable {name} is unknown; known: {', '.join(ENVIRONMENT)}")
+        if name.startswith("SCENE_") and name not in VARIABLES:
+            raise SceneError(f"environment variable {name} is unknown; known: {', '.join(VARIABLES)}")
     profile()
     for name in CHOICES:
         choice(name)
@@ -191,26 +177,22 @@ def absolute(value: str, name: str = "folder") -> Path:
         raise SceneError(f"{name} {value!r}: its ~ names nobody's home; write the folder in full") from error
 
 
-def is_path(url: str) -> bool:
-    """Whether an address for git is a path on this machine: neither ``https://...`` nor ``host:path``."""
-    return not re.match(r"[^/]*:", url)
+def in_full(name: str) -> str | None:
+    """Return the value of one of ``FOLDERS``, a path as an absolute one; None where the variable is not set."""
+    value = os.environ.get(name) or None
+    is_address = name == "SCENE_DATA_URL" and re.match(r"[^/]*:", value or "")  # https://..., host:path
+    return str(absolute(value, name)) if value and not is_address else value
 
 
 def named_folder(name: str) -> Path | None:
     """Return the folder that an environment variable names, absolute; None where it names none."""
-    value = os.environ.get(name)
-    return absolute(value, name) if value else None
+    value = in_full(name)
+    return Path(value) if value else None
 
 
 def data_dir() -> Path | None:
     """Folder of the user's own images, where ``SCENE_DATA_DIR`` names one."""
     return named_folder("SCENE_DATA_DIR")
-
-
-def data_url() -> str | None:
-    """Address or, absolute, path that ``SCENE_DATA_URL`` gives for the dataset; None where it gives none."""
-    value = os.environ.get("SCENE_DATA_URL") or None
-    return str(absolute(value, "SCENE_DATA_URL")) if value and is_path(value) else value
 
 
 def runs_dir() -> Path:
@@ -229,11 +211,6 @@ def cache_dir() -> Path:
     return named_folder("SCENE_CACHE_DIR") or default / "scene-classification"
 
 
-def weights_dir() -> Path | None:
-    """Folder of local pretrained weights, where ``SCENE_WEIGHTS_DIR`` names one."""
-    return named_folder("SCENE_WEIGHTS_DIR")
-
-
 def tell_subprocesses() -> None:
     """Write into the environment what jobs and kernels, which have other working folders, must take from here.
 
@@ -241,10 +218,9 @@ def tell_subprocesses() -> None:
     this module is imported, so before anything starts.
     """
     for name in FOLDERS:
-        value = os.environ.get(name)
-        if value and (name != "SCENE_DATA_URL" or is_path(value)):
-            with contextlib.suppress(SceneError):  # whoever needs the folder says what is wrong
-                os.environ[name] = str(absolute(value, name))
+        with contextlib.suppress(SceneError):  # whoever needs the folder says what is wrong
+            if value := in_full(name):
+                os.environ[name] = value
     before = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     own = str(project_dir())
     if (project_dir() / "notebooks").is_dir() and own not in before[:1]:
@@ -293,10 +269,8 @@ def has_locks(folder: Path) -> bool:
     with tempfile.TemporaryFile(dir=folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL):
-                return False
-            raise
+        except OSError:
+            return False
     return True
 
 
@@ -316,17 +290,15 @@ def locked(path: Path, waiting: str, variable: str = "SCENE_RUNS_DIR") -> Iterat
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = file_lock(path)
         try:
-            lock.acquire(timeout=0)
+            held = lock.acquire(timeout=0)
         except Timeout:
             say(waiting)
-            lock.acquire()
+            held = lock.acquire()
     except OSError as error:
         reason = error.strerror or error
         raise SceneError(f"cannot write {path.parent}: {reason}; set {variable} to a folder of your own") from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def atomic_write(path: Path, content: bytes | str | Callable[[BinaryIO], object]) -> Path:
@@ -338,7 +310,6 @@ def atomic_write(path: Path, content: bytes | str | Callable[[BinaryIO], object]
     Raises:
         SceneError: where the system refuses (disk full, no permission); the old file is unharmed.
     """
-    path = Path(path)
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -352,7 +323,6 @@ def atomic_write(path: Path, content: bytes | str | Callable[[BinaryIO], object]
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-        temporary = None
     except OSError as error:
         raise SceneError(
             f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"

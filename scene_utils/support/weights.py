@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from scene_utils.support import progress
-from scene_utils.support.settings import SceneError, weights_dir
+from scene_utils.support.settings import SceneError, named_folder
 
 TORCHVISION = {"imagenet": "IMAGENET1K_V1", "imagenet-v2": "IMAGENET1K_V2"}
 GROWN = "-grown"  # ResNet101 and 152 from a ResNet50's file
@@ -52,7 +52,7 @@ def find_weights(depth: int, weights: str) -> Path:
         if depth not in (101, 152):
             raise SceneError(f"weights {weights!r} at depth {depth}: only ResNet101 and 152 grow from ResNet50")
         depth = 50
-    folder, url = weights_dir(), torchvision_url(depth, source)
+    folder, url = named_folder("SCENE_WEIGHTS_DIR"), torchvision_url(depth, source)
     if folder is None and url is None:
         known = "imagenet, imagenet-v2 (from depth 50 on)"
         raise SceneError(
