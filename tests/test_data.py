@@ -386,7 +386,7 @@ def test_an_image_more_or_less_decodes_no_other(small, decoded, capsys):
     assert decoded == ["3.5.png"] and "decoding 1 image (only the first time, 9 were kept)" in capsys.readouterr().out
     assert torch.equal(torch.cat([after.images[:3], after.images[4:]]), torch.cat([before[:4], before[5:]]))
     assert after.images[3, :, 0, 0].tolist() == list(RED) and after.counts() == [5, 2]
-    assert sorted(path.suffix for path in settings.cache_dir().glob("pixels-*")) == [".json", ".npy"]
+    assert sorted(path.suffix for path in settings.cache_dir().glob("pixels-*")) == [".bin", ".json"]
 
 
 def test_what_has_been_decoded_before_an_interruption_stays_decoded(tmp_path, decoded, monkeypatch):
@@ -416,14 +416,14 @@ def test_other_pixels_in_as_many_bytes_are_other_data(small):
 
 def test_a_cache_is_whole_or_made_again(small, monkeypatch):
     settings.cache_dir().mkdir()
-    (settings.cache_dir() / ".pixels-1-2.npy.x.tmp").write_bytes(b"half")  # what a killed run left
+    (settings.cache_dir() / ".pixels-1-2.bin.x.tmp").write_bytes(b"half")  # what a killed run left
     (settings.cache_dir() / ".dataset-1.x.tmp").mkdir()
     with monkeypatch.context() as patch, pytest.raises(SceneError, match="No space left.*free some space"):
         refuse(patch, "os.fsync")
         data.load_folder(small)
     assert [p.name for p in settings.cache_dir().iterdir()] == [".lock"]
     expected = data.load_folder(small).train.images.clone()
-    (cache,) = settings.cache_dir().glob("*.npy")
+    (cache,) = settings.cache_dir().glob("*.bin")
     for content in (b"", cache.read_bytes()[:5000]):
         cache.write_bytes(content)
         assert torch.equal(data.load_folder(small).train.images, expected)

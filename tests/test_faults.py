@@ -105,8 +105,8 @@ def test_a_run_killed_while_it_writes_ends_like_any_other(written, whole, runs_f
 def test_a_process_killed_while_it_writes_the_cache_leaves_none(tmp_path, monkeypatch):
     monkeypatch.setenv("SCENE_CACHE_DIR", str(tmp_path / "cache"))
     own = pictures(tmp_path / "own", {"train/a": 2, "train/b": 2, "val/a": 1, "val/b": 1})
-    assert killed_at(".npy", lambda: data.load_folder(own))
-    assert not list((tmp_path / "cache").glob("*.npy"))
+    assert killed_at(".bin", lambda: data.load_folder(own))
+    assert not list((tmp_path / "cache").glob("*.bin"))
     assert len(data.load_folder(own).train) == 4
     assert not list((tmp_path / "cache").glob("*.tmp"))
 

@@ -193,16 +193,15 @@ def refuse(folder: Path, bad: list[str]) -> None:
 def _cached(root: str, files: list[File]) -> Path:
     """File of the cache with the pixels of these files; beside it, as ``.json``, the files."""
     listing = hash_of(str(PIXELS_VERSION), *(f"{f.name}\0{f.size}\0{f.changed}" for f in files))[:24]
-    return settings.cache_dir() / f"pixels-{root}-{listing}.npy"
+    return settings.cache_dir() / f"pixels-{root}-{listing}.bin"
 
 
 def _map(path: Path, count: int) -> np.ndarray | None:
-    """Map an array of ``count`` images copy-on-write; ``None`` where the file is missing or not whole."""
+    """Map the pixels of ``count`` images copy-on-write; ``None`` where the file is missing or not whole."""
     try:
-        array = np.load(path, mmap_mode="c")
-    except (OSError, ValueError, EOFError):
+        return np.memmap(path, np.uint8, "c").reshape(count, 3, SIDE, SIDE)
+    except (OSError, ValueError):
         return None
-    return array if array.shape == (count, 3, SIDE, SIDE) and array.dtype == np.uint8 else None
 
 
 def _decoded(root: str) -> dict[File, np.ndarray]:
@@ -212,7 +211,7 @@ def _decoded(root: str) -> dict[File, np.ndarray]:
         with contextlib.suppress(OSError, ValueError, TypeError):
             content = json.loads(path.read_text())
             files = [File(*row) for row in content["files"]]
-            pixels = _map(path.with_suffix(".npy"), len(files))
+            pixels = _map(path.with_suffix(".bin"), len(files))
             if content["version"] == PIXELS_VERSION and pixels is not None:
                 known |= zip(files, pixels, strict=True)
     return known
@@ -233,7 +232,6 @@ def _decode_all(folder: Path, root: str, files: list[File]) -> list[str]:
     stopped: list[BaseException] = []
 
     def write(file: BinaryIO) -> None:  # not through a map, which crashes on a full disk
-        _header(file, len(files))
         with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
             warnings.simplefilter("ignore")
             for start in range(0, len(files), 256):  # in portions, so that an interruption stops the pool at once
@@ -249,8 +247,6 @@ def _decode_all(folder: Path, root: str, files: list[File]) -> list[str]:
                     else:
                         file.write(np.ascontiguousarray(result).data)
                         good.append(item)
-        file.seek(0)
-        _header(file, len(good))
 
     written = settings.atomic_write(_cached(root, files), write)
     if good:
@@ -258,12 +254,11 @@ def _decode_all(folder: Path, root: str, files: list[File]) -> list[str]:
         content = {"version": PIXELS_VERSION, "files": good}
         settings.atomic_write(path.with_suffix(".json"), json.dumps(content))
         os.replace(written, path)
-    else:
-        written.unlink()
-    for old in settings.cache_dir().glob(f"pixels-{root}-*"):
-        if good and old.stem != path.stem:
+        for old in {*path.parent.glob(f"pixels-{root}-*")} - {path, path.with_suffix(".json")}:
             with contextlib.suppress(OSError):
                 old.unlink()
+    else:
+        written.unlink()
     for error in stopped:
         raise error
     return bad
@@ -277,9 +272,3 @@ def _row(known: dict[File, np.ndarray], folder: Path, file: File) -> np.ndarray 
         return decode(folder / file.name)
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         return unreadable(folder / file.name, error)
-
-
-def _header(file: BinaryIO, count: int) -> None:
-    """Write the header of an ``.npy`` of so many images; it has the same length for every number."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, SIDE, SIDE)}
-    np.lib.format.write_array_header_1_0(file, header)
