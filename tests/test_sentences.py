@@ -31,7 +31,7 @@ def test_the_interval_picks_the_form(verdict):
     assert form(text) == f"difference.{verdict}"
     assert (text.values["fixes"], text.values["breaks"]) == COUNTS[verdict]
     assert form(speaks(sentences.second_layer(compared, 16_781_312))) == f"second_layer.{verdict}"
-    interval = compared.interval
+    interval = compared.low, compared.high
     assert form(speaks(sentences.calibration((0.05, 0.02), interval, "A", "B"))) == f"calibration.{verdict}"
     correct = {"higher": (2900, 3300), "lower": (2500, 3000), "same": (2710, 3213)}[verdict]
     assert form(speaks(sentences.against_report("LeNet", correct[0], 3407, 0.7945))) == f"report.{verdict}"

@@ -154,7 +154,7 @@ def judge(unfinished: bool = False) -> list[str]:
     for name in (*PRIMARY, *OURS):
         ready = name not in missing and (unfinished or not missing or not arms_of(name))
         if ready and known.get(name) != key(name) and not diverged(deciding(name)):
-            found = {what: value if isinstance(value, Estimate) else Estimate(value, *[float("nan")] * 5)
+            found = {what: value if isinstance(value, Estimate) else Estimate(value, *[float("nan")] * 3)
                      for what, value in SPECIAL.get(name, USUAL)[0](name).items()}  # fmt: skip
             rows = [(name, what, e.difference, e.low, e.high, e.p_value, results.now(), key(name))
                     for what, e in found.items()]  # fmt: skip
@@ -289,14 +289,14 @@ def rows_of(case: str) -> dict[str, Estimate]:
     """Return what was found when a case was judged, by quantity; nothing where it has not been."""
     table = kept().rows()
     mine = table[table["case"] == case]
-    return {row.quantity: Estimate(row.estimate, row.low, row.high, row.p_value, 0.0, 0.0) for row in mine.itertuples()}
+    return {row.quantity: Estimate(row.estimate, row.low, row.high, row.p_value) for row in mine.itertuples()}
 
 
 def adjusted(case: str) -> float:
     """Return a case's p-value, adjusted over its family (Holm); a case that has not been judged counts as 1."""
     family = PRIMARY if case in PRIMARY else OURS
     raw = [found["difference"].p_value if (found := rows_of(name)) else 1.0 for name in family]
-    return intervals.holm(raw)[family.index(case)]
+    return intervals.holm(tuple(raw))[family.index(case)]
 
 
 def verdict(case: str, reported: bool = False) -> Verdict:

@@ -32,13 +32,12 @@ class Audit:
         flat: all file names by contrast, lowest first: images that hardly anyone could label lead it.
         unavoidable: test images that any model gets wrong, since their pixels stand in the test set with
             several labels and only one of them can be given.
-        train_size, test_size: number of images.
+        test_size: number of test images.
     """
 
     pairs: pd.DataFrame
     flat: tuple[str, ...]
     unavoidable: int
-    train_size: int
     test_size: int
 
     @property
@@ -97,7 +96,7 @@ def audit(images: Tensor, labels: Sequence[int], names: Sequence[str], train_siz
     for group in groups.values():
         given = Counter(labels[i] for i in group if i >= train_size)
         unavoidable += given.total() - max(given.values(), default=0)
-    return Audit(table.reset_index(drop=True), flat, unavoidable, train_size, len(images) - train_size)
+    return Audit(table.reset_index(drop=True), flat, unavoidable, len(images) - train_size)
 
 
 def digests(images: Tensor) -> list[bytes]:

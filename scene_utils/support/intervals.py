@@ -74,14 +74,9 @@ class Comparison:
     p_value: float
 
     @property
-    def interval(self) -> Interval:
-        """The interval of the difference."""
-        return self.low, self.high
-
-    @property
     def verdict(self) -> str:
         """``higher``, ``lower`` or ``same``: the interval decides."""
-        return verdict(self.interval)
+        return verdict((self.low, self.high))
 
 
 def verdict(interval: Interval) -> str:
@@ -150,15 +145,12 @@ class Estimate:
         difference: the contrast, averaged over the images.
         low, high: its 95 % interval.
         p_value: of the two-sided t-test against zero.
-        standard_error, degrees: of the t distribution (Satterthwaite).
     """
 
     difference: float
     low: float
     high: float
     p_value: float
-    standard_error: float
-    degrees: float
 
 
 def estimate(correct: Mapping[str, np.ndarray], contrast: Mapping[str, float]) -> Estimate:
@@ -201,7 +193,7 @@ def estimate(correct: Mapping[str, np.ndarray], contrast: Mapping[str, float]) -
 def _estimate(difference: float, error: float, degrees: float) -> Estimate:
     reach = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error
     p_value = float(2 * stats.t.sf(abs(difference) / error, degrees)) if error else float(difference == 0)
-    return Estimate(difference, difference - reach, difference + reach, p_value, error, degrees)
+    return Estimate(difference, difference - reach, difference + reach, p_value)
 
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Estimate:
@@ -219,18 +211,13 @@ def equivalence(first: np.ndarray, second: np.ndarray, margin: float) -> Estimat
     """
     differences = DescrStatsW(second.astype(float) - first.astype(float))
     if not differences.std:  # the same predictions
-        return Estimate(0.0, 0.0, 0.0, 0.0, 0.0, len(first) - 1.0)
+        return Estimate(0.0, 0.0, 0.0, 0.0)
     low, high = differences.tconfint_mean(alpha=1 - LEVEL)
     p_value = float(differences.ttost_mean(-margin, margin)[0])
-    return Estimate(float(differences.mean), float(low), float(high), p_value, float(differences.std_mean),
-                    len(first) - 1.0)  # fmt: skip
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p-values (Holm, 1979; statsmodels), in the order given."""
-    return list(_holm(tuple(p_values)))
+    return Estimate(float(differences.mean), float(low), float(high), p_value)
 
 
 @cache  # statsmodels collects garbage at each call
-def _holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
+def holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
+    """Return Holm's adjusted p-values (Holm, 1979; statsmodels), in the order given."""
     return tuple(multipletests(p_values, method="holm")[1].tolist())

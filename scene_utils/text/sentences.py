@@ -160,7 +160,7 @@ def confused(pairs: pd.DataFrame) -> Text:
 
 def claim(reported: float, comparison: Comparison) -> Text:
     """Whether a pair of ours points in the direction of a difference that the report states."""
-    form = report_facts.claim_verdict(reported, comparison.interval)
+    form = report_facts.claim_verdict(reported, (comparison.low, comparison.high))
     return say(f"claim.{form}", reported=reported, points=comparison.difference, **vars(comparison))
 
 
@@ -186,18 +186,15 @@ def divergence(sweep: pd.DataFrame, reported: float | None) -> Text:
     ended, rates = pd.to_numeric(sweep["diverged_step"]).notna(), sweep["learning_rate"]
     finished = say("none") if ended.all() else f"{rates[~ended].max():g}"
     diverged = f"{rates[ended].min():g}" if ended.any() else say("none")
-    form = "own" if reported is None else divergence_form(sweep, reported)
+    if reported is None:
+        form = "own"
+    elif not ended.any():
+        form = "never"
+    elif rates[ended].min() < reported:
+        form = "lower"
+    else:
+        form = "higher" if (rates[~ended] >= reported).any() else "confirmed"
     return say(f"divergence.{form}", finished=finished, diverged=diverged, reported=reported)
-
-
-def divergence_form(sweep: pd.DataFrame, reported: float) -> str:
-    """Where runs diverge: from the report's rate on (``confirmed``), from ``higher`` or ``lower`` ones, ``never``."""
-    ended, rates = pd.to_numeric(sweep["diverged_step"]).notna(), sweep["learning_rate"]
-    if not ended.any():
-        return "never"
-    if rates[ended].min() < reported:
-        return "lower"
-    return "higher" if (rates[~ended] >= reported).any() else "confirmed"
 
 
 SIMPLEST_FIRST = ("constant", "cosine", "one-cycle", "multistep")  # by how much there is to set, beside the rate
