@@ -51,8 +51,8 @@ def panels(text: str) -> Iterator[tuple[str, pd.DataFrame]]:
 def _rows(axis: Axes) -> Iterator[Row]:
     across, down = _names(axis.xaxis), _names(axis.yaxis)
     flat = bool(down) and not across  # rows with names: values lie on the horizontal axis
-    panel = axis.get_title() or " against ".join(filter(None, _titles(axis, flat)))
-    panel = " ".join(panel.split())
+    titles = (axis.get_xlabel(), axis.get_ylabel()) if flat else (axis.get_ylabel(), axis.get_xlabel())
+    panel = " ".join((axis.get_title() or " against ".join(filter(None, titles))).split())
 
     def row(x: float, y: float, series: str) -> Row:
         names, at, value = (down, y, x) if flat else (across, x, y)
@@ -75,13 +75,11 @@ def _rows(axis: Axes) -> Iterator[Row]:
     for each in axis.collections:
         if isinstance(each, PathCollection):
             yield from (row(a, b, _named(each.get_label())) for a, b in np.asarray(each.get_offsets(), float))
-    matrices = [each for each in (*axis.images, *axis.collections) if not isinstance(each, PathCollection)]
-    for each in matrices if across and down else ():
-        values = each.get_array() if hasattr(each, "get_array") else None
-        if isinstance(each, QuadMesh) or values is not None and np.ndim(values) == 2:
-            values = np.reshape(values, (len(down), len(across))) if np.size(values) == len(down) * len(across) else []
-            yield from ((panel, list(down.values())[i], list(across.values())[j], float(values[i][j]))
-                        for i in range(len(values)) for j in range(len(across)))  # fmt: skip
+    cells = [(panel, name, column) for name in down.values() for column in across.values()]
+    for each in (*axis.images, *(each for each in axis.collections if isinstance(each, QuadMesh))):
+        values = np.ravel(each.get_array())
+        if len(values) == len(cells):
+            yield from ((*cell, float(value)) for cell, value in zip(cells, values, strict=True))
 
 
 def _bars(bars: BarContainer, row) -> Iterator[Row]:
@@ -111,11 +109,6 @@ def _names(axis: Axis) -> dict[float, str]:
     if not any(re.search("[^\\W\\d]", name) for name in names):  # numbers
         return {}
     return {float(place): name for place, name in zip(places, names, strict=True)}
-
-
-def _titles(axis: Axes, flat: bool) -> list[str]:
-    titles = [axis.get_ylabel(), axis.get_xlabel()]
-    return titles[::-1] if flat else titles
 
 
 def _named(label: object) -> str:

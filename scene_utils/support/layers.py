@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import torch
@@ -81,30 +82,24 @@ def trace(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> l
     """
     steps: list[Step] = []
 
-    def note(name: str):
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            if not inputs or not isinstance(output, Tensor):  # no layer that a row could describe
-                return
-            shape = tuple(inputs[0].shape[1:])
-            if adds(module):
-                steps.insert(-1, Step(name, module, tuple(output.shape[1:]), tuple(output.shape[1:])))
-            elif not isinstance(module, (nn.Identity, nn.Flatten)):
-                # a layer after the flattening shows the shape that was flattened
-                before = steps[-1].output if steps else shape
-                flattened = len(shape) == 1 and shape[0] == torch.Size(before).numel()
-                steps.append(Step(name, module, before if flattened else shape, tuple(output.shape[1:])))
+    def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if not inputs or not isinstance(output, Tensor):  # no layer that a row could describe
+            return
+        shape, result = tuple(inputs[0].shape[1:]), tuple(output.shape[1:])
+        if adds(module):
+            steps.insert(-1, Step(name, module, result, result))
+        elif not isinstance(module, (nn.Identity, nn.Flatten)):
+            # a layer after the flattening shows the shape that was flattened
+            before = steps[-1].output if steps else shape
+            flattened = len(shape) == 1 and shape[0] == torch.Size(before).numel()
+            steps.append(Step(name, module, before if flattened else shape, result))
 
-        return hook
-
-    layers = [(name, module) for name, module in model.named_modules()
-              if not list(module.children()) or adds(module)]  # fmt: skip
-    modes = [(module, module.training) for module in model.modules()]
     like = next(model.parameters(), torch.zeros(1))
     with contextlib.ExitStack() as after:
-        for module, training in modes:
-            after.callback(setattr, module, "training", training)
-        for name, module in layers:
-            after.enter_context(module.register_forward_hook(note(name)))
+        for name, module in model.named_modules():
+            after.callback(setattr, module, "training", module.training)
+            if adds(module) or not list(module.children()):
+                after.enter_context(module.register_forward_hook(partial(note, name)))
         model.eval()(like.new_zeros(1, *input_size))
     return steps
 

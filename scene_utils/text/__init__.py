@@ -83,7 +83,7 @@ def fill(key: str, values: Mapping, language: str) -> str:
     if not key:
         return values["by"].join(render(part, language) for part in values["parts"])
     try:
-        return _FORMATTER.vformat(texts(language)[key], (), {**values, "language": language})
+        return _Formatter(language).vformat(texts(language)[key], (), values)
     except (KeyError, ValueError, TypeError) as error:
         raise SceneError(f"text {key!r} ({language}) cannot be filled with {values}: {error!r}") from error
 
@@ -125,7 +125,7 @@ def _patterns(language: str) -> list[tuple[re.Pattern, str]]:
     found = []
     for key, form in texts(language).items():
         if key.startswith("figure."):
-            parts = list(_FORMATTER.parse(key.removeprefix("figure.")))
+            parts = list(string.Formatter().parse(key.removeprefix("figure.")))
             regex = "".join(
                 re.escape(text) + (f"(?P<{name}>{NUMBER if spec == '#' else '.+?'})" if name else "")
                 for text, name, spec, _ in parts
@@ -140,9 +140,8 @@ NUMBER = r"[-+−]?\d[\d.,e%−-]*"
 class _Formatter(string.Formatter):
     """Knows the specifications of this module, and the language that values are put in."""
 
-    def vformat(self, format_string: str, args: Sequence, kwargs: Mapping) -> str:
-        self.language = kwargs["language"]
-        return super().vformat(format_string, args, kwargs)
+    def __init__(self, language: str) -> None:
+        self.language = language
 
     def format_field(self, value: object, spec: str) -> str:
         if spec.startswith("|"):
@@ -155,9 +154,6 @@ class _Formatter(string.Formatter):
         if spec:
             raise ValueError(f"{value!r} is no number for the format {spec!r}")
         return render(value, self.language)
-
-
-_FORMATTER = _Formatter()
 
 
 def number(value: float, spec: str = "") -> str:
