@@ -57,7 +57,7 @@ def test_the_loop_written_out_trains_like_fit(schedule):
     done = training.fit(fitted, train, holdout, plan)
     assert seen == 96 and done.epochs[0]["loss"] == pytest.approx(total / seen, rel=1e-4)
     for mine, theirs in zip(net.parameters(), fitted.parameters(), strict=True):
-        torch.testing.assert_close(mine, theirs.cpu(), rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(mine, theirs.cpu(), rtol=1e-3, atol=1e-4 if theirs.is_cuda else 1e-5)  # TF32
 
 
 @pytest.mark.parametrize("name", ["lenet", "custom_lenet"])

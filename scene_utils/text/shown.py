@@ -17,6 +17,9 @@ from scene_utils.text import Text, label, render
 
 MIME = "application/vnd.scene+json"
 
+# Where PyArrow is installed, pandas would keep a table's words there, as bare strings in one language.
+pd.set_option("mode.string_storage", "python")
+
 FORMS = {  # of a paragraph: Markdown around its texts
     "plain": lambda texts: " ".join(texts),
     "list": lambda texts: "\n".join(f"- {text}" for text in texts),
