@@ -6,13 +6,12 @@ shows are still those at hand. Texts are filled in anew, so a changed wording ne
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Sequence
+import contextlib
 from functools import cache, cached_property
 from pathlib import Path
 
-import nbformat
 import pandas as pd
+from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from scene_utils import results
@@ -37,30 +36,26 @@ def write(profile: str, seed: int) -> Path:
     return place / "report.html"
 
 
-def assemble(profile: str, seed: int = 0, language: str = "en") -> nbformat.NotebookNode:
+def assemble(profile: str, seed: int = 0, language: str = "en") -> NotebookNode:
     """Return the report as a notebook: for each slide its heading, outputs, missing runs and small print."""
     edition = Edition(profile, seed)
     return new_notebook(cells=[cell for slide in manifest.slides() for cell in page(slide, edition, language)])
 
 
-def page(slide: Slide, edition: Edition, language: str) -> list[nbformat.NotebookNode]:
+def page(slide: Slide, edition: Edition, language: str) -> list[NotebookNode]:
     """The cells of one slide; none for a section that has nothing to show."""
-    heading = new_markdown_cell(f"{'#' if slide.id == 'opening' else '##'} {title(slide, language)}")
+    level, number = "#" if slide.id == "opening" else "##", f"{slide.id}. " if slide.numbered else ""
+    heading = new_markdown_cell(f"{level} {number}{render(say(slide.title_key), language)}")
     if slide.id == "missing":
         return [heading, *missing_slides(edition, language)]
-    shown = [edition.outputs(slide, number, language) for number in range(len(edition.cells(slide)))]
+    committed = _tagged(series.notebooks_dir() / f"{slide.notebook}.ipynb", slide.tag)
+    shown = [edition.outputs(slide, position, cell, language) for position, cell in enumerate(committed)]
     if shown and not slide.needs and not any(outputs is None or outputs for outputs in shown):
         return []
     cells = [new_code_cell("", outputs=outputs) for outputs in shown if outputs]
     notes = waiting(slide, edition, executed=bool(shown) and None not in shown)
     notes += small_print(slide, edition) if cells else []
     return [heading, *cells, *(new_markdown_cell(note.markdown(language)) for note in notes)]
-
-
-def title(slide: Slide, language: str) -> str:
-    """A slide's heading: its number, where it has one, and its title."""
-    text = render(say(slide.title_key), language)
-    return f"{slide.id}. {text}" if slide.numbered else text
 
 
 class Edition:
@@ -72,13 +67,12 @@ class Edition:
     @cached_property
     def runs(self) -> dict[str, Run]:
         """Runs of these images by name."""
-        key = None
+        own = None
         if settings.data_dir():
             from scene_utils import data  # takes seconds to import
 
-            key = data.load(self.profile).key
-        of_these = (run for run in results.records() if key in (None, run.dataset["key"]))
-        return {run.name: run for run in of_these if key or run.dataset["commit"]}
+            own = data.load(self.profile).key
+        return {r.name: r for r in results.records() if (r.dataset["key"] == own if own else r.dataset["commit"])}
 
     def run(self, experiment: str) -> Run | None:
         """The run of an experiment, finished or diverged; None where there is none.
@@ -96,41 +90,32 @@ class Edition:
         tables = [t for t in slide.tables if not results.places(f"{t}.{self.profile}.s{self.seed}.csv")]
         return [name for name in slide.needs if self.run(name) is None] + tables
 
-    def origins(self, notebook: str) -> Iterator[tuple[Path, bool]]:
-        """Where a notebook's outputs may be, the best first, and whether that is the committed notebook."""
-        executed = series.executed(self.profile, self.seed, notebook)
-        yield executed, False
-        yield executed.with_suffix(".failed.ipynb"), False
-        yield series.notebooks_dir() / f"{notebook}.ipynb", True
-
-    def cells(self, slide: Slide) -> list[nbformat.NotebookNode]:
-        """The cells that make up a slide, as they are committed."""
-        return _tagged(series.notebooks_dir() / f"{slide.notebook}.ipynb", slide.tag)
-
-    def outputs(self, slide: Slide, number: int, language: str) -> list[nbformat.NotebookNode] | None:
+    def outputs(self, slide: Slide, position: int, committed: NotebookNode, language: str) -> list[NotebookNode] | None:
         """What a slide's cell shows, in a language, from the best place that is current; None where none is."""
-        wanted = self.cells(slide)[number]
-        for path, committed in self.origins(slide.notebook):
-            cells = _tagged(path, slide.tag)
-            if number < len(cells) and cells[number].source == wanted.source and self.current(cells[number]):
-                if not committed or UNCOMPARED not in wanted.metadata.get("tags", []) or self.published(path):
-                    try:
-                        return [translated(output, language) for output in cells[number].outputs if visible(output)]
-                    except SceneError:  # its texts are of another time
-                        continue
+        executed = series.executed(self.profile, self.seed, slide.notebook)
+        places = [_tagged(path, slide.tag) for path in (executed, executed.with_suffix(".failed.ipynb"))]
+        found = [cells[position] for cells in places if position < len(cells)]
+        found += [committed] if self.is_published(slide, committed) else []
+        for cell in found:
+            if cell.source == committed.source and is_current(cell):
+                with contextlib.suppress(SceneError):  # its texts are of another time
+                    return [translated(output, language) for output in cell.outputs if visible(output)]
         return None
 
-    def current(self, cell: nbformat.NotebookNode) -> bool:
-        """Whether a cell has been executed, and shows records that are still those at hand."""
-        if cell.execution_count is None or any(output.output_type == "error" for output in cell.outputs):
-            return False
-        shown = {run: key for o in cell.outputs for run, key in o.get("metadata", {}).get("runs", {}).items()}
-        return all(_is_known(*run.rsplit(".", 2), key) for run, key in shown.items())
-
-    def published(self, path: Path) -> bool:
-        """Whether a committed notebook's outputs are those of this profile, seed and images."""
-        known = _read(path).metadata.get("scene", {})
+    def is_published(self, slide: Slide, cell: NotebookNode) -> bool:
+        """Whether a committed cell's outputs are the same in all editions, or of this profile, seed and images."""
+        if not series.tagged(cell, UNCOMPARED):
+            return True
+        known = _read(series.notebooks_dir() / f"{slide.notebook}.ipynb").metadata.get("scene", {})
         return known == {"profile": self.profile, "seed": self.seed} and not settings.data_dir()
+
+
+def is_current(cell: NotebookNode) -> bool:
+    """Whether a cell has been executed, and shows records that are still those at hand."""
+    if cell.execution_count is None or any(output.output_type == "error" for output in cell.outputs):
+        return False
+    shown = {run: key for o in cell.outputs for run, key in o.get("metadata", {}).get("runs", {}).items()}
+    return all(_is_known(*run.rsplit(".", 2), key) for run, key in shown.items())
 
 
 @cache
@@ -138,26 +123,26 @@ def _is_known(experiment: str, profile: str, seed: str, key: str) -> bool:
     return results.find(experiment, profile, int(seed.removeprefix("s")), key) is not None
 
 
-def _tagged(path: Path, tag: str) -> list[nbformat.NotebookNode]:
+def _tagged(path: Path, tag: str) -> list[NotebookNode]:
     """The code cells of a notebook with a tag; none of a notebook that is not there."""
     return [cell for cell in _read(path).cells if cell.cell_type == "code" and series.tagged(cell, tag)]
 
 
-def _read(path: Path) -> nbformat.NotebookNode:
+def _read(path: Path) -> NotebookNode:
     return _parse(path, path.stat().st_mtime_ns) if path.exists() else new_notebook()
 
 
 @cache
-def _parse(path: Path, changed: int) -> nbformat.NotebookNode:
+def _parse(path: Path, changed: int) -> NotebookNode:
     return series.read_notebook(path)
 
 
-def visible(output: nbformat.NotebookNode) -> bool:
+def visible(output: NotebookNode) -> bool:
     """Whether a reader sees an output: what goes to stderr is a machine's."""
     return output.get("name") != "stderr"
 
 
-def translated(output: nbformat.NotebookNode, language: str) -> nbformat.NotebookNode:
+def translated(output: NotebookNode, language: str) -> NotebookNode:
     """An output in a language, its texts filled in anew; what carries no data of its own stays as it is.
 
     Raises:
@@ -166,7 +151,7 @@ def translated(output: nbformat.NotebookNode, language: str) -> nbformat.Noteboo
     content = output.get("data", {}).get(MIME, {})
     kind = next((kind for kind in pages.SUFFIX if kind in output.get("data", {})), None)
     if kind is None:
-        return new_output("display_data", in_language(content, language)) if content else nbformat.from_dict(output)
+        return new_output("display_data", in_language(content, language)) if content else from_dict(output)
     image, about = output.data[kind], output.metadata.get(kind, {})
     if kind == "image/svg+xml" and language != "en":
         image = svg.translated(image, lambda word: label(word, language))
@@ -178,35 +163,30 @@ def translated(output: nbformat.NotebookNode, language: str) -> nbformat.Noteboo
 # --- what is missing, and the small print
 
 
-def command(names: Sequence[str], edition: Edition) -> str:
-    """The command that trains experiments, as a Markdown block."""
-    seed = ["--seed", str(edition.seed)] if edition.seed else []
-    words = ["python", "-m", "scene_utils", "train", *names, "--profile", edition.profile, *seed]
-    return f"```\n{shlex.join(words)}\n```"
-
-
 def waiting(slide: Slide, edition: Edition, executed: bool) -> list[Paragraph]:
     """What a slide waits for, and the command that makes it; nothing where it is whole."""
     missing = [name for name in edition.missing(slide) if name in slide.needs]
     if missing:
         note = say("not_run" if len(missing) == len(slide.needs) else "part_not_run")
-        return [Paragraph([note, command(slide.train or missing, edition)], "blocks")]
-    if executed:
+        command = f"python -m scene_utils train {' '.join(slide.train or missing)} --profile {edition.profile}"
+        command += f" --seed {edition.seed}" if edition.seed else ""
+    elif executed:
         return []
-    seed = f" SEED={edition.seed}" if edition.seed else ""
-    again = f"```\nONLY={slide.notebook} make report PROFILE={edition.profile}{seed}\n```"
-    return [Paragraph([say("not_executed"), again], "blocks")]
+    else:
+        note, command = say("not_executed"), f"ONLY={slide.notebook} make report PROFILE={edition.profile}"
+        command += f" SEED={edition.seed}" if edition.seed else ""
+    return [Paragraph([note, f"```\n{command}\n```"], "blocks")]
 
 
-def missing_slides(edition: Edition, language: str) -> list[nbformat.NotebookNode]:
+def missing_slides(edition: Edition, language: str) -> list[NotebookNode]:
     """The slides that wait for a run, each with the experiments to come."""
     numbered = [slide for slide in manifest.slides() if slide.numbered]
     found = {slide: edition.missing(slide) for slide in numbered}
     rows = [(slide.id, say(slide.title_key), ", ".join(names)) for slide, names in found.items() if names]
     if not rows:
         command = "python -m scene_utils train ensemble-reported --profile full"
-        own = [] if results.find("ensemble-reported", "full") else [say("missing.reported", command=command)]
-        return [new_markdown_cell(render(join([say("missing.none"), *own]), language))]
+        own = "" if results.find("ensemble-reported", "full") else say("missing.reported", command=command)
+        return [new_markdown_cell(render(join([say("missing.none"), own]), language))]
     told = say("missing.slides", count=len(rows), all=len(numbered), profile=edition.profile)
     table = Table(pd.DataFrame(rows, columns=["#", "slide", "experiments to come"]), "text")
     output = new_output("display_data", {"text/html": table.html(language)})
@@ -214,16 +194,11 @@ def missing_slides(edition: Edition, language: str) -> list[nbformat.NotebookNod
 
 
 def small_print(slide: Slide, edition: Edition) -> list[Paragraph]:
-    """Which runs a slide's numbers come from."""
-    runs = [run for name in (*slide.beside, *slide.needs) if (run := edition.run(name)) is not None]
-    return [provenance(runs)] if runs else []
-
-
-def provenance(runs: Sequence[Run]) -> Paragraph:
-    """The small print of runs: one line for those that differ in nothing but their names and seconds."""
+    """Which runs a slide's numbers come from: one line for those that differ in nothing but names and seconds."""
     groups: dict[tuple, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(tuple(sentences.origin(run).items()), []).append(run)
+    for name in (*slide.beside, *slide.needs):
+        if run := edition.run(name):
+            groups.setdefault(tuple(sentences.origin(run).items()), []).append(run)
     lines = []
     for parts, members in groups.items():
         names = ", ".join(run.experiment for run in members)
@@ -233,4 +208,4 @@ def provenance(runs: Sequence[Run]) -> Paragraph:
             seconds = [sum(seconds)]
         times = ", ".join(f"{value:,.0f}" for value in seconds)
         lines.append(say("provenance", names=names, seconds=times, **dict(parts)))
-    return Paragraph(lines, "small")
+    return [Paragraph(lines, "small")] if lines else []

@@ -34,9 +34,8 @@ def repository() -> str:
     return tomllib.loads(text)["tool"]["scene-utils"]["repository"].removesuffix("/").removesuffix(".git")
 
 
-def address_in_colab(name: str, address: str | None = None) -> str:
-    """Where Colab opens a notebook of the repository at an address (ours); empty where it cannot: only on GitHub."""
-    address = repository() if address is None else address
+def address_in_colab(name: str, address: str) -> str:
+    """Where Colab opens a notebook of the repository at an address; empty where it cannot: only on GitHub."""
     place = address.removeprefix("https://github.com/")
     return f"{COLAB}/github/{place}/blob/main/notebooks/{name}.ipynb" if place != address else ""
 

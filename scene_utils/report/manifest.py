@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,17 +12,17 @@ PATH = Path(__file__).with_name("manifest.toml")
 CONCLUSIONS = "10_conclusions"  # builds on all notebooks and shows all records
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slide:
     """A slide of the report, or one of the sections around the slides; ``manifest.toml`` explains the fields."""
 
     id: str
     notebook: str = ""
     title: str = ""
-    needs: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
-    train: tuple[str, ...] = ()
-    tables: tuple[str, ...] = ()
+    needs: Sequence[str] = ()
+    beside: Sequence[str] = ()
+    train: Sequence[str] = ()
+    tables: Sequence[str] = ()
 
     @property
     def tag(self) -> str:
@@ -42,8 +43,7 @@ class Slide:
 @cache
 def slides() -> tuple[Slide, ...]:
     """All slides and sections in the report's order."""
-    fields = ({k: tuple(v) if isinstance(v, list) else v for k, v in each.items()} for each in _read()["slides"])
-    return tuple(Slide(**each) for each in fields)
+    return tuple(Slide(**fields) for fields in _read()["slides"])
 
 
 def builds_on(notebook: str) -> list[str]:

@@ -10,11 +10,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
-from nbformat import NotebookNode
+from nbconvert import HTMLExporter, MarkdownExporter
+from nbformat import NotebookNode, from_dict
 
 from scene_utils.support import drawn, settings
 from scene_utils.support.settings import SceneError
@@ -32,24 +34,24 @@ def html_report(notebook: NotebookNode, output: Path, language: str = "en") -> P
     Raises:
         SceneError: for an image that is not in the notebook itself.
     """
-    from nbconvert import HTMLExporter
-
-    exporter = HTMLExporter(
-        template_name="report",
-        extra_template_basedirs=[str(TEMPLATES)],
-        exclude_input=True,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        exclude_anchor_links=True,
-        language_code=language,
-    )
-    exporter.register_filter("data_fold", partial(data_fold, language=language))
-    style = (TEMPLATES / "report" / "style.css").read_text(encoding="utf-8")
-    body, _ = exporter.from_notebook_node(notebook, resources={"report_style": style})
-    page = BeautifulSoup(body, "html.parser")
+    filters = {"data_fold": partial(data_fold, language=language)}
+    options = {"exclude_input": True, "exclude_anchor_links": True, "language_code": language}
+    page = exported(notebook, filters=filters, **options)
     simplify(page)
     _structure(page, language)
     return settings.atomic_write(output, str(page))
+
+
+def exported(notebook: NotebookNode, **options) -> BeautifulSoup:
+    """A notebook in the template ``report``, with these options of nbconvert's beside those of every page."""
+    exporter = HTMLExporter(
+        template_name="report",
+        extra_template_basedirs=[str(TEMPLATES)],
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        **options,
+    )
+    return BeautifulSoup(exporter.from_notebook_node(notebook)[0], "html.parser")
 
 
 def data_fold(text: str, language: str = "en") -> str:
@@ -84,10 +86,9 @@ def simplify(page: BeautifulSoup) -> None:
     for wide in main.find_all(["table", "img"]):  # on a phone they scroll by themselves
         kind = {"table": "table", "img": "figure"}[wide.name]
         wide.wrap(page.new_tag("div", attrs={"class": kind, "tabindex": "0"}))
-    language = page.html.get("lang", "en") if page.html else "en"
     for table in main.select("table.fold"):  # a long one is opened by whoever wants it, and is not printed
         fold, title = page.new_tag("details", attrs={"class": "data"}), page.new_tag("summary")
-        title.string = render(say("fold", rows=len(table.select("tbody tr"))), language)
+        title.string = render(say("fold", rows=len(table.select("tbody tr"))), page.html["lang"])
         table.parent.wrap(fold).insert(0, title)
     for code in main.find_all("pre"):  # without a mouse, too
         code["tabindex"] = "0"
@@ -112,23 +113,17 @@ def _clean(page: BeautifulSoup) -> None:
 
 def _structure(page: BeautifulSoup, language: str) -> None:
     """Title, contents, one section per heading of level 2 with its frames."""
-    main = page.main
-    headings = _sections(page)
-    title = main.find("h1")
+    headings, title = _sections(page), page.main.h1
     if title is None:
         raise SceneError("the report has no title; start it with a heading of level 1")
     page.title.string = title.get_text()
-    name = render(say("contents"), language)
-    page_contents = page.new_tag("nav", attrs={"aria-label": name})
-    page_contents.append(BeautifulSoup(f"<h2>{name}</h2><ol></ol>", "html.parser"))
+    name, items = render(say("contents"), language), []
     for heading in headings:
-        item, link = page.new_tag("li"), page.new_tag("a", href=f"#{heading['id']}")
-        if not heading.find_parent("section").select(".frame, pre"):
-            item["class"] = "unprinted"
-        link.string = heading.get_text()
-        item.append(link)
-        page_contents.ol.append(item)
-    (main.section or title).insert_before(page_contents)
+        unprinted = "" if heading.find_parent("section").select(".frame, pre") else ' class="unprinted"'
+        text = html.escape(heading.get_text(), quote=False)
+        items.append(f'<li{unprinted}><a href="#{heading["id"]}">{text}</a></li>')
+    contents = f'<nav aria-label="{name}"><h2>{name}</h2><ol>{"".join(items)}</ol></nav>'
+    (page.main.section or title).insert_before(BeautifulSoup(contents, "html.parser").nav)
 
 
 def _sections(page: BeautifulSoup) -> list[Tag]:
@@ -146,7 +141,7 @@ def _sections(page: BeautifulSoup) -> list[Tag]:
         heading["id"] = f"slide-{slide[1]}" if slide else f"section-{number}"
         cells = section.find_all("div", class_="cell")
         if cells:
-            rest = [part for part in section.contents if part.name and not any(part is cell for cell in cells)]
+            rest = [part for part in section.contents if part.name and not _among(part, cells)]
             parts = [[part for part in cell.contents if part.name] for cell in cells]
             parts[0].insert(0, heading)
             parts[-1].extend(rest[1:])
@@ -177,6 +172,11 @@ def _frames(cells: list[list[Tag]]) -> list[list[Tag]]:
     return frames
 
 
+def _among(part: Tag, others: Sequence[Tag | None]) -> bool:
+    """Whether a tag is one of others; two that say the same are equal, so ``in`` would not do."""
+    return any(part is other for other in others)
+
+
 def _arranged(page: BeautifulSoup, parts: list[Tag]) -> list[Tag]:
     """A frame: its headings, one sentence, one picture (else a table or code), and the rest as notes.
 
@@ -184,14 +184,14 @@ def _arranged(page: BeautifulSoup, parts: list[Tag]) -> list[Tag]:
     """
     told = [part for part in parts if part.name in ("p", "ul") and not part.small]
     codes = [part.find_previous_sibling() for part in parts if part.name == "pre" or part.pre]
-    alone = [part for part in told if not any(part is before for before in codes)]
+    alone = [part for part in told if not _among(part, codes)]
     shown = [part for part in parts if part.img] or [part for part in parts if part.name in ("div", "pre")]
     lead = [*(part for part in parts if part.name in ("h2", "h3")), *(alone or told)[:1]]
     before = shown[0].find_previous_sibling() if shown else None
-    lead += [part for part in told if part is before and not any(part is each for each in lead)]
+    lead += [part for part in told if part is before and not _among(part, lead)]
     frame, body, notes = (page.new_tag("div", attrs={"class": name}) for name in ("frame", "body", "notes"))
     folds = [part for part in parts if part.name == "details"]  # a picture's data, which is not printed
-    rest = [part for part in parts if not any(part is each for each in [*lead, *shown[:1], *folds])]
+    rest = [part for part in parts if not _among(part, [*lead, *shown[:1], *folds])]
     rows = sum(len(part.find_all("tr")) for part in rest)
     wide = any(part.select_one("table.wide, td:nth-child(7)") for part in rest)
     beside = bool(shown and shown[0].img) and any(not part.small for part in rest)
@@ -210,9 +210,6 @@ def markdown_report(notebook: NotebookNode, output: Path) -> Path:
     Pictures are named by the heading above them, and so is their data, as CSV. Those that no page shows any more are
     removed.
     """
-    import nbformat
-    from nbconvert import MarkdownExporter
-
     figures: dict[str, bytes] = {}
     tables: dict[str, bytes] = {}  # their data
     heading = "report"
@@ -230,16 +227,17 @@ def markdown_report(notebook: NotebookNode, output: Path) -> Path:
                 if about.get("data"):
                     tables[table] = about["data"].encode()
                     image += f"\n\n<small>[{say('data_of_figure')}](figures/{table})</small>"
-                shown.data = nbformat.from_dict({"text/markdown": image})
+                shown.data = from_dict({"text/markdown": image})
             elif "text/html" in data:  # a table as a repository page shows it: without attributes of pandas
                 plain = re.sub(r' (border|class|style)="[^"]*"', "", data["text/html"])
                 data["text/html"] = re.sub(r"\n\s*", "\n", plain)
     text, _ = MarkdownExporter(exclude_input=True).from_notebook_node(notebook)
-    for name, content in (figures | tables).items():
-        settings.atomic_write(output.parent / "figures" / name, content)
+    folder, files = output.parent / "figures", figures | tables
+    for name, content in files.items():
+        settings.atomic_write(folder / name, content)
     settings.atomic_write(output, re.sub(r"\n{3,}", "\n\n", text).strip() + "\n")
-    for old in (output.parent / "figures").glob("*"):
-        if old.name not in figures | tables:
+    for old in folder.glob("*"):
+        if old.name not in files:
             old.unlink()
     return output
 
@@ -269,9 +267,8 @@ def pdf_deck(page: Path, output: Path, seconds: int = 120) -> Path | None:
     with tempfile.TemporaryDirectory() as place:
         printed = Path(place) / "deck.pdf"
         command = [chromium, "--headless", "--disable-gpu", "--no-pdf-header-footer"]
-        command += [f"--user-data-dir={place}/profile"]
         command += ["--no-sandbox"] if sys.platform == "linux" else []  # its sandbox does not start as root
-        command += [f"--print-to-pdf={printed}", page.absolute().as_uri()]
+        command += [f"--user-data-dir={place}/profile", f"--print-to-pdf={printed}", page.absolute().as_uri()]
         with contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run(command, capture_output=True, timeout=seconds, check=False)
         try:

@@ -9,15 +9,17 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-import nbformat
+import numpy as np
+from nbconvert.preprocessors import ClearOutputPreprocessor, CoalesceStreamsPreprocessor
+from nbformat import NotebookNode
 
-from scene_utils import catalogue
+from scene_utils import catalogue, evaluation, experiments, results
 from scene_utils.report import colab, pages, series
 from scene_utils.support import intervals, ledger, report_facts, settings
 from scene_utils.support.settings import SceneError
+from scene_utils.text import say, sentences
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-PROFILE_ORDER = ("full", "short")  # which reading the README shows, best first
 
 
 def publish(profile: str | None = None, seed: int = 0) -> Path:
@@ -28,13 +30,12 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
     Raises:
         SceneError: where something has not been executed, or has changed since.
     """
-
     profile = settings.profile(profile)
     source, target = series.folder(profile, seed), settings.project_dir() / "report"
     with series.hold(source):
         for folder in (target, target / "figures", settings.published_dir(), series.notebooks_dir()):
             settings.clear_leftovers(folder)
-        executed = [_executed(name, profile, seed) for name in series.notebooks()]
+        executed = {name: _executed(name, profile, seed) for name in series.notebooks()}
         figures = sorted((source / "figures").glob("*"))
         for page in [*sorted(source.glob("report*.html")), *figures, source / "report.md"]:
             _copy(page, target / page.relative_to(source))
@@ -44,7 +45,7 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
         publish_runs((profile,))
         if pages.pdf_deck(target / "report.html", target / "report.pdf") is None:
             print("no Chromium found: report.pdf stays as it is")
-        for name, content in zip(series.notebooks(), executed, strict=True):
+        for name, content in executed.items():
             path = series.notebooks_dir() / f"{name}.ipynb"
             before = path.stat()
             series.write_notebook(content, path)
@@ -61,7 +62,6 @@ def publish_runs(profiles: tuple[str, ...] = ("short", "full")) -> list[str]:
     A page that shows a run need not be done for that. The logs of what was started and of the readings of the test set
     are joined with the published ones (``report/started.csv``, ``report/readings.csv``), so that no line is lost.
     """
-
     source, target, new = settings.results_dir(), settings.published_dir(), []
     for profile in profiles:
         for record in sorted(source.glob(f"*.{profile}.s*.json")):
@@ -90,7 +90,7 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copystat(source, target)
 
 
-def _executed(name: str, profile: str, seed: int):
+def _executed(name: str, profile: str, seed: int) -> NotebookNode:
     """The committed notebook with the outputs of its execution, without what papermill adds."""
     path = series.executed(profile, seed, name)
     remedy = f"run make report PROFILE={profile} first, then publish"
@@ -105,22 +105,18 @@ def _executed(name: str, profile: str, seed: int):
     return with_outputs(notebook, run)
 
 
-def with_outputs(notebook, run: list):
+def with_outputs(notebook: NotebookNode, run: list[NotebookNode]) -> NotebookNode:
     """Put the outputs of executed cells into a notebook, but for stderr, and number its code cells from 1."""
-    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
-
-    count, joined = 0, CoalesceStreamsPreprocessor()  # a busy machine leaves what one print said in parts
-    for cell, done in zip(notebook.cells, run, strict=True):
-        if cell.cell_type == "code":
-            count += 1
-            cell.execution_count = count
-            # what goes to stderr is this machine's: fonts it lacks, warnings of its libraries
-            cell.outputs = [output for output in done.outputs if output.get("name") != "stderr"]
-            joined.preprocess_cell(cell, {}, count)
-            for output in cell.outputs:
-                if "execution_count" in output:
-                    output.execution_count = count
-    return notebook
+    code = [pair for pair in zip(notebook.cells, run, strict=True) if pair[0].cell_type == "code"]
+    for count, (cell, done) in enumerate(code, start=1):
+        cell.execution_count = count
+        # what goes to stderr is this machine's: fonts it lacks, warnings of its libraries
+        cell.outputs = [output for output in done.outputs if output.get("name") != "stderr"]
+        for output in cell.outputs:
+            if "execution_count" in output:
+                output.execution_count = count
+    # a busy machine leaves what one print said in parts
+    return CoalesceStreamsPreprocessor().preprocess(notebook, {})[0]
 
 
 # --- tables from records
@@ -128,13 +124,10 @@ def with_outputs(notebook, run: list):
 
 def write_tables() -> None:
     """Write the README's table of results and ``report/results/summary.csv`` from the published records."""
-    from scene_utils import results
-
     settings.atomic_write(settings.published_dir() / "summary.csv", results.summary().to_csv(index=False))
-    readme = settings.project_dir() / "README.md"
-    settings.atomic_write(readme, with_table(readme.read_text(encoding="utf-8"), results_table()))
-    lessons = series.notebooks_dir() / "README.md"
-    settings.atomic_write(lessons, with_table(lessons.read_text(encoding="utf-8"), lesson_table()))
+    for folder, table in ((settings.project_dir(), results_table()), (series.notebooks_dir(), lesson_table())):
+        readme = folder / "README.md"
+        settings.atomic_write(readme, with_table(readme.read_text(encoding="utf-8"), table))
 
 
 def with_table(text: str, table: str) -> str:
@@ -150,9 +143,6 @@ def with_table(text: str, table: str) -> str:
 
 def results_table() -> str:
     """The report's models, its accuracy beside ours, then what goes beyond it, in Markdown, from published records."""
-    from scene_utils import experiments, results
-    from scene_utils.text import say, sentences
-
     records = results.records(published=True)
     runs = [r for r in records if r.seed == 0 and r.status == "finished" and experiments.is_report_data(r)]
     reported = {name: f"{told['accuracy']:.4f}" for name, told in results.facts()["results"].items()}
@@ -161,7 +151,7 @@ def results_table() -> str:
              "| under the report's conditions |"]
     lines += ["|---|---|---|---|---|---|---|"]
     for name in (*reported, *catalogue.BEYOND):
-        own = [r for p in PROFILE_ORDER for r in runs if (r.experiment, r.profile) == (name, p)]
+        own = [r for best in ("full", "short") for r in runs if (r.experiment, r.profile) == (name, best)]
         head = f"| {catalogue.EXPERIMENTS[name].title} | {reported.get(name, '')} |"
         if not own:
             lines.append(f"{head} not published yet | | | | |")
@@ -181,19 +171,15 @@ def check_numbers() -> list[str]:
     Raises:
         SceneError: naming all that disagree.
     """
-    import numpy as np
-
-    from scene_utils import evaluation, results
-
     lines, wrong = [], []
-    for run in results.records(published=True):
+    runs = results.records(published=True)
+    for run in runs:
         if run.status != "finished":
             lines.append(f"{run.name}: {run.status} at step {run.diverged_step}")
             continue
         matrix = evaluation.confusion(run.labels, run.answers(run.judged_by), run.classes)
-        same = np.array_equal(matrix, run.confusion) and run.accuracy == np.trace(matrix) / matrix.sum()
         lines.append(f"{run.name}: {np.trace(matrix):,} of {matrix.sum():,} on the {run.judged_on}")
-        if not same:
+        if not np.array_equal(matrix, run.confusion) or run.accuracy != np.trace(matrix) / matrix.sum():
             wrong.append(f"{run.name} has {run.correct}, its predictions give {np.trace(matrix)}")
     for model, agrees in report_facts.agree(results.facts()).items():
         lines.append(f"the report's {model}: per-class and overall accuracy {'agree' if agrees else 'DISAGREE'}")
@@ -203,12 +189,12 @@ def check_numbers() -> list[str]:
         wrong.append("the README's table is not that of the records; run make publish")
     if wrong:
         raise SceneError("numbers disagree: " + "; ".join(wrong))
-    judged = Counter(run.judged_on for run in results.records(published=True) if run.status == "finished")
+    judged = Counter(run.judged_on for run in runs if run.status == "finished")
     counted = " and ".join(f"{count} accuracies on the {name}" for name, count in sorted(judged.items()))
     return [*lines, f"agree: {counted}"]
 
 
-def note_minutes(seed: int = 0) -> None:
+def note_minutes(seed: int) -> None:
     """Note in ``report/minutes.json`` how long each executed notebook of the runs folder took, in seconds."""
     path = settings.project_dir() / "report" / "minutes.json"
     noted = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -270,11 +256,8 @@ def student() -> Path:
     return target
 
 
-def without_solutions(notebook) -> nbformat.NotebookNode:
+def without_solutions(notebook: NotebookNode) -> NotebookNode:
     """Drop the cells tagged ``solution``, the badge, which opens the page with solutions, and every output."""
     kept = (cell for cell in notebook.cells if not series.tagged(cell, "solution"))
     notebook.cells = [cell for cell in kept if cell.id != colab.BADGE_ID]
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.execution_count, cell.outputs = None, []
-    return notebook
+    return ClearOutputPreprocessor().preprocess(notebook, {})[0]

@@ -22,11 +22,14 @@ from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
+import nbformat
+import psutil
 from filelock import Timeout
 
 from scene_utils import cases
 from scene_utils.report import manifest
 from scene_utils.report.manifest import CONCLUSIONS
+from scene_utils.support import folder as folders
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
 
@@ -86,8 +89,6 @@ def read_notebook(path: Path):
     Raises:
         SceneError: for a file that is none.
     """
-    import nbformat
-
     try:
         return nbformat.read(path, as_version=4)
     except (OSError, ValueError) as error:  # nbformat's own errors are ValueErrors
@@ -102,8 +103,6 @@ def tagged(cell, tag: str) -> bool:
 
 def write_notebook(notebook, path: Path) -> Path:
     """Write a notebook atomically."""
-    import nbformat
-
     return settings.atomic_write(path, nbformat.writes(notebook) + "\n")
 
 
@@ -124,7 +123,7 @@ def execute(notebook: Path, output: Path, values: dict[str, object], timeout: in
     Raises:
         SceneError: for an unknown parameter or profile, and for a notebook that fails.
     """
-    import papermill
+    import papermill  # slow to import, as ipykernel and Snakemake are
 
     notebook, output = Path(notebook).absolute(), Path(output).absolute()
     if not any(tagged(cell, "parameters") for cell in read_notebook(notebook).cells):
@@ -134,7 +133,6 @@ def execute(notebook: Path, output: Path, values: dict[str, object], timeout: in
     profile = settings.profile(values.get("profile"))
     running = output.with_suffix(".running.ipynb")
     failed = output.with_suffix(".failed.ipynb")
-    output.parent.mkdir(parents=True, exist_ok=True)
     waiting = f"{output.stem}: still executed by an interrupted run; waiting for it to finish"
     with settings.locked(output.with_name(f".{output.name}.lock"), waiting), _private_jupyter():
         try:
@@ -176,10 +174,10 @@ def _reason(error: Exception) -> str:
 @contextlib.contextmanager
 def _private_jupyter() -> Iterator[None]:
     """Use this interpreter's kernel, keep a user's IPython start-up files out, do without a writable home folder."""
+    from ipykernel.kernelspec import write_kernel_spec
+
     with tempfile.TemporaryDirectory() as place:
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        spec = {"argv": argv, "display_name": "Python 3 (ipykernel)", "language": "python"}
-        settings.atomic_write(Path(place) / "kernels" / KERNEL / "kernel.json", json.dumps(spec))
+        write_kernel_spec(Path(place) / "kernels" / KERNEL)
         others = os.environ.get("JUPYTER_PATH")  # of a hub or a module, which may hold another Python's kernel
         paths = os.pathsep.join([place, others] if others else [place])
         private = {"IPYTHONDIR": place, "JUPYTER_RUNTIME_DIR": place, "JUPYTER_PATH": paths, "TQDM_DISABLE": "1"}
@@ -263,14 +261,6 @@ def _use_writable_caches() -> None:
         os.environ.setdefault("MPLCONFIGDIR", str(settings.runs_dir() / ".cache" / "matplotlib"))
 
 
-def local_options() -> list[str]:
-    """Snakemake's options for this machine: all of its cores and its memory, one GPU where it has one."""
-    import psutil
-
-    memory = psutil.virtual_memory().total // 2**20
-    return ["--cores", "all", "--resources", "gpu=1", f"mem_mb={memory}"]
-
-
 def check_slurm(options: Sequence[str]) -> None:
     """Say in one line what Slurm would lack, before any job waits in vain.
 
@@ -297,13 +287,16 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
     """Call Snakemake in this process, so that its life is the life of the lock."""
     from snakemake import cli
 
-    project = settings.project_dir()
-    config = [f"profile={profile}", f"seed={seed}"]
+    project, command = settings.project_dir(), [sys.executable, "-m", "scene_utils"]
+    edition, config = ["--profile", profile, "--seed", str(seed)], [f"profile={profile}", f"seed={seed}"]
+    # in a process of its own, for its memory; what other machines or a choice of notebooks take, it does not know
+    log = _Log([] if profile == "sample" or options or os.environ.get("ONLY") else [*command, "estimate", *edition])
     if not options:
         # up to four notebooks are executed side by side, one after the other on one GPU
-        cores = os.cpu_count() or 1
+        cores, memory = os.cpu_count() or 1, psutil.virtual_memory().total // 2**20
+        options = ["--cores", "all", "--resources", "gpu=1", f"mem_mb={memory}"]
         config += [f"gpu={int(gpu())}", f"threads={cores if gpu() else max(1, cores // 4)}"]
-    arguments = ["--snakefile", project / "Snakefile", *(options or local_options()), "--config", *config]
+    arguments = ["--snakefile", project / "Snakefile", *options, "--config", *config]
     arguments += ["--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
     # Not "input": a record more or less is no reason, a newer one is.
     arguments += ["--rerun-triggers", "code", "mtime", "params"]
@@ -313,9 +306,6 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
     if since := settings.retrain_since():
         os.environ["RETRAIN"] = since  # one date for all kernels: none trains again what another has just trained
         arguments += ["--forceall"]
-    command, edition = [sys.executable, "-m", "scene_utils"], ["--profile", profile, "--seed", str(seed)]
-    # in a process of its own, for its memory; what other machines or a choice of notebooks take, it does not know
-    log = _Log([] if profile == "sample" or options or os.environ.get("ONLY") else [*command, "estimate", *edition])
     logging.getLogger("snakemake").addHandler(log)
     try:
         with contextlib.chdir(project):
@@ -432,13 +422,8 @@ def gpu() -> bool:
 
 def data_state() -> str:
     """What decides, beside the sources, whether an executed notebook is still good: own images, weights."""
-    own = settings.data_dir()
-    parts = [os.environ.get("SCENE_WEIGHTS", ""), str(own or "")]
-    if own:
-        from scene_utils.support import folder
-
-        parts.append(folder.state(own))
-    return " ".join(parts)
+    own, weights = settings.data_dir(), os.environ.get("SCENE_WEIGHTS", "")
+    return f"{weights} {own} {folders.state(own)}" if own else f"{weights} "
 
 
 def execute_job(name: str, output: Path, profile: str, seed: int) -> None:

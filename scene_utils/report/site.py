@@ -16,9 +16,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup, NavigableString, Tag
+from jinja2 import Environment, FileSystemLoader
+from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
+from pygments.styles import get_style_by_name
+from pygments.token import STANDARD_TYPES
 
 from scene_utils.report import colab, pages, series
 from scene_utils.support import settings
@@ -61,13 +65,12 @@ def write(folder: Path | None = None, only: Iterable[str] = ()) -> Path:
 def body(source: str) -> Tag:
     """The ``main`` element of a page, without links to other pages yet."""
     path = settings.project_dir() / source
-    if path.suffix == ".html":
-        main = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").main
+    if path.suffix == ".ipynb":
+        main = converted(series.read_notebook(path), path.parent)
+    elif path.suffix == ".md":
+        main = converted(new_notebook(cells=[new_markdown_cell(path.read_text(encoding="utf-8"))]), path.parent)
     else:
-        is_notebook = path.suffix == ".ipynb"
-        text = "" if is_notebook else path.read_text(encoding="utf-8")
-        notebook = series.read_notebook(path) if is_notebook else new_notebook(cells=[new_markdown_cell(text)])
-        main = converted(notebook, path.parent)
+        main = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").main
     seen: Counter[str] = Counter()
     for heading in main.find_all(HEADINGS):  # as GitHub names them, whose links the pages use
         slug = re.sub(r"[^\w\- ]", "", heading.get_text().lower()).replace(" ", "-")
@@ -80,28 +83,21 @@ def body(source: str) -> Tag:
 
 def converted(notebook: NotebookNode, folder: Path) -> Tag:
     """A notebook as HTML: pictures of its folder embedded, code that it hides in a fold."""
-    from nbconvert import HTMLExporter
-
     notebook.cells = [cell for cell in notebook.cells if cell.id not in (colab.ID, colab.BADGE_ID)]
     for cell in notebook.cells:
         if series.tagged(cell, "solution") or cell.metadata.get("jupyter", {}).get("source_hidden"):
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "folded"]
-    exporter = HTMLExporter(
-        template_name="report",
-        extra_template_basedirs=[str(pages.TEMPLATES)],
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-    )
     renderer = _Renderer(escape=False, exclude_anchor_links=True, path=str(folder))
-    exporter.register_filter("data_fold", pages.data_fold)
-    exporter.register_filter("markdown2html", MarkdownWithMath(renderer=renderer).render)
-    html, _ = exporter.from_notebook_node(notebook, resources={"report_style": ""})
-    page = BeautifulSoup(html, "html.parser")
+    filters = {"data_fold": pages.data_fold, "markdown2html": MarkdownWithMath(renderer=renderer).render}
+    page = pages.exported(notebook, filters=filters)
     for code in page.select(".celltag_folded .input"):
         fold = code.wrap(page.new_tag("details"))
         fold.insert(0, BeautifulSoup("<summary>Show the code</summary>", "html.parser"))
     pages.simplify(page)
     return page.main
+
+
+_mathml = cache(convert)  # the site shows some formulas on several pages
 
 
 class _Renderer(IPythonRenderer):
@@ -111,17 +107,10 @@ class _Renderer(IPythonRenderer):
         return super().image(text, self._src_to_base64(url) or url, title)
 
     def block_math(self, body: str) -> str:
-        return f'<span class="formula" tabindex="0">{_mathml(body, "block")}</span>'  # on a phone it scrolls
+        return f'<span class="formula" tabindex="0">{_mathml(body, display="block")}</span>'  # on a phone it scrolls
 
     def inline_math(self, body: str) -> str:
-        return _mathml(body, "inline")
-
-
-@cache
-def _mathml(formula: str, display: str) -> str:
-    from latex2mathml.converter import convert
-
-    return convert(formula, display=display)
+        return _mathml(body)
 
 
 def redirect(main: Tag, source: str, wanted: dict[str, str], folder: Path) -> None:
@@ -143,9 +132,7 @@ def redirect(main: Tag, source: str, wanted: dict[str, str], folder: Path) -> No
 
 def layout(main: Tag, name: str, titles: dict[str, str], language: str) -> str:
     """A whole page: the contents of the site, ``main``, and the pages before and after."""
-    import jinja2
-
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True)
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True)
     names = list(titles)
     at = names.index(name)
     style = (pages.TEMPLATES / "report" / "style.css").read_text(encoding="utf-8").split("/* Printed")[0]
@@ -159,15 +146,12 @@ def layout(main: Tag, name: str, titles: dict[str, str], language: str) -> str:
         after=names[at + 1] if at + 1 < len(names) else None,
         style=style + (TEMPLATES / "style.css").read_text(encoding="utf-8") + code_style(),
         script=(TEMPLATES / "script.js").read_text(encoding="utf-8"),
-        colab=colab.address_in_colab(name) if series.NAME.fullmatch(name) else None,
+        colab=colab.address_in_colab(name, colab.repository()) if series.NAME.fullmatch(name) else None,
     )
 
 
 def code_style() -> str:
     """Colours of code, by day and by night."""
-    from pygments.styles import get_style_by_name
-    from pygments.token import STANDARD_TYPES
-
     styles = [(get_style_by_name(name), plain) for name, plain in CODE_STYLES.items()]
     rules = []
     for token, short in STANDARD_TYPES.items():
