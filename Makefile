@@ -17,8 +17,25 @@ SIZE := about 3 GB to download and 7 GB on disk
 .PHONY: report app test test-own test-cluster lint bench publish publish-runs student grade colab site check-numbers predictions cards audit clean
 .DEFAULT_GOAL := report
 
-report: $(READY)
-	@$(RUN) scene_utils report --profile "$$PROFILE" --seed "$$SEED"
+report publish: $(READY)
+	@$(RUN) scene_utils $@ --profile "$$PROFILE" --seed "$$SEED"
+
+publish: report
+
+# publish-runs: finished runs alone, at once, also where the page that shows them is not done.
+# colab: the repository's address, set in pyproject.toml, into the notebooks' first cell, with a Colab badge.
+# site: notebooks, report, glossary and handbook as pages that a browser reads from a folder: build/site/index.html.
+# cards: what is published about the shipped model, from the published records: threshold, model card, data card.
+publish-runs student colab site check-numbers cards: $(READY)
+	@$(RUN) scene_utils $@
+
+# The predictions of all runs of a profile, image by image: a table for a course on statistics.
+predictions: $(READY)
+	@$(RUN) scene_utils predictions --profile "$$PROFILE"
+
+# Returned notebooks of a folder, into a table. TRUSTED=1 where the system has no walls for them.
+grade: $(READY)
+	@$(RUN) scene_utils grade --profile "$$PROFILE" $(if $(TRUSTED),--trusted) "$$FOLDER"
 
 # A page in the browser that says what photos show, on this machine alone.
 app: $(APP)
@@ -41,39 +58,6 @@ lint: $(READY)
 
 bench: $(READY)
 	@$(VENV)/bin/python tests/benchmarks/bench.py
-
-publish: report
-	@$(RUN) scene_utils publish --profile "$$PROFILE" --seed "$$SEED"
-
-# Finished runs alone, at once, also where the page that shows them is not done.
-publish-runs: $(READY)
-	@$(RUN) scene_utils publish-runs
-
-student: $(READY)
-	@$(RUN) scene_utils student
-
-# The repository's address, set in pyproject.toml, into the notebooks' first cell, with a Colab badge.
-colab: $(READY)
-	@$(RUN) scene_utils colab
-
-# Notebooks, report, glossary and handbook as pages that a browser reads from a folder: build/site/index.html.
-site: $(READY)
-	@$(RUN) scene_utils site
-
-# Returned notebooks of a folder, into a table. TRUSTED=1 where the system has no walls for them.
-grade: $(READY)
-	@$(RUN) scene_utils grade --profile "$$PROFILE" $(if $(TRUSTED),--trusted) "$$FOLDER"
-
-check-numbers: $(READY)
-	@$(RUN) scene_utils check-numbers
-
-# The predictions of all runs of a profile, image by image: a table for a course on statistics.
-predictions: $(READY)
-	@$(RUN) scene_utils predictions --profile "$$PROFILE"
-
-# What is published about the shipped model, from the published records: threshold, model card, data card.
-cards: $(READY)
-	@$(RUN) scene_utils cards
 
 # Known weaknesses in the pinned versions; the tool itself stays out of .venv. Strict: what cannot be looked up
 # (a mirror without the index's own data on weaknesses) is a failure, not a clean result.
