@@ -73,15 +73,6 @@ def threshold() -> Threshold:
     return Threshold(**numbers, per_class=per_class)
 
 
-def shipped() -> classify.Model:
-    """Load the model that comes with the package, whatever has been trained here.
-
-    Raises:
-        SceneError: where its weights or its published record are missing.
-    """
-    return classify.Model(trained.shipped_run())
-
-
 @dataclass(frozen=True)
 class Seen:
     """What the network says of one photo.
@@ -109,7 +100,7 @@ class Network:
     """The shipped model with the features of the training images, loaded once."""
 
     def __init__(self, profile: str | None = None) -> None:
-        self.model = shipped()
+        self.model = classify.Model(trained.shipped_run())  # whatever has been trained here
         self.net = self.model.nets[0][0]
         self.run = self.model.run
         self.threshold = threshold()
@@ -122,11 +113,11 @@ class Network:
         passed over: the shipped model has never seen them.
         """
         if profile == "sample" or settings.data_dir():
-            images, key = (dataset := data.load_sample()).train, dataset.key
+            dataset = data.load_sample()
+            images = dataset.train
         else:
             images, _, dataset = experiments.sets(profile)
-            key = dataset.key
-        path = settings.runs_dir() / "app" / f"{self.run.name}.{self.run.key}.{key[:12]}.npy"
+        path = settings.runs_dir() / "app" / f"{self.run.name}.{self.run.key}.{dataset.key[:12]}.npy"
         if path.exists():
             features = np.load(path, allow_pickle=False)
             if features.shape == (len(images), self.net.num_features):
@@ -170,15 +161,13 @@ class Network:
             row = table.iloc[i].sort_values(ascending=False)
             losses = row.iloc[0] - covered[i, :, self.run.classes.index(row.index[0])]
             side = round(len(losses) ** 0.5)
-            alike = [self._image(position) for position in closest[i]]
+            near = self.images.select(closest[i])
+            named = zip(near.labels.tolist(), near.names, near.images.numpy(), strict=True)
+            alike = [(near.classes[label], file, image) for label, file, image in named]
             none = bool(row.iloc[0] < self.threshold.threshold)
             heat = losses.reshape(side, side)
             seen.append(Seen(name, picture, lit(picture, heat), float(heat.max()), row, none, alike))
         return seen
-
-    def _image(self, position: int) -> tuple[str, str, np.ndarray]:
-        label = self.images.classes[int(self.images.labels[position])]
-        return label, self.images.names[position], self.images.images[position].numpy()
 
 
 def read(photo) -> tuple[str, Image.Image, np.ndarray]:

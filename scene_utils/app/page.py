@@ -85,7 +85,7 @@ def serve(host: str = LOOPBACK, port: int | None = None, profile: str | None = N
     settings.say("closed; nothing was kept")
 
 
-_open: list = []  # what the notebook of this kernel shows
+_shown = contextlib.ExitStack()  # closes what the notebook of this kernel shows
 
 
 def launch(profile: str | None = None, height: int = 900) -> None:
@@ -97,25 +97,20 @@ def launch(profile: str | None = None, height: int = 900) -> None:
         print("the app opens here when this cell is run by hand")
         return
     close()
-    folder = contextlib.ExitStack()
-    folder.enter_context(_folder())
+    _shown.enter_context(_folder())
     try:
         page = build(profile)
     except SceneError as error:
-        folder.close()
+        close()
         print(error)
         return
-    _open.extend([page, folder])
+    _shown.callback(page.close, verbose=False)
     _start(page, LOOPBACK, None, inline=True, height=height)
 
 
 def close() -> None:
     """Close the page that ``launch`` has opened, if any."""
-    if _open:
-        page, folder = _open
-        _open.clear()
-        page.close(verbose=False)
-        folder.close()
+    _shown.close()
 
 
 def _gradio():
@@ -227,12 +222,10 @@ def _delete(file: Path) -> None:
 
 def _render(template: str, **values) -> str:
     """Fill in one of the templates beside this file; every value is escaped."""
-    import jinja2
+    from jinja2 import Environment, FileSystemLoader
 
-    places = jinja2.FileSystemLoader(FILES)
-    return jinja2.Environment(loader=places, autoescape=True, trim_blocks=True, lstrip_blocks=True).get_template(
-        template
-    ).render(values)
+    pages = Environment(loader=FileSystemLoader(FILES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return pages.get_template(template).render(values)
 
 
 def _about(network: look.Network) -> dict:
