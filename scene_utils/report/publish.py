@@ -22,7 +22,7 @@ from scene_utils.text import say, sentences
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 
 
-def publish(profile: str | None = None, seed: int = 0) -> Path:
+def publish(profile: str | None, seed: int) -> None:
     """Copy an up-to-date report into ``report/``, its outputs into the notebooks, its table into the README.
 
     Every file is replaced whole, and no record of another run is touched.
@@ -53,7 +53,6 @@ def publish(profile: str | None = None, seed: int = 0) -> Path:
         note_minutes(seed)
         write_tables()
     print(f"published: {target} (accuracies on the test set, choices on the hold-out)")
-    return target
 
 
 def publish_runs(profiles: tuple[str, ...] = ("short", "full")) -> list[str]:

@@ -76,8 +76,6 @@ def body(source: str) -> Tag:
         slug = re.sub(r"[^\w\- ]", "", heading.get_text().lower()).replace(" ", "-")
         heading["id"] = f"{slug}-{seen[slug]}" if seen[slug] else slug
         seen[slug] += 1
-    for wide in main.find_all("pre"):  # one scrolls it with the keyboard, too
-        wide["tabindex"] = "0"
     return main
 
 
