@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, compress
 from pathlib import Path
 
 import numpy as np
@@ -139,14 +140,12 @@ def load_sample() -> Dataset:
     classes = tuple(contents["classes"])
     splits = []
     for part in ("train", "val"):
-        images, labels, names = [], [], []
-        for label, name in enumerate(classes):
-            files = contents[part][name]
-            images.append(read_sheet(SAMPLE_DIR / f"{part}-{name}.webp", len(files)))
-            labels += [label] * len(files)
-            names += [f"{part}/{name}/{file}" for file in files]
-        pixels = torch.from_numpy(np.concatenate(images))
-        splits.append(Split(pixels, torch.tensor(labels), classes, tuple(names)))
+        files = contents[part]
+        counts = [len(files[name]) for name in classes]
+        sheets = [read_sheet(SAMPLE_DIR / f"{part}-{name}.webp", n) for name, n in zip(classes, counts, strict=True)]
+        labels = torch.from_numpy(np.repeat(np.arange(len(classes)), counts))
+        names = tuple(f"{part}/{name}/{file}" for name in classes for file in files[name])
+        splits.append(Split(torch.from_numpy(np.concatenate(sheets)), labels, classes, names))
     key = hash_of("sample", COMMIT, *splits[0].names, *splits[1].names)
     return Dataset(*splits, URL, COMMIT, key)
 
@@ -157,7 +156,7 @@ def read_sheet(path: Path, count: int) -> np.ndarray:
         sheet = np.asarray(image.convert("RGB"))
     rows, columns = sheet.shape[0] // SIDE, sheet.shape[1] // SIDE
     tiles = sheet.reshape(rows, SIDE, columns, SIDE, 3).transpose(0, 2, 4, 1, 3)
-    return np.ascontiguousarray(tiles.reshape(-1, 3, SIDE, SIDE)[:count])
+    return tiles.reshape(-1, 3, SIDE, SIDE)[:count]
 
 
 # --- reading a folder
@@ -179,14 +178,17 @@ def load_folder(folder: str | Path) -> Dataset:
     listing = folders.read(folder)
     if listing.passed_over:
         settings.say_once(f"passed over in {show(folder.name)}: {listing.said()}")
-    train, test = listing.train, listing.test
-    if test is None:
-        train, test = _stratify(train, listing.problems)
-    parts = [_in_order(train) + _in_order(listing.holdout), _in_order(test)]
+    classes = tuple(listing.train)
+    train, holdout, test = map(_flat, (listing.train, listing.holdout, listing.test or {}))
+    if listing.test is None:
+        alone = [name for name, members in listing.train.items() if len(members) == 1]
+        listing.problems += [f"train/{show(name)} (one image; without a folder val two are needed)" for name in alone]
+        chosen = _stratified(np.array([classes.index(file.label) for file in train]), 0.2)
+        train, test = list(compress(train, ~chosen)), list(compress(train, chosen))
+    parts = [train + holdout, test]
     files = parts[0] + parts[1]
     images = torch.from_numpy(read_all(folder, files, listing.problems))
 
-    classes = tuple(sorted(train))
     splits = []
     for part, pixels in zip(parts, images.split([len(part) for part in parts]), strict=True):
         labels = torch.tensor([classes.index(file.label) for file in part])
@@ -199,28 +201,25 @@ def load_folder(folder: str | Path) -> Dataset:
     return Dataset(*splits, f"own images: {len(classes)} classes", None, key)
 
 
-def _in_order(classes: dict[str, list[File]]) -> list[File]:
-    return [file for name in sorted(classes) for file in classes[name]]
-
-
-def _stratify(files: dict[str, list[File]], problems: list[str]) -> tuple[dict, dict]:
-    """Split every class 80 : 20 by a fixed seed, at least one image each side."""
-    train, test = {}, {}
-    generator = np.random.default_rng(0)
-    for name, members in sorted(files.items()):
-        if len(members) == 1:
-            problems.append(f"train/{show(name)} (one image; without a folder val two are needed)")
-        order = generator.permutation(len(members))
-        chosen = set(order[: max(1, round(0.2 * len(members)))].tolist())
-        train[name] = [file for i, file in enumerate(members) if i not in chosen]
-        test[name] = [file for i, file in enumerate(members) if i in chosen]
-    return train, test
+def _flat(classes: dict[str, list[File]]) -> list[File]:
+    return list(chain.from_iterable(classes.values()))
 
 
 # --- splitting
 
 
-def holdout_split(train: Split, fraction: float = 0.1, seed: int = 0) -> tuple[Split, Split]:
+def _stratified(labels: np.ndarray, fraction: float) -> np.ndarray:
+    """Choose ``fraction`` of each class by a fixed seed, at least one of two or more, never all: booleans (N,)."""
+    generator = np.random.default_rng(0)
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        chosen[generator.permutation(members)[:count]] = True
+    return chosen
+
+
+def holdout_split(train: Split, fraction: float = 0.1) -> tuple[Split, Split]:
     """Split ``train`` into what is trained on and the hold-out that makes every choice.
 
     Stratified: each class gives ``fraction`` of its images, at least one where it has two or more. Where the dataset
@@ -230,16 +229,7 @@ def holdout_split(train: Split, fraction: float = 0.1, seed: int = 0) -> tuple[S
         (train, hold-out), each in the order of the original.
     """
     own = np.array([folders.part_of(name) == "val" for name in train.names], dtype=bool)
-    if own.any():
-        return train.partition(own)
-    generator = np.random.default_rng(seed)
-    labels = train.labels.numpy()
-    held = np.zeros(len(labels), dtype=bool)
-    for label in range(len(train.classes)):
-        members = np.flatnonzero(labels == label)
-        count = min(max(1, round(fraction * len(members))), len(members) - 1)
-        held[generator.permutation(members)[: max(count, 0)]] = True
-    return train.partition(held)
+    return train.partition(own if own.any() else _stratified(train.labels.numpy(), fraction))
 
 
 def sealed_split(train: Split, holdout: Split, test: Split) -> tuple[Split, Split]:
@@ -253,15 +243,11 @@ def sealed_split(train: Split, holdout: Split, test: Split) -> tuple[Split, Spli
         (rest, sealed), each in the order of ``train``.
     """
     whole = concatenate(concatenate(train, holdout), test)
-    groups = audits.duplicate_groups(whole.images)
-    outside = set(groups[len(train) :].tolist())
-    members: dict[int, list[int]] = {}
-    for i, group in enumerate(groups[: len(train)].tolist()):
-        if group not in outside:
-            members.setdefault(group, []).append(i)
+    own, outside = np.split(audits.duplicate_groups(whole.images), [len(train)])
+    groups = [np.flatnonzero(own == group) for group in np.setdiff1d(own, outside)]
     wanted = np.array([min(SEALED, count // 4) for count in train.counts()])
     taken = np.zeros(len(train), dtype=bool)
-    for group in sorted(members.values(), key=lambda group: hash_of(train.names[group[0]])):
+    for group in sorted(groups, key=lambda group: hash_of(train.names[group[0]])):
         labels = np.bincount(train.labels[group], minlength=len(wanted))
         if (labels <= wanted).all():
             taken[group] = True
