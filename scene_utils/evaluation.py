@@ -17,7 +17,7 @@ from scipy.special import softmax
 from scene_utils.support.intervals import LEVEL, Comparison, Interval, compare_counts, wilson_interval
 from scene_utils.support.settings import SceneError
 
-BINS = 15
+EDGES = np.linspace(0, 1, 16)  # of the bins of confidence, each closed on the right
 
 
 # --- one model
@@ -34,34 +34,31 @@ def accuracy(logits: ArrayLike, labels: ArrayLike) -> float:
     return float((predictions(logits) == np.asarray(labels)).mean())
 
 
-def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | int) -> np.ndarray:
+def confusion(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> np.ndarray:
     """Confusion matrix (C, C) of counts: rows are the true classes, columns the predicted ones.
 
     Args:
         predicted: predictions (N,) or logits (N, C).
-        classes: the class names, or their number.
+        classes: the class names.
     """
-    number = classes if isinstance(classes, int) else len(classes)
+    number = len(classes)
     cells = np.asarray(labels) * number + predictions(predicted)
     return np.bincount(cells, minlength=number**2).reshape(number, number)
 
 
-def per_class(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str] | None = None) -> pd.DataFrame:
+def per_class(labels: ArrayLike, predicted: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
     """Recall of each class with its Wilson interval: columns class, correct, total, recall, low, high.
 
     A class without images has NaN for its recall and interval.
 
     Args:
         predicted: predictions (N,) or logits (N, C).
-        classes: the class names; without them the classes that occur, by number.
+        classes: the class names.
     """
-    labels = np.asarray(labels)
-    classes = range(int(labels.max()) + 1) if classes is None else classes
-    total = np.bincount(labels, minlength=len(classes))
-    correct = np.bincount(labels[predictions(predicted) == labels], minlength=len(classes))
-    table = pd.DataFrame({"class": list(classes), "correct": correct, "total": total})
-    counts = list(zip(correct.tolist(), total.tolist(), strict=True))
-    table["recall"] = [c / t if t else np.nan for c, t in counts]
+    matrix = confusion(labels, predicted, classes)
+    table = pd.DataFrame({"class": list(classes), "correct": matrix.diagonal(), "total": matrix.sum(axis=1)})
+    table["recall"] = table["correct"] / table["total"]
+    counts = zip(table["correct"], table["total"], strict=True)
     table[["low", "high"]] = [wilson_interval(c, t) if t else (np.nan, np.nan) for c, t in counts]
     return table
 
@@ -99,76 +96,61 @@ def confused_by(matrices: Mapping[str, ArrayLike], classes: Sequence[str], n: in
 def most_confident_errors(logits: ArrayLike, labels: ArrayLike, n: int = 12) -> pd.DataFrame:
     """The wrong predictions with the highest probability: columns index, label, prediction, probability."""
     probabilities, labels = softmax(np.asarray(logits, dtype=float), axis=1), np.asarray(labels)
-    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:n]
-    return pd.DataFrame(
-        {
-            "index": order,
-            "label": labels[order],
-            "prediction": predicted[order],
-            "probability": confidence[order],
-        }
-    )
+    columns = {"label": labels, "prediction": probabilities.argmax(axis=1), "probability": probabilities.max(axis=1)}
+    table = pd.DataFrame(columns).rename_axis("index").query("prediction != label").reset_index()
+    return table.sort_values("probability", ascending=False, kind="stable", ignore_index=True).head(n)
 
 
 # --- calibration
 
 
-def calibration_error(logits: ArrayLike, labels: ArrayLike, bins: int = BINS) -> float:
+def calibration_error(logits: ArrayLike, labels: ArrayLike) -> float:
     """Expected calibration error (Guo et al., 2017): mean gap of confidence and accuracy."""
-    table = reliability(logits, labels, bins)
+    table = reliability(logits, labels)
     gaps = (table["confidence"] - table["accuracy"]).abs()
     return float((gaps * table["count"]).sum() / table["count"].sum())
 
 
-def reliability(logits: ArrayLike, labels: ArrayLike, bins: int = BINS) -> pd.DataFrame:
+def reliability(logits: ArrayLike, labels: ArrayLike) -> pd.DataFrame:
     """The bins of a reliability diagram: columns low, high, count, confidence, accuracy.
 
     Bins have equal width; an empty one has NaN for confidence and accuracy.
     """
-    probabilities = softmax(np.asarray(logits, dtype=float), axis=1)
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == np.asarray(labels)
-    edges = np.linspace(0, 1, bins + 1)
-    frame = pd.DataFrame({"bin": _bin(confidence, bins), "c": confidence, "r": right})
-    grouped = frame.groupby("bin").agg(count=("c", "size"), confidence=("c", "mean"), accuracy=("r", "mean"))
-    table = grouped.reindex(range(bins))
-    table["count"] = table["count"].fillna(0).astype(int)
-    table.insert(0, "low", edges[:-1])
-    table.insert(1, "high", edges[1:])
+    bins = _binned(logits, labels).groupby("bin", observed=False)
+    table = bins.agg(count=("correct", "size"), confidence=("confidence", "mean"), accuracy=("correct", "mean"))
+    table.insert(0, "low", EDGES[:-1])
+    table.insert(1, "high", EDGES[1:])
     return table.reset_index(drop=True)
 
 
-def compare_calibration(
-    first: ArrayLike, second: ArrayLike, labels: ArrayLike, bins: int = BINS, seed: int = 0
-) -> Interval:
+def compare_calibration(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> Interval:
     """Paired bootstrap interval of the second model's calibration error minus the first's.
 
     Args:
         first, second: logits (N, C) of the two models on the same images.
     """
-    labels = np.asarray(labels)
-    drawn = np.random.default_rng(seed).multinomial(len(labels), np.full(len(labels), 1 / len(labels)), size=2000)
-    errors = []
+    count, errors = len(labels), []
+    drawn = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=2000)
     for logits in (first, second):
-        probabilities = softmax(np.asarray(logits, dtype=float), axis=1)
-        confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-        gaps = np.zeros((len(labels), bins))
-        gaps[np.arange(len(labels)), _bin(confidence, bins)] = confidence - right
-        errors.append(np.abs(drawn @ gaps).sum(axis=1) / len(labels))
+        table = _binned(logits, labels)
+        gaps = np.zeros((count, len(EDGES) - 1))
+        gaps[np.arange(count), table["bin"].cat.codes] = table["confidence"] - table["correct"]
+        errors.append(np.abs(drawn @ gaps).sum(axis=1) / count)
     low, high = np.quantile(errors[1] - errors[0], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 
-def _bin(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """Position of the bin of each confidence; bins are closed on the right."""
-    return np.searchsorted(np.linspace(0, 1, bins + 1), confidence).clip(1, bins) - 1
+def _binned(logits: ArrayLike, labels: ArrayLike) -> pd.DataFrame:
+    """Confidence of each prediction, whether it is correct, and the bin of its confidence."""
+    probabilities = softmax(np.asarray(logits, dtype=float), axis=1)
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == np.asarray(labels)
+    return pd.DataFrame({"confidence": confidence, "correct": correct, "bin": pd.cut(confidence, EDGES)})
 
 
 # --- two models on the same images
 
 
-def compare(first: ArrayLike, second: ArrayLike, labels: ArrayLike, seed: int = 0) -> Comparison:
+def compare(first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> Comparison:
     """Compare the second model with the first on the same images (``intervals.compare_counts``).
 
     Args:
@@ -184,7 +166,7 @@ def compare(first: ArrayLike, second: ArrayLike, labels: ArrayLike, seed: int = 
             " evaluate both models on the same images"
         )
     before, after = first == labels, second == labels
-    return compare_counts(int((~before & after).sum()), int((before & ~after).sum()), len(labels), seed)
+    return compare_counts(int((~before & after).sum()), int((before & ~after).sum()), len(labels))
 
 
 def class_changes(first: ArrayLike, second: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:

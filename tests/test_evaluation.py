@@ -72,9 +72,11 @@ def test_most_confident_errors_are_sorted_and_wrong():
     assert ev.most_confident_errors(perfect, labels).empty
 
 
-def test_calibration_error_is_that_of_torchmetrics_documentation_and_of_the_reliability_table():
+def test_calibration_error_is_that_of_torchmetrics_documentation_and_of_the_reliability_table(monkeypatch):
     probabilities = [[0.25, 0.20, 0.55], [0.55, 0.05, 0.40], [0.10, 0.30, 0.60], [0.90, 0.05, 0.05]]
-    assert ev.calibration_error(np.log(probabilities), [0, 1, 2, 0], bins=3) == pytest.approx(0.2)
+    with monkeypatch.context() as patch:
+        patch.setattr(ev, "EDGES", np.linspace(0, 1, 4))
+        assert ev.calibration_error(np.log(probabilities), [0, 1, 2, 0]) == pytest.approx(0.2)
     logits, labels = simulated(skill=2)
     table = ev.reliability(logits * 3, labels)
     assert table["count"].sum() == len(labels)
