@@ -35,19 +35,20 @@ def _flag(text: str) -> dict:
 
 
 DEFAULT = "(default: SCENE_PROFILE, else sample)"
-EDITION = {"--profile": {"help": f"{', '.join(PROFILES)} {DEFAULT}"}, "--seed": {"type": int, "default": 0}}
+PROFILE = {"--profile": {"help": f"{', '.join(PROFILES)} {DEFAULT}"}}
+EDITION = PROFILE | {"--seed": {"type": int, "default": 0}}
 OPTIONS = {  # of each command: the function of its name below
     "fetch": {},
     "train": EDITION | {"names": {"metavar": "EXPERIMENT", "nargs": "+"},
                         "--retrain": _flag("train again though a finished run exists")},
-    "case": EDITION | {
+    "case": PROFILE | {
         "names": {"metavar": "CASE", "nargs": "*"},
         "--grids": _flag("only the trainings that choose"),
         "--status": _flag("which arms are done, about how many core-hours are left"),
         "--judge": _flag("read test set and sealed set, once, and write the verdicts"),
         "--unfinished": _flag("with --judge: though other cases wait for runs"),
     },
-    "project": EDITION | {"name": {"metavar": "CASE", "nargs": "?", "help": "name of your committed design"},
+    "project": PROFILE | {"name": {"metavar": "CASE", "nargs": "?", "help": "name of your committed design"},
                           "--draft": {"metavar": "NUMBER", "help": "print a design to complete, by student number"}},
     "live": {"names": {"metavar": "LIVE", "nargs": "*", "help": "names from lessons/live.toml (default: all)"},
              "--profile": {"help": f"short or full: the images are the same {DEFAULT}"},
@@ -110,8 +111,7 @@ def _train(names: list[str], profile: str | None, seed: int, retrain: bool) -> N
         print(f"{run.name}: {told}")
 
 
-def _case(names: list[str], profile: str | None, seed: int, grids: bool, status: bool, judge: bool,
-          unfinished: bool) -> None:  # fmt: skip
+def _case(names: list[str], profile: str | None, grids: bool, status: bool, judge: bool, unfinished: bool) -> None:
     """Run what is missing of a case: what its grids choose, then its arms with their seeds; or show how far all are."""
     from scene_utils import catalogue, experiments
     from scene_utils.lessons import limits, orders, verdicts
@@ -131,7 +131,7 @@ def _case(names: list[str], profile: str | None, seed: int, grids: bool, status:
         print(f"judged: {', '.join(judged) or 'nothing new'}")
 
 
-def _project(name: str | None, draft: str | None, profile: str | None, seed: int) -> None:
+def _project(name: str | None, draft: str | None, profile: str | None) -> None:
     """Run the final project's case by its committed design, and give its verdict on the hold-out; or draft a design."""
     from scene_utils.lessons import project
 
