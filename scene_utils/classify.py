@@ -75,10 +75,8 @@ def open_photo(photo: str | Path | BinaryIO) -> Iterator[Image.Image]:
     if isinstance(photo, str | Path):
         photo = Path(photo).expanduser()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with images.opened(photo) as image:
-                yield image
+        with warnings.catch_warnings(action="ignore"), images.opened(photo) as image:
+            yield image
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         reason = images.unreadable(photo, error)
         if "JPEG" not in reason:
@@ -204,13 +202,11 @@ def chooser(run: Run):
     return ipywidgets.VBox([button, output])
 
 
-def uploads(value: Sequence[Mapping] | Mapping[str, Mapping]) -> list[BinaryIO]:
-    """Return the files of an ipywidgets ``FileUpload``, whose value differs between versions 7 (Colab) and 8."""
+def uploads(value: Sequence[Mapping] | Mapping[str, Mapping]) -> Iterator[BinaryIO]:
+    """Yield the files of an ipywidgets ``FileUpload``, whose value differs between versions 7 (Colab) and 8."""
     if isinstance(value, Mapping):
         value = [{"name": name, "content": file["content"]} for name, file in value.items()]
-    files = []
     for each in value:
         file = io.BytesIO(bytes(each["content"]))
         file.name = each["name"]
-        files.append(file)
-    return files
+        yield file

@@ -202,15 +202,8 @@ def gradient_norms(model: nn.Module, images: Tensor, labels: Tensor) -> list[flo
         images: float32 (N, 3, H, W), normalized; ``labels`` int64 (N,).
     """
     outputs: list[Tensor] = []
-
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        output.retain_grad()
-        outputs.append(output)
-
-    blocks = [module for stage in (model.layer1, model.layer2, model.layer3, model.layer4) for module in stage]
     with contextlib.ExitStack() as hooks:
-        for block in blocks:
-            hooks.enter_context(block.register_forward_hook(keep))
-        F.cross_entropy(model.train()(images), labels).backward()
-    model.zero_grad(set_to_none=True)
-    return [float(output.grad.norm()) for output in outputs]
+        for block in (*model.layer1, *model.layer2, *model.layer3, *model.layer4):
+            hooks.enter_context(block.register_forward_hook(lambda module, inputs, output: outputs.append(output)))
+        loss = F.cross_entropy(model.train()(images), labels)
+    return [float(gradient.norm()) for gradient in torch.autograd.grad(loss, outputs)]
