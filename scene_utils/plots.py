@@ -31,14 +31,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import ArrayLike
-from scipy.optimize import isotonic_regression
 
 from scene_utils.support.drawn import csv as drawn_data
-from scene_utils.support.intervals import wilson_interval
+from scene_utils.support.intervals import counted as with_interval
 from scene_utils.support.report_facts import counts as report_counts
 from scene_utils.support.report_facts import total as report_total
 from scene_utils.support.settings import say_once
-from scene_utils.support.svg import PIXELATED, shortened, texts, translated  # noqa: F401  (the report's)
+from scene_utils.support.svg import PIXELATED, shortened
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, GREY, INK = "#56B4E9", "#CC79A7", "#7F7F7F", "#222222"
@@ -154,9 +153,6 @@ def line_style(position: int) -> dict:
 class Percent(PercentFormatter):
     """Ticks in per cent, with the decimals that they have: 92%, or 92.5%."""
 
-    def __init__(self):
-        super().__init__(1, decimals=0)
-
     def set_locs(self, locs):
         super().set_locs(locs)
         values = 100 * np.asarray(locs, dtype=float)
@@ -166,7 +162,7 @@ class Percent(PercentFormatter):
 def percent(axis) -> None:
     """An axis (``axes.xaxis``) of fractions, its ticks in per cent at 1, 2, 5, 10 and so on."""
     axis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-    axis.set_major_formatter(Percent())
+    axis.set_major_formatter(Percent(1))
 
 
 def whole_numbers(axis) -> None:
@@ -210,19 +206,17 @@ def signed(number: float, form: str = "+,.0f") -> str:
     return f"{number or 0.0:{form if number else form.lstrip('+')}}".replace("-", "−")
 
 
-def error_bars(values: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
-    """Lengths of the error bars below and above, (2, N), as Matplotlib takes them."""
-    values, low, high = (np.asarray(each, dtype=float) for each in (values, low, high))
-    return np.clip([values - low, high - values], 0, None)
+def error_bars(table: pd.DataFrame, column: str = "accuracy") -> np.ndarray:
+    """Lengths of the bars from a column to those named low and high, (2, N), as Matplotlib takes them."""
+    return np.clip([table[column] - table["low"], table["high"] - table[column]], 0, None)
 
 
 def class_ticks(axis: Axes, classes: Sequence[str]) -> None:
     """Class names below an axis: upright where they would touch, and smaller where there are many."""
     many = len(classes) > SHOWN
     room = 72 * 0.85 * axis.figure.get_figwidth() / max(1, len(classes))
-    upright = many or LETTER * 9 * max(map(len, classes), default=0) > room
     axis.set_xticks(range(len(classes)), classes)
-    if upright:
+    if many or LETTER * 9 * max(map(len, classes), default=0) > room:
         axis.tick_params(axis="x", rotation=90)
     if many:
         axis.tick_params(axis="x", labelsize=max(4, min(9, 800 / len(classes))))
@@ -259,8 +253,7 @@ def row_points(axis: Axes, rows: ArrayLike, values: ArrayLike, bars: ArrayLike, 
     axis.errorbar(values, rows, xerr=bars, **{"fmt": "o", "color": BLUE, "markeredgecolor": INK, "capsize": 3} | style)
     for row, right, note in zip(rows, values + np.asarray(bars)[1], notes, strict=False):
         if note:
-            offset = {"xytext": (6, 0), "textcoords": "offset points"}
-            axis.annotate(note, (right, row), va="center", fontsize=8, color=INK, **offset)
+            axis.annotate(note, (right, row), (6, 0), textcoords="offset points", va="center", fontsize=8, color=INK)
     if notes:
         axis.margins(x=0.15)
 
@@ -353,8 +346,7 @@ def curves(history: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
 
 def _curve_style(position: int, hollow: bool) -> dict:
     """A pair of lines in one colour: solid and filled, or dashed and hollow."""
-    style = line_style(position) | {"linestyle": "--" if hollow else "-"}
-    return style | ({"markerfacecolor": "white"} if hollow else {})
+    return line_style(position) | ({"linestyle": "--", "markerfacecolor": "white"} if hollow else {"linestyle": "-"})
 
 
 def lines(
@@ -405,7 +397,7 @@ def learning_rate_sweep(sweep: pd.DataFrame, reported: float | None = None) -> F
         reported: learning rate at which to draw a line.
     """
     sweep = sweep.sort_values("learning_rate")
-    diverged = pd.to_numeric(sweep["diverged_step"]).notna()
+    diverged = sweep["diverged_step"].notna()
     figure, (above, below) = subplots(2, 1, (6.4, 4.8), sharex=True, height_ratios=[3, 2])
     finished, ended = sweep[~diverged], sweep[diverged]
     above.plot(finished["learning_rate"], finished["loss"], "o-", color=BLUE, label="finished")
@@ -437,9 +429,9 @@ def accuracy_vs_depth(table: pd.DataFrame) -> Figure:
     """Hold-out accuracy against depth, one line per number of epochs.
 
     Args:
-        table: columns depth, epochs, holdout_accuracy; optionally shortcuts (False for plain nets, dashed, hollow).
+        table: columns depth, epochs, holdout_accuracy, shortcuts (False for plain nets, dashed, hollow).
     """
-    table = table.assign(shortcuts=table.get("shortcuts", True)).sort_values(["epochs", "depth"])
+    table = table.sort_values(["epochs", "depth"])
     depths, lengths = (sorted(table[name].unique()) for name in ("depth", "epochs"))
     figure, axis = subplots(size=(6.4, 4))
     for (epochs, plain), line in table.groupby(["epochs", ~table["shortcuts"].astype(bool)]):
@@ -458,31 +450,14 @@ def accuracy_vs_depth(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def spread_out(values: Sequence[float], gap: float) -> list[float]:
-    """Positions near the values, in their order, at least ``gap`` apart, so that labels do not overlap."""
-    order = np.argsort(values, kind="stable")
-    ordered = np.asarray(values, dtype=float)[order]
-    steps = gap * np.arange(len(ordered))
-    # Positions less their steps must not fall: isotonic regression moves the labels as little as possible.
-    placed = isotonic_regression(ordered - steps).x + steps if len(ordered) else ordered
-    positions = np.empty_like(placed)
-    positions[order] = placed
-    return positions.tolist()
-
-
-def accuracy_vs_time(
-    histories: Mapping[str, pd.DataFrame],
-    tested: Mapping[str, float] | None = None,
-    reported: Mapping[str, float] | None = None,
-) -> Figure:
+def accuracy_vs_time(histories: Mapping[str, pd.DataFrame], tested: Mapping[str, float] | None = None) -> Figure:
     """Cumulative training seconds against the best hold-out accuracy so far.
 
     Args:
         histories: one history a model (columns seconds, holdout_accuracy).
         tested: accuracy on the test set, drawn as a large hollow mark at the end of the model's line.
-        reported: the report's accuracies, drawn as thin lines across.
     """
-    tested, reported = tested or {}, reported or {}
+    tested = tested or {}
     figure, axis = subplots(size=(8, 5))
     prices = {name: (each["seconds"].cumsum(), each["holdout_accuracy"].cummax()) for name, each in histories.items()}
     draw_lines(axis, prices, 8)
@@ -491,7 +466,6 @@ def accuracy_vs_time(
         if name in tested:
             axis.plot(seconds.iloc[-1], tested[name], **line_style(position) | hollow)
     axis.set(xscale="log", xlabel="training time (seconds)", ylabel="best hold-out accuracy so far")
-    _levels_at_right(axis, reported)
     plain_log(axis.xaxis)
     percent(axis.yaxis)
     mark = Line2D([], [], marker="o", color=INK, label="test set (large, hollow)", **hollow)
@@ -499,19 +473,6 @@ def accuracy_vs_time(
     seconds = {f"{name}:": seconds.iloc[-1] for name, (seconds, _) in prices.items()}
     figure.alt = "Best hold-out accuracy against training time; training took, in seconds, " + listed(seconds, ",.0f")
     return figure
-
-
-def _levels_at_right(axis: Axes, reported: Mapping[str, float]) -> None:
-    """The report's accuracies as lines across, their names beside the axes."""
-    for value in reported.values():
-        axis.axhline(value, color=GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-    low, high = axis.get_ylim()
-    heights = spread_out(list(reported.values()), 0.045 * (high - low))
-    place = {"xycoords": axis.get_yaxis_transform(), "textcoords": axis.get_yaxis_transform()}
-    arrow = {"arrowstyle": "-", "color": GREY, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0}
-    look = {"arrowprops": arrow, "va": "center", "fontsize": 8, "annotation_clip": False}
-    for (name, value), height in zip(reported.items(), heights, strict=True):
-        axis.annotate(f"report: {name}", (1, value), xytext=(1.04, height), **place, **look)
 
 
 def seeds(values: Mapping[str, Sequence[float]], label: str = "accuracy", guessing: float | None = None) -> Figure:
@@ -523,8 +484,7 @@ def seeds(values: Mapping[str, Sequence[float]], label: str = "accuracy", guessi
     figure, axis = row_axes(list(values), label, per_row=0.45, width=6.4, fractions=True)
     for row, points in enumerate(values.values()):
         spread = np.std(points, ddof=1) if len(points) > 1 else 0
-        bar = {"fmt": "|", "color": INK, "markersize": 18, "capsize": 3}
-        row_points(axis, [row], [np.mean(points)], [[spread], [spread]], **bar)
+        row_points(axis, [row], [np.mean(points)], [[spread], [spread]], fmt="|", color=INK, markersize=18)
         axis.plot(points, row + dodged(len(points), 0.4), "o", color=BLUE, alpha=0.7, linestyle="none")
     if guessing is not None:
         axis.axvline(guessing, color=INK, linestyle=":", label="guessing")
@@ -592,7 +552,7 @@ def per_class_bars(table: pd.DataFrame, reported: Sequence[float] | None = None)
     figure, axis = subplots(size=(min(max(6.4, 0.9 * len(table) + 1), INCHES), 3.6))
     shift = width / 2 if reported is not None else 0
     look = {"edgecolor": INK, "linewidth": 0.6}
-    errors = {"yerr": error_bars(table["recall"], table["low"], table["high"]), "capsize": 3, "ecolor": INK}
+    errors = {"yerr": error_bars(table, "recall"), "capsize": 3, "ecolor": INK}
     colors = class_colors(len(table))
     axis.bar(positions - shift, table["recall"], width, color=colors, label="ours", **look, **errors)
     if reported is not None:
@@ -610,19 +570,18 @@ def per_class_bars(table: pd.DataFrame, reported: Sequence[float] | None = None)
     return figure
 
 
-def reliability_diagram(tables: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Figure:
+def reliability_diagram(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Accuracy against confidence; the fraction of images in each bin below.
 
     Args:
-        tables: one table from ``evaluation.reliability``, or one a model.
+        tables: one table a model, from ``evaluation.reliability``.
     """
-    named = {"model": tables} if isinstance(tables, pd.DataFrame) else dict(tables)
     figure, (above, below) = subplots(2, 1, (5.2, 5.6), sharex=True, height_ratios=[3, 1])
     above.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (1, 1)), label="accuracy = confidence")
-    filled = {name: table[table["count"] > 0] for name, table in named.items()}
+    filled = {name: table.dropna() for name, table in tables.items()}
     points = {name: (table["confidence"], table["accuracy"]) for name, table in filled.items()}
     draw_lines(above, points, markers=100, clip_on=False)
-    for position, table in enumerate(named.values()):
+    for position, table in enumerate(tables.values()):
         style = line_style(position)
         edges = np.append(table["low"], table["high"].iloc[-1])
         look = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": 1.6}
@@ -632,62 +591,53 @@ def reliability_diagram(tables: pd.DataFrame | Mapping[str, pd.DataFrame]) -> Fi
     for axis in (above.xaxis, above.yaxis, below.yaxis):
         percent(axis)
     legend_below(figure, above)
-    gaps = {name: (table["confidence"] - table["accuracy"]).abs() for name, table in filled.items()}
-    gaps = {name: np.average(gap, weights=filled[name]["count"]) for name, gap in gaps.items()}
-    gaps = gaps if len(gaps) > 1 else {"": next(iter(gaps.values()))}
+    gaps = {name: np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["count"])
+            for name, table in filled.items()}  # fmt: skip
     figure.alt = "Reliability diagram. Mean gap between confidence and accuracy: " + listed(gaps, ".3f")
     return figure
 
 
-def ladder_table(ours: Mapping[str, tuple[int, int]], facts: Mapping, titles: Mapping[str, str]) -> pd.DataFrame:
-    """The seven models in the report's order, both readings.
+def ladder_tables(ours: Mapping[str, tuple[int, int]], facts: Mapping) -> dict[str, pd.DataFrame]:
+    """The readings of the seven models in the report's order: a table for ``report``, and one for ``ours``.
 
     Args:
         ours: correct and total of each model of ours that has run.
         facts: the report's facts.
-        titles: a name to print for each model.
 
     Returns:
-        Columns model, title, report, report_low, report_high, report_step, ours, low, high, step. A step is
-        the difference from the model above in images; what has not run is NaN.
+        Index model; columns correct, accuracy, low, high, step. A step is the difference from the model above in
+        images; what has not run is NaN.
     """
     total = sum(facts["dataset"]["val_counts"])
-    rows = []
-    for model in facts["results"]:
-        count = report_total(facts, model)
-        row = {"model": model, "title": titles.get(model, model), "report": count / total, "report_correct": count}
-        row["report_low"], row["report_high"] = wilson_interval(count, total)
-        if model in ours:
-            correct, images = ours[model]
-            low, high = wilson_interval(correct, images)
-            row |= {"ours": correct / images, "correct": correct, "low": low, "high": high}
-        rows.append(row)
-    columns = ["model", "title", "report", "report_correct", "report_low", "report_high"]
-    table = pd.DataFrame(rows, columns=[*columns, "ours", "correct", "low", "high"])
-    return table.assign(report_step=table["report_correct"].diff(), step=table["correct"].astype(float).diff())
+    report = {model: (report_total(facts, model), total) for model in facts["results"]}
+    tables = {}
+    for name, counts in {"report": report, "ours": ours}.items():
+        rows = [with_interval(*counts[model]) if model in counts else {} for model in report]
+        table = pd.DataFrame(rows, list(report), ["correct", "accuracy", "low", "high"], dtype=float)
+        tables[name] = table.assign(step=table["correct"].diff())
+    return tables
 
 
-def ladder(table: pd.DataFrame) -> Figure:
+def ladder(tables: Mapping[str, pd.DataFrame], titles: Mapping[str, str]) -> Figure:
     """The seven models, the report's and ours, with Wilson intervals; steps labelled in images.
 
     Args:
-        table: from ``ladder_table``.
+        tables: from ``ladder_tables``.
+        titles: a name to print for each model.
     """
+    names = [titles[model] for model in tables["report"].index]
     label = "accuracy on the test set; steps in images"
-    figure, axis = row_axes(list(table["title"]), label, per_row=0.62, width=8, fractions=True)
-    rows, large = np.arange(len(table)), {"markersize": 7}
-    for shift, column, low, high, step, style in (
-        (-0.17, "report", "report_low", "report_high", "report_step",
-         {"fmt": "s", "color": ORANGE, "markerfacecolor": "white", "label": "report"}),
-        (0.17, "ours", "low", "high", "step", {"fmt": "o", "label": "ours"}),
-    ):  # fmt: skip
-        errors = error_bars(table[column], table[low], table[high])
-        notes = [signed(images) if np.isfinite(images) else "" for images in table[step]]
-        row_points(axis, rows + shift, table[column], errors, notes, **large, **style)
+    figure, axis = row_axes(names, label, per_row=0.62, width=8, fractions=True)
+    looks = {"report": (-0.17, {"fmt": "s", "color": ORANGE, "markerfacecolor": "white"}), "ours": (0.17, {})}
+    for name, (shift, style) in looks.items():
+        table = tables[name]
+        notes = [signed(images) if np.isfinite(images) else "" for images in table["step"]]
+        rows = np.arange(len(table)) + shift
+        row_points(axis, rows, table["accuracy"], error_bars(table), notes, markersize=7, label=name, **style)
     legend_below(figure, axis)
+    accuracies = zip(names, tables["report"]["accuracy"], tables["ours"]["accuracy"], strict=True)
     figure.alt = "Accuracy of each model, the report's and ours: " + ", ".join(
-        f"{row.title} {row.report:.1%}" + (f" and {row.ours:.1%}" if np.isfinite(row.ours) else "")
-        for row in table.itertuples()
+        f"{name} {theirs:.1%}" + (f" and {ours:.1%}" if np.isfinite(ours) else "") for name, theirs, ours in accuracies
     )
     return figure
 
@@ -699,8 +649,8 @@ def intervals(table: pd.DataFrame, name: str, label: str = "accuracy on the test
         table: columns accuracy, low, high, and ``name`` with what to write at each row.
     """
     figure, axis = row_axes(list(table[name]), label, fractions=True)
-    errors = error_bars(table["accuracy"], table["low"], table["high"])
-    row_points(axis, range(len(table)), table["accuracy"], errors, [f"{value:.2%}" for value in table["accuracy"]])
+    notes = [f"{value:.2%}" for value in table["accuracy"]]
+    row_points(axis, range(len(table)), table["accuracy"], error_bars(table), notes)
     figure.alt = f"{label}: " + listed(dict(zip(table[name], table["accuracy"], strict=True)), ".2%")
     return figure
 
@@ -733,7 +683,7 @@ def cost(table: pd.DataFrame) -> Figure:
     """
     figure, axes = subplots(1, 2, (9, 4.6), sharey=True)
     labels = {"seconds": "training time (seconds)", "inference_ms": "inference time (milliseconds per image)"}
-    errors = error_bars(table["accuracy"], table["low"], table["high"])
+    errors = error_bars(table)
     for axis, (column, label) in zip(axes, labels.items(), strict=True):
         for position, (name, row) in enumerate(table.iterrows()):
             hollow = {"linestyle": "none", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.8}
@@ -754,8 +704,7 @@ def cost(table: pd.DataFrame) -> Figure:
 
 def report_changes(facts: Mapping, first: str, second: str) -> list[int]:
     """Net images per class that the report's second model gains over its first."""
-    before, after = report_counts(facts, first), report_counts(facts, second)
-    return [b - a for a, b in zip(before, after, strict=True)]
+    return np.subtract(report_counts(facts, second), report_counts(facts, first)).tolist()
 
 
 def class_changes(changes: pd.DataFrame, reported: Sequence[int] | None = None) -> Figure:
@@ -783,21 +732,16 @@ def class_changes(changes: pd.DataFrame, reported: Sequence[int] | None = None) 
     return figure
 
 
-def wall_table(right: Mapping[str, ArrayLike]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Test images by models, sorted by how many models succeed.
+def wall_table(right: Mapping[str, ArrayLike]) -> pd.DataFrame:
+    """Test images by models: columns are positions in the test set, hardest first; rows are models, best first.
 
     Args:
         right: whether each model has each image right, (N,) booleans a model.
-
-    Returns:
-        The table (models x images; columns are positions in the test set, hardest images first; rows are
-        models, best first), and the number of models that have each column right.
     """
-    table = pd.DataFrame({name: np.asarray(values, dtype=bool) for name, values in right.items()})
+    table = pd.DataFrame(right)
     models = table.mean().sort_values(ascending=False, kind="stable").index
     table = table[models].assign(_solved=table.sum(axis=1))
-    table = table.sort_values(["_solved", *models], kind="stable")
-    return table[models].T, table["_solved"].to_numpy()
+    return table.sort_values(["_solved", *models], kind="stable")[models].T
 
 
 def wall_labels(solved: np.ndarray, models: int) -> tuple[list[float], list[str]]:
@@ -821,26 +765,14 @@ def wall(right: Mapping[str, ArrayLike], images: ArrayLike | None = None, titles
         images: all test images (N, 3, H, W) uint8, to show up to twelve that no model gets.
         titles: the class name of each test image.
     """
-    table, solved = wall_table(right)
+    table = wall_table(right)
+    solved = table.sum().to_numpy()
     unsolved = table.columns[solved == 0]
     shown = unsolved[:: max(1, len(unsolved) // 12)][:12] if images is not None else []
     height = 0.32 * len(table) + 1.1
     figure = Figure(figsize=(9, height + (1.5 if len(shown) else 0)), layout="constrained")
     parts = figure.subfigures(2, 1, height_ratios=[height, 1.5]) if len(shown) else [figure]
-    _wall_matrix(parts[0].subplots(), table, solved)
-    if len(shown):
-        row = parts[1].subplots(1, 12)
-        for cell in row:
-            cell.axis("off")
-        for cell, position in zip(row, shown, strict=False):
-            show(cell, picture(images[int(position)]), titles[int(position)] if len(titles) else "")
-        parts[1].suptitle("misclassified by every model", fontsize=9)
-    counts = f"all models are right on {(solved == len(table)).sum():,} images, none on {len(unsolved):,}"
-    figure.alt = f"Each of {len(solved):,} test images by {len(table)} models: {counts}."
-    return figure
-
-
-def _wall_matrix(axis: Axes, table: pd.DataFrame, solved: np.ndarray) -> None:
+    axis = parts[0].subplots()
     thick = np.repeat(table.to_numpy(), PIXELATED, axis=0)  # a viewer may shrink it smoothly, and rows stay rows
     extent = (-0.5, len(solved) - 0.5, len(table) - 0.5, -0.5)
     axis.imshow(thick, aspect="auto", cmap=ListedColormap([INK, "#CFE3F1"]), vmin=0, vmax=1, extent=extent)
@@ -853,6 +785,16 @@ def _wall_matrix(axis: Axes, table: pd.DataFrame, solved: np.ndarray) -> None:
     top.set_xticks(*wall_labels(solved, len(table)), fontsize=8)
     top.set_xlabel("correct models, and number of images", fontsize=9)
     top.tick_params(length=0)
+    if len(shown):
+        row = parts[1].subplots(1, 12)
+        for cell in row:
+            cell.axis("off")
+        for cell, position in zip(row, shown, strict=False):
+            show(cell, picture(images[int(position)]), titles[int(position)] if len(titles) else "")
+        parts[1].suptitle("misclassified by every model", fontsize=9)
+    counts = f"all models are right on {(solved == len(table)).sum():,} images, none on {len(unsolved):,}"
+    figure.alt = f"Each of {len(solved):,} test images by {len(table)} models: {counts}."
+    return figure
 
 
 # --- images
@@ -876,8 +818,8 @@ def image_grid(images: ArrayLike, titles: Sequence[str] = (), columns: int = 8, 
     figure, axes = picture_axes(-(-count // columns), columns, width, 1.15 + 0.17 * highest)
     for position, axis in enumerate(axes.flat[:count]):
         show(axis, picture(images[position]), titles[position] if titles else "")
-    figure.alt = alt or f"{count} images" + (": " + ", ".join(titles) if titles else "")
-    figure.alt = figure.alt.replace("\n", " ")
+    alt = alt or f"{count} images" + (": " + ", ".join(titles) if titles else "")
+    figure.alt = alt.replace("\n", " ")
     return figure
 
 

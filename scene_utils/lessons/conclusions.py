@@ -124,7 +124,7 @@ def summary(records: Records) -> None:
     if records.compared:
         ours = {run.experiment: (run.correct, run.total) for run in runs}
         titles = {name: catalogue.get(name).title for name in SEVEN}
-        figure = plots.ladder(plots.ladder_table(ours, records.facts, titles))
+        figure = plots.ladder(plots.ladder_tables(ours, records.facts), titles)
     elif runs:
         figure = plots.bars({run.title: run.accuracy for run in runs}, "accuracy", percent=True)
     reported = records.runs.get(("ensemble-reported", "full", 0))
@@ -214,7 +214,7 @@ def wall(records: Records) -> None:
         return shown(say("wall.few"))
     labels = runs[0].labels
     right = {run.title: run.logits.argmax(1) == labels for run in runs}
-    solved = plots.wall_table(right)[1]
+    solved = np.sum(list(right.values()), axis=0)
     pictures, titles = None, ()
     if records.sets is not None:
         pictures = records.sets[2].test.images

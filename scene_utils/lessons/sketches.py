@@ -389,7 +389,7 @@ def interaction(table: pd.DataFrame, xlabel: str = "", ylabel: str = "accuracy o
     for position, (net, shift) in enumerate(zip(nets, plots.dodged(len(nets), 0.04 * len(nets)), strict=True)):
         rows = table[table["net"] == net]
         places = [variants.index(variant) + shift for variant in rows["variant"]]
-        errors = plots.error_bars(rows["accuracy"], rows["low"], rows["high"])
+        errors = plots.error_bars(rows)
         axis.errorbar(places, rows["accuracy"], yerr=errors, capsize=4, label=net, **plots.line_style(position))
     axis.set_xticks(range(len(variants)), variants)
     axis.set_xlim(-0.4, len(variants) - 0.6)
