@@ -193,9 +193,9 @@ def test_a_heic_photo_is_read_where_its_plug_in_is_installed(tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "pillow_heif", SimpleNamespace(register_heif_opener=register))
     monkeypatch.setattr(Image, "ID", [*Image.ID])
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
-    images.register_plug_in.cache_clear()
+    images.formats.cache_clear()
     assert images.decode(tmp_path / "a.heic")[:, 0, 0].tolist() == list(RED)
-    images.register_plug_in.cache_clear()
+    images.formats.cache_clear()
 
 
 def test_any_file_name_is_read_and_named(small):

@@ -135,6 +135,5 @@ def keep_freed_memory() -> None:
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library, another system
         mallopt = ctypes.CDLL(None).mallopt
-        never_map, never_trim = (-4, 0), (-1, 2**31 - 1)
-        for setting in (never_map, never_trim):
-            mallopt(*setting)
+        mallopt(-4, 0)  # never map
+        mallopt(-1, 2**31 - 1)  # never trim

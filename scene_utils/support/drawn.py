@@ -21,22 +21,18 @@ MOST = 1500  # rows; a figure with more shows a cloud, which no table replaces
 Row = tuple[str, object, str, float]
 
 
-def table(figure: Figure) -> pd.DataFrame:
-    """Return what a figure draws: panel, where on the axis of names or of x, series, value; no row for pictures.
+def csv(figure: Figure) -> str:
+    """Return what a figure draws as CSV: panel, where on the axis of names or of x, series, value; empty for a picture.
 
     Ends of intervals are series of their own (``low``, ``high``); several points of a series at one place are numbered.
     """
     rows = [row for axis in figure.axes for row in _rows(axis)]
-    frame = pd.DataFrame(rows if len(rows) <= MOST else [], columns=COLUMNS)
+    if not 0 < len(rows) <= MOST:
+        return ""
+    frame = pd.DataFrame(rows, columns=COLUMNS)
     repeated = frame.groupby(COLUMNS[:3], sort=False).cumcount()
     frame["series"] += [f" ({number + 1})" if number else "" for number in repeated]
-    return frame
-
-
-def csv(figure: Figure) -> str:
-    """Return a figure's table as CSV with six digits; empty for a picture."""
-    frame = table(figure)
-    return frame.to_csv(index=False, float_format="%.6g") if len(frame) else ""
+    return frame.to_csv(index=False, float_format="%.6g")
 
 
 def panels(text: str) -> Iterator[tuple[str, pd.DataFrame]]:

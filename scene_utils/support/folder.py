@@ -63,11 +63,6 @@ class Listing:
         counts = sorted(self.passed_over.items())
         return ", ".join(f"{count} {kind.replace('{s}', 's' * (count != 1))}" for kind, count in counts)
 
-    def files(self) -> list[File]:
-        """All files, in the order of their names."""
-        sets = (self.train, self.holdout, self.test or {})
-        return sorted(file for each in sets for files in each.values() for file in files)
-
 
 def read(folder: Path) -> Listing:
     """List a folder ``train/<class>/<image>`` with, optionally, a validation and a test set.
@@ -121,7 +116,9 @@ def state(folder: Path) -> str:
         SceneError: for a path that is no dataset.
     """
     listing = read(folder)
-    parts = [*(f"{f.name}\0{f.size}\0{f.changed}" for f in listing.files()), *listing.problems]
+    sets = (listing.train, listing.holdout, listing.test or {})
+    files = sorted(file for each in sets for files in each.values() for file in files)
+    parts = [*(f"{f.name}\0{f.size}\0{f.changed}" for f in files), *listing.problems]
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

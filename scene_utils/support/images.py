@@ -43,17 +43,12 @@ def hash_of(*parts: str) -> str:
 
 
 @cache
-def register_plug_in() -> None:
-    """Register the plug-in that reads HEIC photos, where one is installed."""
-    with contextlib.suppress(ImportError):
+def formats() -> list[str]:
+    """Return the formats that are read: what Pillow knows on this installation, plug-ins included."""
+    with contextlib.suppress(ImportError):  # it reads HEIC photos
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-
-
-def formats() -> list[str]:
-    """Return the formats that are read: what Pillow knows on this installation, plug-ins included."""
-    register_plug_in()
     Image.init()
     usual = ["PNG", "JPEG", "WEBP"]
     return usual + [name for name in Image.OPEN if name not in {*usual, *NO_PHOTOS}]

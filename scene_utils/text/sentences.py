@@ -103,29 +103,23 @@ def limits(run: Run, reported: float, verdicts: pd.Series) -> Text:
 
 def added(run: Run) -> Text:
     """What a headline recipe adds to what the report names for that model; a dash where it adds nothing."""
-    recipes = _recipes(run)
-    larger = [recipe["input_size"] for recipe in recipes if recipe["input_size"] > SIDE]
-    means: list[str] = [say("tried.size", sizes=list(dict.fromkeys(larger)))] if larger else []
-    means += ["Mixup"] * (any(recipe["mixup"] for recipe in recipes) and run.experiment == "resnet18_transfer")
-    return join([*means, *_beyond_mixup(run, recipes)] or ["–"], ", ")
+    return join(_means(run, SIDE + 1, run.experiment == "resnet18_transfer") or ["–"], ", ")
 
 
 def tried(run: Run) -> Text:
     """What a run's recipe, or its members', adds to plain training on the images as they are."""
-    recipes = _recipes(run)
-    means: list[str] = [say("tried.size", sizes=list(dict.fromkeys(recipe["input_size"] for recipe in recipes)))]
-    means += ["Mixup"] * any(recipe["mixup"] for recipe in recipes)
-    return join([*means, *_beyond_mixup(run, recipes)], ", ")
+    return join(_means(run), ", ")
 
 
-def _recipes(run: Run) -> list[Mapping]:
+def _means(run: Run, smallest: int = 0, mixup: bool = True) -> list[str]:
+    """What a run's recipe, or its members', adds; input sizes from ``smallest`` on, and Mixup only with ``mixup``."""
     recipes = run.recipe.get("members", [run.recipe])
     weights = run.recipe.get("weights", [1] * len(recipes))
-    return [recipe for recipe, weight in zip(recipes, weights, strict=True) if weight]
-
-
-def _beyond_mixup(run: Run, recipes: Sequence[Mapping]) -> list[str]:
-    means: list[str] = ["CutMix"] * any("cutmix" in recipe["augmentation"] for recipe in recipes)
+    recipes = [recipe for recipe, weight in zip(recipes, weights, strict=True) if weight]
+    sizes = dict.fromkeys(recipe["input_size"] for recipe in recipes if recipe["input_size"] >= smallest)
+    means: list[str] = [say("tried.size", sizes=list(sizes))] if sizes else []
+    means += ["Mixup"] * (mixup and any(recipe["mixup"] for recipe in recipes))
+    means += ["CutMix"] * any("cutmix" in recipe["augmentation"] for recipe in recipes)
     means += ["distillation"] * any(recipe["distillation"] for recipe in recipes)
     again = [each.refit["images"] for each in run.counted if "refit" in each.record]
     form = "again" if len(again) == len(run.counted) else "some"
@@ -208,11 +202,9 @@ def schedules(accuracies: Mapping[str, Sequence[float]]) -> list[Text]:
     """
     means = {name: float(np.mean(values)) for name, values in accuracies.items()}
     best, worst = max(means, key=means.get), min(means, key=means.get)
-    same, apart = [], []
-    for name in accuracies:
-        if name != best:
-            lower = compare_seeds(accuracies[best], accuracies[name]).verdict == "lower"
-            (apart if lower else same).append(name)
+    others = [name for name in accuracies if name != best]
+    apart = [name for name in others if compare_seeds(accuracies[best], accuracies[name]).verdict == "lower"]
+    same = [name for name in others if name not in apart]
     choice = min([best, *same], key=SIMPLEST_FIRST.index)
     told = {"best": best, "worst": worst, "seeds": min(map(len, accuracies.values()))}
     for place, name in (("best", best), ("worst", worst)):
