@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -106,48 +106,32 @@ def succeeds(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, timeout=LIMIT).returncode == 0
 
 
-class Daemons:
-    """Processes that are stopped, the last one first, when the context ends."""
+class Daemons(contextlib.ExitStack):
+    """Processes that are stopped, the last one first, when the context ends; after an error their logs are printed."""
 
     def __init__(self, place: Path):
-        self.place, self.processes = place, []
+        super().__init__()
+        self.place = place
 
     def start(self, *command: str) -> None:
         log = (self.place / f"{Path(command[0]).name}.log").open("w")
         command = ("setpriv", "--pdeathsig", "TERM", *command)  # also where this process is killed
-        self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
+        self.callback(stop, subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True))
 
-    def stop(self) -> None:
-        for process in reversed(self.processes):
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    def __exit__(self, kind, *details) -> bool:
+        if kind is not None:
+            for log in [*sorted(self.place.glob("*.log")), *sorted(self.place.rglob("slurm_logs/**/*.log"))]:
+                print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-40:], sep="\n", flush=True)
+        return super().__exit__(kind, *details)
 
 
-@contextlib.contextmanager
-def folder() -> Iterator[Path]:
-    place = Path(tempfile.mkdtemp(prefix="scene-slurm-"))
-    place.chmod(0o755)  # munge refuses a socket that others cannot reach
+def stop(process: subprocess.Popen) -> None:
+    process.terminate()
     try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def daemons(place: Path) -> Iterator[Daemons]:
-    running = Daemons(place)
-    try:
-        yield running
-    except BaseException:
-        for log in [*sorted(place.glob("*.log")), *sorted(place.rglob("slurm_logs/**/*.log"))]:
-            print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-40:], sep="\n", flush=True)
-        raise
-    finally:
-        running.stop()
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def configure(place: Path) -> None:
@@ -285,15 +269,18 @@ def main() -> None:
         sys.exit(f"not found: {', '.join(missing)}; apt-get install slurm-wlm munge slurmdbd mariadb-server")
     if os.geteuid() != 0:
         sys.exit("the daemons of this test are started by root; call it as root, in a container for example")
-    with folder() as place, daemons(place) as running:
-        configure(place)
-        start_munge(running)
-        refused("Slurm refuses accounting")
-        start_accounting(running)
-        start_slurm(running)
-        refused("Slurm refuses a first job", "--default-resources", "slurm_account=unknown")
-        run_and_kill_one(place)
-        run_without_network(place)
+    with tempfile.TemporaryDirectory(prefix="scene-slurm-", ignore_cleanup_errors=True) as name:
+        place = Path(name)
+        place.chmod(0o755)  # munge refuses a socket that others cannot reach
+        with Daemons(place) as running:
+            configure(place)
+            start_munge(running)
+            refused("Slurm refuses accounting")
+            start_accounting(running)
+            start_slurm(running)
+            refused("Slurm refuses a first job", "--default-resources", "slurm_account=unknown")
+            run_and_kill_one(place)
+            run_without_network(place)
     print("the cluster's line works", flush=True)
 
 
