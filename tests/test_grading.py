@@ -164,5 +164,6 @@ def test_student_copies_hold_no_solution_no_output_and_no_answer_of_the_exam(tmp
     assert len(answers) == 15 and not [answer for answer in answers if answer[:60] in text]
     for path in folder.glob("*.ipynb"):
         for cell in nbformat.read(path, as_version=4).cells:
-            assert not cell.get("outputs") and "solution" not in cell.metadata.get("tags", [])
+            assert not cell.get("outputs") and not cell.get("execution_count")
+            assert "solution" not in cell.metadata.get("tags", [])
             assert not re.search(r"^\s*(def )?solution_", cell.source, re.MULTILINE), (path.stem, cell.id)

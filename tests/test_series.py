@@ -147,21 +147,23 @@ def test_failure_is_named_and_the_notebook_kept(tmp_path, source, timeout, messa
 
 # --- the graph
 
-LESSONS = ["02_lenet", "03_custom_lenet"]
 SHOWS = """from scene_utils.text import say
 from scene_utils.text.shown import shown
 shown(say("code"))"""
 
 
 def test_series_is_incremental_goes_on_after_a_failure_and_ends_with_the_page(project, monkeypatch):
-    notebook(project / "notebooks" / "02_lenet.ipynb", "import os\nprint(os.environ.get('SCENE_TRAIN'))")
-    changed = notebook(project / "notebooks" / "03_custom_lenet.ipynb", code(SHOWS, "slide-7"))
-    code_, text = call(project, "report")
+    shows = code(SHOWS, "slide-2")
+    notebook(project / "notebooks" / "02_lenet.ipynb", "import os\nprint(os.environ.get('SCENE_TRAIN'))", shows)
+    notebook(project / "notebooks" / "04_alexnet.ipynb")
+    monkeypatch.setenv("ONLY", "02_lenet 03_custom_lenet")
+    code_, text = call(project, "report", "--no-training")
     assert code_ == 0, text
     page, korean = (project / "runs" / "sample" / name for name in ("report.html", "report.ko.html"))
     last = f"report: {page} (accuracies on the test set, choices on the hold-out)"
     assert text.splitlines()[-1] == last
-    assert executed(text) == [*LESSONS, "10_conclusions"] and "trainings to do" not in text
+    assert executed(text) == ["02_lenet", "03_custom_lenet", "10_conclusions"] and "trainings to do" not in text
+    assert output_of(series.executed("sample", 0, "02_lenet")) == "0\n"
     assert re.search(r"^1 of \d steps done$", text, flags=re.MULTILINE)
     assert {path.name for path in page.parent.glob("report*")} == {"report.html", "report.ko.html", "report.md"}
     assert "state dict를 서로" in korean.read_text(encoding="utf-8")
@@ -169,43 +171,44 @@ def test_series_is_incremental_goes_on_after_a_failure_and_ends_with_the_page(pr
     code_, text = call(project, "report")
     assert (code_, text.splitlines()[1:]) == (0, ["nothing has changed", last])
 
+    monkeypatch.delenv("ONLY")
     for language, old in (("en", "can be exchanged"), ("ko", "를 서로 바꾸어")):
         texts = project / "scene_utils" / "text" / f"{language}.toml"
         texts.write_text(texts.read_text(encoding="utf-8").replace(old, "!!"), encoding="utf-8")
     (project / "scene_utils" / "report" / "templates" / "report" / "style.css").write_text("main {}")
-    code_, text = call(project, "report")
-    assert (code_, executed(text)) == (0, []), "a changed text and the report's own code execute nothing"
-    assert all("!!" in each.read_text(encoding="utf-8") and "main {}" in each.read_text() for each in (page, korean))
-
+    changed, failed = (folder / f"03_custom_lenet{kind}.ipynb" for folder, kind in (
+        (project / "notebooks", ""), (project / "runs" / "sample" / "notebooks", ".failed")))  # fmt: skip
     committed = new_output("display_data", {"text/markdown": "as committed"})
-    notebook(changed, "raise RuntimeError('broken')", code("x", "slide-2", "slide-7", outputs=[committed]))
-    notebook(project / "notebooks" / "04_alexnet.ipynb")
+    notebook(changed, "raise RuntimeError('broken')", code("x", "slide-7", outputs=[committed]))
     before = page.stat().st_mtime_ns
     code_, text = call(project, "report")
-    failed = project / "runs" / "sample" / "notebooks" / "03_custom_lenet.failed.ipynb"
     assert code_ == 1
     assert f"03_custom_lenet.ipynb failed: cell [3]: RuntimeError: broken; its traceback: {failed}" in text
     assert text.splitlines()[-1].startswith(f"error: stopped at 03_custom_lenet; {page} shows what there is; ")
     assert "Traceback" not in text and "RuntimeError" in json.dumps(nbformat.read(failed, as_version=4))
-    assert executed(text) == ["04_alexnet", "10_conclusions"]  # what does not build on it goes on
+    # what does not build on it goes on; a changed text and the report's own code execute nothing
+    assert executed(text) == ["04_alexnet", "10_conclusions"]
     html = page.read_text(encoding="utf-8")
     assert page.stat().st_mtime_ns > before and "as committed" in html and html.count("data:image/png") == 1
+    assert all("!!" in each.read_text(encoding="utf-8") and "main {}" in each.read_text() for each in (page, korean))
 
     notebook(changed, "print('mended')")
     code_, text = call(project, "report")
     assert code_ == 0 and not failed.exists()
     assert executed(text) == ["03_custom_lenet", "10_conclusions"]
 
-    monkeypatch.setenv("RETRAIN", "1")
-    monkeypatch.setenv("ONLY", "02_lenet")
-    code_, text = call(project, "report", "--no-training")
-    assert code_ == 0 and executed(text) == ["02_lenet", "10_conclusions"]
-    assert output_of(series.executed("sample", 0, "02_lenet")) == "0\n"
-
     (project / "Snakefile").write_text("rule all:\n    input: undefined\n")
     code_, text = call(project, "report")
     assert code_ == 1 and "error: the graph of the series cannot be executed: " in text
     assert "undefined" in text and text.count("\n") == 2
+
+
+def test_retrain_forces_all_with_one_date_for_all_kernels(project, monkeypatch):
+    given = []
+    monkeypatch.setattr("snakemake.cli.main", given.extend)
+    monkeypatch.setenv("RETRAIN", "1")
+    series.run("sample")
+    assert "--forceall" in given and os.environ["RETRAIN"] == settings.retrain_since() > "2026"
 
 
 @pytest.mark.skipif(os.cpu_count() < 2, reason="one core")
@@ -489,40 +492,27 @@ def test_publish_refuses_what_has_not_been_executed_as_it_is(published):
     assert all(path.read_bytes() == content for path, content in before.items() if path.name[0] != ".")
 
 
-def test_student_copies_have_no_solutions_and_no_outputs(project):
-    cells = "answer = None", code("answer = 42", "solution"), code("print(answer)", outputs=[html("42")])
-    notebook(project / "notebooks" / "02_lenet.ipynb", *cells)
-    content = nbformat.read(publish.student() / "02_lenet.ipynb", as_version=4)
-    assert [c.source for c in content.cells if c.cell_type == "code"] == [PARAMETERS, "answer = None", "print(answer)"]
-    assert not any(c.get("outputs") or c.get("execution_count") for c in content.cells)
-
-
-SLURM = {
-    "plugin": ({}, "Snakemake's plug-in for Slurm is missing; call: .venv/bin/pip install"),
-    "no Slurm": ({}, "there is no sbatch on this machine"),
-    "accounting": ({"sacct": 1, "sbatch": 0}, "Slurm refuses accounting, .* \\(sacct says no\\)"),
-    "account": ({"sacct": 0, "sbatch": 1}, "Slurm refuses a first job \\(sbatch says no\\)"),
-    "nothing": ({"sacct": 0, "sbatch": 0}, None),
-}
-
-
-@pytest.mark.parametrize("missing", SLURM)
-def test_what_slurm_lacks_is_said_in_one_line(missing, tmp_path, monkeypatch):
-    programs, message = SLURM[missing]
-    for name, code_ in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} says no >&2\nexit {code_}\n")
+@pytest.mark.parametrize(("plugin", "codes", "message"), [
+    (False, {}, "Snakemake's plug-in for Slurm is missing; call: .venv/bin/pip install"),
+    (True, {}, "there is no sbatch on this machine"),
+    (True, {"sacct": 1, "sbatch": 0}, r"Slurm refuses accounting, .* \(no: sacct -n -X\)"),
+    (True, {"sacct": 0, "sbatch": 1},
+     r"Slurm refuses a first job \(no: sbatch --test-only --account=scenes --partition=short --wrap true\)"),
+    (True, {"sacct": 0, "sbatch": 0}, None),
+])  # fmt: skip
+def test_what_slurm_lacks_is_said_in_one_line(plugin, codes, message, tmp_path, monkeypatch):
+    for name, code_ in codes.items():
+        (tmp_path / name).write_text(f'#!/bin/sh\necho no: {name} "$@" >&2\nexit {code_}\n')
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(series.importlib.util, "find_spec", lambda name: None if missing == "plugin" else name)
+    monkeypatch.setattr(series.importlib.util, "find_spec", lambda name: name if plugin else None)
     options = ["--executor", "slurm", "--default-resources", "slurm_account=scenes", "slurm_partition=short"]
     if message is None:
-        (tmp_path / "sbatch").write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/asked"\n')
         series.check_slurm(options)
-        assert "--account=scenes --partition=short" in (tmp_path / "asked").read_text()
-        return
-    with pytest.raises(SceneError, match=message) as caught:
-        series.check_slurm(options)
-    assert "\n" not in str(caught.value)
+    else:
+        with pytest.raises(SceneError, match=message) as caught:
+            series.check_slurm(options)
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("options", [["--executor", "slurm"], ["--executor=slurm"], ["-e", "slurm"], ["-eslurm"]])
