@@ -1,7 +1,7 @@
 """Training speed side by side: ``fit``, the loop that most tutorials write, and that loop written with care.
 
-``make bench`` runs it on the real dataset (cloned first where it is not there) and writes ``report/bench.json`` and
-``bench.svg`` beside it. Every measurement is a process of its own; the sides take turns, and each is first in turn;
+``make bench`` runs it on the real dataset (cloned first where it is not there) and writes ``report/bench.json``, which
+the conclusions show. Every measurement is a process of its own; the sides take turns, and each is first in turn;
 medians over repeats. Memory is that of a side's process and its workers together, shared pages counted once. Each model
 is written as soon as it is measured; ``--models`` replaces these alone in the table of the same machine.
 
@@ -31,7 +31,6 @@ import psutil
 
 BATCH = 128
 STEPS = {"lenet": 48, "custom_lenet": 5, "alexnet": 4, "resnet18": 12, "resnet50": 6, "resnet152": 3}
-TITLES = {"lenet": "LeNet", "custom_lenet": "CustomLeNet", "alexnet": "AlexNet"}
 GPU_STEPS = 96
 SIDES = ("usual", "careful", "ours")
 SAME_STEPS = 20  # after which the losses of the sides are compared
@@ -42,11 +41,11 @@ def model_of(name: str, usual: bool):
     import torchvision
     from torch import nn
 
-    from scene_utils import models
+    from scene_utils import catalogue
 
     if name.startswith("resnet"):
         return getattr(torchvision.models, name)(num_classes=6)
-    model = {"lenet": models.LeNet, "custom_lenet": models.CustomLeNet, "alexnet": models.AlexNet}[name]()
+    model = catalogue.ARCHITECTURES[name]()
     if usual and name == "alexnet":
         model.LRN1, model.LRN2 = nn.LocalResponseNorm(5), nn.LocalResponseNorm(5)
     return model
@@ -61,14 +60,10 @@ def steps_of(name: str) -> int:
 
 def ours(name: str) -> dict:
     """Two epochs of ``fit``; the second one is timed."""
-    import torch
-
     from scene_utils import data, training
     from scene_utils.recipe import Recipe
 
-    began = time.perf_counter()
     dataset = data.load("short")
-    loaded = time.perf_counter() - began
     images = steps_of(name) * BATCH
     recipe = Recipe(epochs=2, batch_size=BATCH, learning_rate=1e-3, augmentation="flip+crop", images=images)
     first, loss_function = [], training.loss_function
@@ -83,10 +78,7 @@ def ours(name: str) -> dict:
     return {
         "images_per_second": images / history.epochs[1]["elapsed"],
         "first_batch_seconds": first[0] - began,
-        "load_seconds": loaded,
         "precision": history.precision,
-        "device": history.device,
-        "gpu_peak_gb": torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else None,
     }
 
 
@@ -120,8 +112,7 @@ def usual(name: str, careful: bool = False) -> dict:
             optimizer.step()
             running += loss.item()
         seconds = time.perf_counter() - began
-    gpu = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
-    return {"images_per_second": len(some) / seconds, "gpu_peak_gb": gpu}
+    return {"images_per_second": len(some) / seconds}
 
 
 def losses(name: str) -> dict:
@@ -294,6 +285,8 @@ def measure(task: str, name: str) -> dict:
 
 def main(names: list[str], repeats: int) -> Iterator[dict]:
     """Measure the models one after another, the sides in turn; yield the table of those that are done."""
+    import pandas as pd
+
     from scene_utils import data, results
 
     print("loading the images once, so that all sides find them in the page cache", flush=True)
@@ -306,20 +299,11 @@ def main(names: list[str], repeats: int) -> Iterator[dict]:
             for place in range(len(SIDES)):
                 side = SIDES[(repeat + place) % len(SIDES)]  # each is first in turn
                 sides[side].append(measure(side, name))
-        middle = {
-            side: {
-                key: statistics.median(each[key] for each in measured)
-                for key, value in measured[0].items()
-                if isinstance(value, float)
-            }
-            for side, measured in sides.items()
-        }
+        tables = {side: pd.DataFrame(measured) for side, measured in sides.items()}
+        middle = {side: table.median(numeric_only=True) for side, table in tables.items()}
         speed = {side: values["images_per_second"] for side, values in middle.items()}
-        ratios = {
-            other: [mine["images_per_second"] / theirs["images_per_second"]
-                    for mine, theirs in zip(sides["ours"], sides[other], strict=True)]
-            for other in ("usual", "careful")
-        }  # fmt: skip
+        speeds = {side: table["images_per_second"] for side, table in tables.items()}
+        usual, careful = (sorted(speeds["ours"] / speeds[other]) for other in ("usual", "careful"))
         precision = sides["ours"][0]["precision"]
         where = measure("profile", name)
         reached = measure("arithmetic", name)["flop_per_image"] * speed["ours"]
@@ -330,10 +314,10 @@ def main(names: list[str], repeats: int) -> Iterator[dict]:
             "model": name,
             "precision": precision,
             "images_per_second": speed,
-            "ratio": statistics.median(ratios["usual"]),
-            "ratios": sorted(ratios["usual"]),
-            "careful_ratio": statistics.median(ratios["careful"]),
-            "careful_ratios": sorted(ratios["careful"]),
+            "ratio": statistics.median(usual),
+            "ratios": usual,
+            "careful_ratio": statistics.median(careful),
+            "careful_ratios": careful,
             "losses": measure("losses", name),
             "epoch_seconds": {side: count / value for side, value in speed.items()},
             "peak_gb": {side: values["peak_gb"] for side, values in middle.items()},
@@ -370,16 +354,10 @@ if __name__ == "__main__":
     if chosen.task:
         print(json.dumps(TASKS[chosen.task](chosen.model)))
     else:
-        from scene_utils import plots
         from scene_utils.support import settings
 
         target = chosen.output or settings.project_dir() / "report" / "bench.json"
         for measured in main(chosen.models, chosen.repeats):
             table = joined(json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}, measured)
             settings.atomic_write(target, json.dumps(table, indent=1) + "\n")
-        ratios = {
-            TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")): row["ratio"] for row in table["models"]
-        }
-        figure = plots.bars(ratios, "images per second, times the usual loop's")
-        settings.atomic_write(target.with_suffix(".svg"), plots.svg(figure))
         print(f"written: {target}")
