@@ -28,7 +28,7 @@ TRAINING = [
 import torch
 from scene_utils import catalogue, experiments, models, training
 train, holdout, _ = experiments.sets("sample")
-recipe = catalogue.get("lenet").recipe("sample").replace(epochs=60, images=96, precision="float32")""",
+recipe = catalogue.get("lenet").recipe("sample").replace(epochs=40, images=96, precision="float32")""",
     """torch.manual_seed(0)
 history = training.fit(models.LeNet(), train, holdout, recipe, Path("net.pt"), name="net")""",
     """print(len(history.epochs), history.status)""",
@@ -39,11 +39,14 @@ STATE = """() => {
   const panel = jupyterapp.shell.currentWidget;
   const cells = panel.content.widgets.filter(cell => cell.model.type === 'code');
   return {
-    path: panel.context.path, ready: panel.context.isReady, kernel: panel.sessionContext.session?.kernel?.status,
+    kernel: panel.sessionContext.session?.kernel?.status, running: window.running,
     cells: cells.map(cell => ({source: cell.model.sharedModel.source, count: cell.model.executionCount,
-                               state: cell.model.executionState, outputs: cell.model.outputs.toJSON()})),
+                               idle: [null, 'idle'].includes(cell.model.executionState)})),
   };
 }"""
+# What its code cells show: pictures, so not to be asked for all the time.
+OUTPUTS = """() => jupyterapp.shell.currentWidget.content.widgets.filter(cell => cell.model.type === 'code')
+  .map(cell => cell.model.outputs.toJSON())"""
 
 
 class Page:
@@ -58,28 +61,35 @@ class Page:
     def state(self) -> dict:
         return self.tab.evaluate(STATE)
 
-    def wait(self, condition, seconds: float = SECONDS) -> dict:
-        end = time.monotonic() + seconds
+    def outputs(self) -> list[list[dict]]:
+        return self.tab.evaluate(OUTPUTS)
+
+    def text(self) -> str:
+        """What the code cells say."""
+        return "".join(str(each.get("text", each.get("data", each))) for cell in self.outputs() for each in cell)
+
+    def wait(self, condition) -> None:
+        end = time.monotonic() + SECONDS
         while not condition(state := self.state()):
-            assert time.monotonic() < end, f"waited too long: {state['kernel']}, {texts(state)[-500:]}"
+            assert time.monotonic() < end, f"waited too long: {state['kernel']}, {self.text()[-500:]}"
             time.sleep(0.1)
-        return state
 
     def start_all(self) -> None:
-        """Give the command of the menu's *Run All Cells*; again where JupyterLab was not yet ready for it."""
+        """Give the command of the menu's *Run All Cells*."""
         self.forget(*range(len(self.state()["cells"])))
-        for _attempt in range(3):
-            self.tab.evaluate("""() => {
-              jupyterapp.shell.activateById(jupyterapp.shell.currentWidget.id);
-              jupyterapp.commands.execute('notebook:run-all-cells');  // not awaited: it ends with the last cell
-            }""")
-            end = time.monotonic() + 10
-            while time.monotonic() < end:
-                state = self.state()
-                states = [cell["count"] or cell["state"] not in (None, "idle") for cell in state["cells"]]
-                if state["kernel"] != "idle" or any(states):
-                    return
-                time.sleep(0.1)
+        self.tab.wait_for_function("jupyterapp.commands.isEnabled('notebook:run-all-cells')")
+        self.tab.evaluate("""() => {
+          window.running = true;
+          jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.running = false; });
+        }""")
+
+    def finished(self) -> None:
+        """Wait until every cell has run or one has failed."""
+        self.wait(lambda state: state["kernel"] == "idle" and not state["running"])
+
+    def run_all(self) -> None:
+        self.start_all()
+        self.finished()
 
     def forget(self, *numbers: int) -> None:
         """Take the numbers off code cells, so that a new one shows that the cell has run again."""
@@ -87,28 +97,6 @@ class Page:
           const cells = jupyterapp.shell.currentWidget.content.widgets.filter(cell => cell.model.type === 'code');
           for (const number of numbers) cells[number].model.executionCount = null;
         }""", numbers)
-
-    def finished(self) -> dict:
-        """Wait until every cell has run or one has failed; that nothing happens for some seconds is an end, too.
-
-        An interrupt in a line that Python 3.11 does not know leaves no output of the kind ``error``: IPython cannot
-        format it.
-        """
-        idle = [time.monotonic()]
-
-        def done(state: dict) -> bool:
-            cells = [cell for cell in state["cells"] if cell["source"].strip()]
-            failed = any(output["output_type"] == "error" for cell in cells for output in cell["outputs"])
-            quiet = state["kernel"] == "idle" and all(cell["state"] in (None, "idle") for cell in cells)
-            idle[0] = idle[0] if quiet else time.monotonic()
-            ended = failed or all(cell["count"] for cell in cells)
-            return quiet and (ended or time.monotonic() - idle[0] > 10)
-
-        return self.wait(done)
-
-    def run_all(self) -> dict:
-        self.start_all()
-        return self.finished()
 
     def select(self, number: int) -> None:
         """Make the code cell of this number the active one, scrolled to."""
@@ -126,9 +114,10 @@ class Page:
         self.forget(number)
         self.tab.keyboard.press("Control+Enter")
 
-    def run(self, number: int) -> dict:
+    def run(self, number: int) -> None:
         self.start(number)
-        return self.wait(lambda s: s["kernel"] == s["cells"][number]["state"] == "idle" and s["cells"][number]["count"])
+        self.wait(lambda state: state["kernel"] == "idle" and state["cells"][number]["idle"]
+                  and state["cells"][number]["count"])  # fmt: skip
 
     def rewrite(self, number: int, source: str) -> None:
         """Type another source into a code cell."""
@@ -146,6 +135,11 @@ class Page:
         """The code cell that has this text in its source."""
         return next(i for i, cell in enumerate(self.state()["cells"]) if text in cell["source"])
 
+    def check_clean(self) -> None:
+        """Assert that every cell has run, without an error or noise."""
+        assert [line for outputs in self.outputs() for line in noise(outputs)] == []
+        assert [cell["source"] for cell in self.state()["cells"] if cell["source"].strip() and not cell["count"]] == []
+
     def classify(self, number: int, photo: Path) -> None:
         """Choose a photo with the button below a code cell, and wait for its picture."""
         self.select(number)
@@ -153,18 +147,6 @@ class Page:
             self.tab.get_by_role("button", name="Photos").click()
         chooser.value.set_files(photo)
         self.tab.locator(".jupyter-widgets img, .jupyter-widgets svg").first.wait_for(timeout=SECONDS * 1000)
-
-
-def texts(state: dict) -> str:
-    """What the code cells of a page say."""
-    return "".join(str(o.get("text", o.get("data", o))) for cell in state["cells"] for o in cell["outputs"])
-
-
-def clean(state: dict) -> dict:
-    """A page on which every cell has run, without an error or noise."""
-    assert [line for cell in state["cells"] for line in noise(cell["outputs"])] == []
-    assert [cell["source"] for cell in state["cells"] if cell["source"].strip() and not cell["count"]] == []
-    return state
 
 
 @pytest.fixture(scope="module")
@@ -219,21 +201,24 @@ def epochs(checkpoint: Path) -> list[dict]:
     return torch.load(checkpoint, weights_only=True)["history"]["epochs"]
 
 
-def in_training(state: dict, since: int = 0) -> bool:
+def in_training(page: Page, since: int = 0) -> bool:
     """Whether some epochs are done; the page is looked at now and then, so no epoch's line is seen for certain."""
-    return any(int(epoch) >= since + 3 for epoch in re.findall(r"net: epoch (\d+)/", texts(state)))
+    return any(int(epoch) >= since + 3 for epoch in re.findall(r"net: epoch (\d+)/", page.text()))
 
 
 def test_run_all_twice_out_of_order_and_with_other_parameters(open_page):
-    page = open_page("02_lenet")
-    clean(page.run_all())
-    clean(page.run_all())
+    page = open_page("03_custom_lenet")
+    for _ in range(2):
+        page.run_all()
+        page.check_clean()
     for number in range(len(page.state()["cells"]) - 1, 0, -10):
-        clean(page.run(number))
+        page.run(number)
+        page.check_clean()
     page.rewrite(1, "profile = None\nseed = 1")
     page.run(1)
-    state = clean(page.run(page.number('experiments.run("lenet"')))
-    assert "lenet.sample.s1" in texts(state) and "profile sample, seed 1" in texts(state)
+    page.run(page.number('experiments.run("custom_lenet"'))
+    page.check_clean()
+    assert "custom_lenet.sample.s1" in page.text() and "profile sample, seed 1" in page.text()
 
 
 def test_a_photo_is_classified_at_the_start_of_the_first_page(open_page, tmp_path):
@@ -252,18 +237,19 @@ def test_a_training_goes_on_after_an_interrupt_and_after_a_restart_of_the_kernel
     nbformat.write(content, root / "page.ipynb")
     page, checkpoint, done = open_page("page"), root / "net.pt", []
     page.start_all()
-    page.wait(in_training)
+    page.wait(lambda _: in_training(page))
     page.button("interrupt-kernel")
-    state = page.finished()
-    assert "run the same again to go on from there" in texts(state) and "KeyboardInterrupt" in texts(state)
+    page.finished()
+    assert "run the same again to go on from there" in page.text() and "KeyboardInterrupt" in page.text()
     done.append(epochs(checkpoint))
     page.start(1)
-    page.wait(lambda state: in_training(state, len(done[0])))
+    page.wait(lambda _: in_training(page, len(done[0])))
     page.button("restart-kernel")
     page.tab.locator(".jp-Dialog button.jp-mod-accept").click()
     page.wait(lambda state: state["kernel"] == "idle")
     done.append(epochs(checkpoint))
-    state = clean(page.run_all())
-    assert state["cells"][2]["outputs"][0]["text"] == "60 finished\n"
-    assert 3 <= len(done[0]) < len(done[1]) < 60
+    page.run_all()
+    page.check_clean()
+    assert page.outputs()[2][0]["text"] == "40 finished\n"
+    assert 3 <= len(done[0]) < len(done[1]) < 40
     assert all(epochs(checkpoint)[: len(before)] == before for before in done)
