@@ -58,6 +58,6 @@ SLOWEST = ("test_series.py", "test_jupyterlab.py", "test_app.py", "08_ensemble.i
 
 
 def pytest_collection_modifyitems(items):
-    """Start with the files that take longest, pages among them, so that no process is left alone with one at the end."""
+    """Start with the files that take longest, then pages, so that no process is left alone with one at the end."""
     first = {name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: (first.get(item.path.name, len(first)), item.path.suffix != ".ipynb"))
