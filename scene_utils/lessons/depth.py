@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from torch import nn
 
 from scene_utils import cases, evaluation, experiments, explain, models, plots
 from scene_utils.lessons import verdicts
 from scene_utils.results import Run
 from scene_utils.support import settings
+from scene_utils.support.layers import count
 from scene_utils.text import say, sentences
 from scene_utils.text.shown import Paragraph, Table, shown
 
@@ -30,11 +30,6 @@ def costs(depths: Sequence[int]) -> pd.DataFrame:
             "multiplications": int(table["multiplications"].sum()),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def count(model: nn.Module) -> int:
-    """Number of parameters of a model, norms and biases included."""
-    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def layers(run: Run) -> int:

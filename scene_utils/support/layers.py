@@ -18,6 +18,11 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> in
     return (size + 2 * padding - kernel) // stride + 1
 
 
+def count(model: nn.Module) -> int:
+    """Return the number of parameters of a model, norms and biases included."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def output_steps(model: nn.Module, input_size: tuple[int, int, int] = (3, 64, 64)) -> pd.DataFrame:
     """Compute the output dimensions layer by layer from the formula, and measure them in a forward pass.
 

@@ -8,7 +8,7 @@ from scipy.special import softmax
 from torch import nn
 
 from scene_utils import training
-from scene_utils.lessons.checks import check, given, number, sets
+from scene_utils.lessons.checks import check, expect, given, number, require, sets
 from scene_utils.recipe import Recipe
 
 WRONG, NAMED, FOUND_GOAL = 60, 40, 28  # of the open task: wrong labels, images to name, how many must be among them
@@ -20,14 +20,14 @@ def weights_saved(answer):
     full = nn.Conv2d(256, 256, 3, bias=False)
     apart = [nn.Conv2d(256, 256, 3, groups=256, bias=False), nn.Conv2d(256, 256, 1, bias=False)]
     right = full.weight.numel() / sum(part.weight.numel() for part in apart)
-    return None if abs(number(answer) / right - 1) < 5e-3 else "count both convolutions of the separable one"
+    expect(answer, right, "count both convolutions of the separable one", 5e-3 * right)
 
 
 @check("give one probability")
 def softer(answer):
     """The second class's probability for the logits 6, 3 and 0 at temperature 3."""
     right = float(softmax(np.array([6.0, 3.0, 0.0]) / 3)[1])
-    return None if abs(number(answer) - right) < 2e-3 else "divide the logits by the temperature, then take the softmax"
+    expect(answer, right, "divide the logits by the temperature, then take the softmax", 2e-3)
 
 
 @check("write a function (student, teacher, labels, share, temperature) that returns one number")
@@ -39,10 +39,9 @@ def distillation_loss(answer):
         recipe = Recipe(distillation=share, temperature=temperature)
         soft = (teacher / temperature).softmax(1)
         right = float(training.loss_function(student, targets, recipe, soft if share else None)) / 7
-        own = number(given(answer(student.clone(), teacher.clone(), labels.clone(), share, temperature)))
-        if abs(own - right) > 1e-3 * max(1, abs(right)):
-            return f"with share {share:g} and temperature {temperature:g} it should be {right:.4f}, yours is {own:.4f}"
-    return None
+        own = number(answer(student.clone(), teacher.clone(), labels.clone(), share, temperature))
+        hint = f"with share {share:g} and temperature {temperature:g} it should be {right:.4f}, yours is {own:.4f}"
+        expect(own, right, hint, 1e-3 * max(1, right))
 
 
 @check("write a function (holdout, holdout_labels, test, test_labels) that returns one accuracy")
@@ -55,13 +54,12 @@ def weighted_accuracy(answer):
         return np.eye(3)[truth] * 9
 
     def bad(truth):
-        return np.eye(3)[random.permutation(truth)] * 9
+        return good(random.permutation(truth))
 
-    value = number(given(answer([good(known), bad(known)], known, [bad(asked), good(asked)], asked)))
-    if value > 0.6:
-        return "the test set may be read, but may it choose?"
+    value = number(answer([good(known), bad(known)], known, [bad(asked), good(asked)], asked))
+    require(value <= 0.6, "the test set may be read, but may it choose?")
     value = number(answer([good(known), bad(known)], known, [good(asked), bad(asked)], asked))
-    return None if value > 0.95 else "the member that is good on the hold-out should have the larger weight"
+    require(value > 0.95, "the member that is good on the hold-out should have the larger weight")
 
 
 @check("write a function (images, labels) that returns forty positions")
@@ -73,8 +71,8 @@ def suspects(answer):
     labels = train.labels.clone()
     labels[wrong] = (labels[wrong] + torch.as_tensor(random.integers(1, 6, WRONG))) % 6
     named = np.unique(np.asarray(given(answer(train.images.clone(), labels.clone()))).astype(int))
-    if len(named) != NAMED or named.min() < 0 or named.max() >= len(train):
-        return f"{NAMED} different positions from 0 to {len(train) - 1}; yours are {len(named)}"
+    require(len(named) == NAMED and named.min() >= 0 and named.max() < len(train),
+            f"{NAMED} different positions from 0 to {len(train) - 1}; yours are {len(named)}")  # fmt: skip
     found = len(set(named.tolist()) & set(wrong.tolist()))
     print(f"{found} of {NAMED} are wrong labels")
-    return None if found >= FOUND_GOAL else f"the goal is {FOUND_GOAL}; guessing finds about eight"
+    require(found >= FOUND_GOAL, f"the goal is {FOUND_GOAL}; guessing finds about eight")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from scene_utils.lessons import choosing
-from scene_utils.lessons.checks import check, given, number, whole
+from scene_utils.lessons.checks import check, expect, given, number, require
 from scene_utils.support.intervals import wilson_interval
 
 COSTS = ("parameters", "seconds", "inference_ms")  # columns of ``choosing.costs`` that a limit may be set on
@@ -21,18 +21,17 @@ def interval_says(answer):
     low, high = -0.3, 1.5
     right = np.array([low > 0, low == high == 0, high < 2, low > -1 and high < 1, low > -1])
     own = np.asarray(answer)
-    if own.shape != right.shape or not set(own.tolist()) <= {0, 1}:
-        return "five values, True or False, are needed"
+    require(own.shape == right.shape and set(own.tolist()) <= {0, 1}, "five values, True or False, are needed")
     wrong = int((own.astype(bool) != right).sum())
     hint = "does the sentence hold wherever in the interval the true difference lies?"
-    return f"{wrong} of 5 {'is' if wrong == 1 else 'are'} wrong; {hint}" if wrong else None
+    require(wrong == 0, f"{wrong} of 5 {'is' if wrong == 1 else 'are'} wrong; {hint}")
 
 
 @check("give one number of images")
 def goal_reached(answer):
     """The fewest correct of 3,407 images whose 95 % interval lies above 0.94."""
     right = next(k for k in range(3407) if wilson_interval(k, 3407)[0] > 0.94)
-    return whole(answer, right, "not the accuracy, but the lower end of its interval has to be above 0.94: try numbers")
+    expect(answer, right, "not the accuracy, but the lower end of its interval has to be above 0.94: try numbers")
 
 
 @check("write a function (holdout, test) that returns one accuracy")
@@ -44,11 +43,10 @@ def best_of_many(answer):
         holdout = random.permuted(np.arange(300) < counts, axis=1)
         test = random.random((models, 400)) < 0.55
         right = test[holdout.sum(1) == 159 + models].mean()
-        own = number(given(answer(holdout.copy(), test.copy())))
-        if abs(own - right) > 1e-6:
-            told = "that of the best on the test set" if abs(own - test.mean(1).max()) < 1e-6 else f"{own:.3f}"
-            return f"with {models} models it should be {right:.3f}, yours is {told}; which images may choose?"
-    return None
+        own = number(answer(holdout.copy(), test.copy()))
+        told = "that of the best on the test set" if abs(own - test.mean(1).max()) < 1e-6 else f"{own:.3f}"
+        hint = f"with {models} models it should be {right:.3f}, yours is {told}; which images may choose?"
+        expect(own, right, hint, 1e-6)
 
 
 @functools.cache
@@ -63,21 +61,19 @@ def argued(answer):
     known, choice = table(), dict(answer)
     model, rejected = choice["model"], dict(choice["rejected"])
     limits = {name: number(value) for name, value in dict(choice["limits"]).items()}
-    if model not in known.index:
-        return f"{str(model)[:60]!r} is no model of the table; for example {known.index[0]!r}"
-    if not limits or not set(limits) <= set(COSTS):
-        return f"limits are highest values of one or more of: {', '.join(COSTS)}"
+    require(model in known.index, f"{str(model)[:60]!r} is no model of the table; for example {known.index[0]!r}")
+    hint = f"limits are highest values of one or more of: {', '.join(COSTS)}"
+    require(limits and set(limits) <= set(COSTS), hint)
     broken = {name: {cost for cost in limits if not row[cost] <= limits[cost]} for name, row in known.iterrows()}
-    if broken[model]:
-        return f"your own model breaks the limit on {', '.join(sorted(broken[model]))}"
+    require(not broken[model], f"your own model breaks the limit on {', '.join(sorted(broken[model]))}")
     better = known.index[known["accuracy"] > known["accuracy"][model]]
-    if any(not broken[name] for name in better):
-        return f"{next(name for name in better if not broken[name])} keeps your limits and is more accurate"
     for name in better:
-        if rejected.get(name) not in broken[name]:
-            return f"{name} is more accurate; which limit does it break? `rejected` has no true answer"
-    idle = [cost for cost in limits if cost not in rejected.values()]
-    if idle:
-        return f"no more accurate model is rejected for its {idle[0]}: what is this limit for?"
+        require(broken[name], f"{name} keeps your limits and is more accurate")
+    for name in better:
+        hint = f"{name} is more accurate; which limit does it break? `rejected` has no true answer"
+        require(rejected.get(name) in broken[name], hint)
+    for cost in limits:
+        hint = f"no more accurate model is rejected for its {cost}: what is this limit for?"
+        require(cost in rejected.values(), hint)
     words = len(str(given(choice["because"])).split())
-    return None if words >= WORDS else f"a reason has {WORDS} words or more, yours {words}: who needs these limits?"
+    require(words >= WORDS, f"a reason has {WORDS} words or more, yours {words}: who needs these limits?")

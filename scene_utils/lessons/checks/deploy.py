@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from scene_utils import trained
-from scene_utils.lessons.checks import check, given, number
+from scene_utils.lessons.checks import check, expect, given, number, require
 from scene_utils.lessons.deploy import RECALL
 
 HIGHEST, ERROR = 7, 0.75  # of the open task: largest integer, squared error beside that of the usual scale
@@ -22,33 +22,27 @@ def auroc(answer):
     pairs += [(random.random(30), random.random(7)), (random.integers(3, 9, 40) / 9, random.integers(0, 9, 50) / 9)]
     for known, unknown in pairs:
         right = roc_auc_score([1] * len(known) + [0] * len(unknown), [*known, *unknown])
-        own = number(given(answer(known.copy(), unknown.copy())))
-        if abs(own - right) > 1e-6:
-            told = f"{len(known)} known and {len(unknown)} unknown photos make {len(known) * len(unknown)} pairs"
-            return f"{told}; it should be {right:.3f}, yours is {own:.3f}; what does a pair of equals count?"
-    return None
+        own = number(answer(known.copy(), unknown.copy()))
+        told = f"{len(known)} known and {len(unknown)} unknown photos make {len(known) * len(unknown)} pairs"
+        hint = f"{told}; it should be {right:.3f}, yours is {own:.3f}; what does a pair of equals count?"
+        expect(own, right, hint, 1e-6)
 
 
 @check("give one number")
 def rounding(answer):
     """How far rounding to multiples of 2.54 / 127 moves a weight at most."""
-    weights, step = np.linspace(0, 2.54, 127 * 40 + 1), 2.54 / 127
-    moved = np.abs(weights[:, None] - step * np.arange(128)).min(1).max()
+    moved = 2.54 / 127 / 2
     hint = "the integers are one scale apart: how far is the nearest, and which weight is farthest from it?"
-    return None if abs(number(answer) / moved - 1) < 1e-3 else hint
+    expect(answer, moved, hint, 1e-3 * moved)
 
 
 @check("give a fraction from 0 to 1")
 def wrong_answers(answer):
     """The fraction of wrong answers of an app that is given 900 known and 100 unknown photos."""
-    shown = np.repeat(["known", "none"], [90_000, 10_000])
-    place = np.r_[np.arange(90_000) / 90_000, np.arange(10_000) / 10_000]  # within its kind
-    passes = place < np.where(shown == "known", 0.95, 0.60)
-    right = (shown == "known") & (place < 0.95 * 0.96)
-    if not 0 <= number(answer) <= 1:
-        return "a fraction is between 0 and 1"
+    known, unknown = 0.95 * 900, 0.60 * 100  # that pass the threshold
+    require(0 <= number(answer) <= 1, "a fraction is between 0 and 1")
     hint = "count the answers first, then the wrong ones: of both kinds of photos"
-    return None if abs(number(answer) - 1 + right[passes].mean()) < 2e-3 else hint
+    expect(answer, (0.04 * known + unknown) / (known + unknown), hint, 2e-3)
 
 
 @check("write a function (known, unknown) that returns one number from 0 to 1")
@@ -59,10 +53,9 @@ def false_positives(answer):
         known, unknown = random.beta(a, b, 2000), random.beta(3, 3, 1500)
         lowest = np.sort(known)[round((1 - RECALL) * len(known))]
         right = np.count_nonzero(unknown >= lowest) / len(unknown)
-        own = number(given(answer(known.copy(), unknown.copy())))
-        if abs(own - right) > 0.01:
-            return f"it should be {right:.0%}, yours is {own:.0%}; how many of the known photos pass your threshold?"
-    return None
+        own = number(answer(known.copy(), unknown.copy()))
+        hint = f"it should be {right:.0%}, yours is {own:.0%}; how many of the known photos pass your threshold?"
+        expect(own, right, hint, 0.01)
 
 
 @functools.cache
@@ -84,14 +77,14 @@ def four_bits(answer):
     ratios = []
     for weights in kernels():
         integers, scales = (np.asarray(given(each), dtype=float) for each in answer(weights.copy()))
-        if integers.shape != weights.shape or scales.size != len(weights):
-            wanted = f"shape {weights.shape} and {len(weights)} scales"
-            return f"integers and scales of {wanted} are needed, not {integers.shape} and {scales.shape}"
-        if (integers != np.round(integers)).any() or np.abs(integers).max() > HIGHEST:
-            return f"four bits hold whole numbers from {-HIGHEST} to {HIGHEST} here"
+        wanted = f"shape {weights.shape} and {len(weights)} scales"
+        require(integers.shape == weights.shape and scales.size == len(weights),
+                f"integers and scales of {wanted} are needed, not {integers.shape} and {scales.shape}")  # fmt: skip
+        require((integers == np.round(integers)).all() and np.abs(integers).max() <= HIGHEST,
+                f"four bits hold whole numbers from {-HIGHEST} to {HIGHEST} here")  # fmt: skip
         usual = np.abs(weights).max(1, keepdims=True) / HIGHEST
         ratios.append(squared_error(weights, integers, scales)
                       / squared_error(weights, np.round(weights / usual), usual))  # fmt: skip
     mean = float(np.mean(ratios))
     print(f"squared error beside that of the largest weight's scale: {mean:.2f}")
-    return None if mean <= ERROR else f"the goal is {ERROR}"
+    require(mean <= ERROR, f"the goal is {ERROR}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 
@@ -13,7 +12,7 @@ from torchvision.models import resnet18 as torch_resnet18
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from scene_utils import explain, models
-from scene_utils.lessons.checks import check, close, given, number
+from scene_utils.lessons.checks import check, close, count, expect, given, number, numbers, require
 
 CORE_HOURS, IMAGES, RATE = 6, 9_865, 200  # budget of a design; training images; ResNet18's images per second
 SEED_SD, DETECTABLE = 0.008, 0.015  # of an accuracy between seeds; what a design has to detect
@@ -23,20 +22,17 @@ SEED_SD, DETECTABLE = 0.008, 0.015  # of an accuracy between seeds; what a desig
 def power_of_fifty(answer):
     """The factor whose fiftieth power is a thousandth."""
     factor = number(answer)
-    if not 0 < factor < 1:
-        return "a factor between 0 and 1"
+    require(0 < factor < 1, "a factor between 0 and 1")
     left = factor**50
-    return None if abs(left * 1000 - 1) < 0.02 else f"fifty such factors leave {left:.2g} of the norm"
+    expect(1000 * left, 1, f"fifty such factors leave {left:.2g} of the norm", 0.02)
 
 
 @check("give one number")
 def bottleneck_ratio(answer):
     """Weights of two 3 x 3 convolutions of 256 channels over those of a bottleneck, counted in torchvision's nets."""
-    basic, narrow = (
-        sum(p.numel() for p in block.parameters() if p.ndim == 4)
-        for block in (BasicBlock(256, 256), Bottleneck(256, 64))
-    )
-    return None if abs(number(answer) / (basic / narrow) - 1) < 0.005 else "kernel x kernel x inputs x outputs, each"
+    blocks = BasicBlock(256, 256), Bottleneck(256, 64)
+    basic, narrow = (sum(p.numel() for p in block.parameters() if p.ndim == 4) for block in blocks)
+    expect(answer, basic / narrow, "kernel x kernel x inputs x outputs, each", 0.005 * basic / narrow)
 
 
 class Block(nn.Module):
@@ -65,14 +61,11 @@ def residual_forward(answer):
     block, x = _stirred(Block(8)), torch.randn(2, 8, 4, 4).relu()
     reference = BasicBlock(8, 8).eval()
     reference.load_state_dict(block.state_dict())
-    own = torch.as_tensor(given(answer(block, x.clone()))).detach()
-    if own.shape != x.shape:
-        return f"the output must have the shape of the input, {tuple(x.shape)}, not {tuple(own.shape)}"
-    if (own < 0).any():
-        return "after the addition comes a ReLU; yours returns negative values"
-    if not close(own, reference(x)):
-        return "what is x at the moment when it is added?"
-    return None
+    own = numbers(answer(block, x.clone()))
+    hint = f"the output must have the shape of the input, {tuple(x.shape)}, not {tuple(own.shape)}"
+    require(own.shape == x.shape, hint)
+    require((own >= 0).all(), "after the addition comes a ReLU; yours returns negative values")
+    require(close(own, reference(x)), "what is x at the moment when it is added?")
 
 
 def _same_function(own: nn.Module, reference: nn.Module, x: Tensor) -> bool:
@@ -99,42 +92,29 @@ def residual_block(answer):
         where = f"from {inputs} to {outputs} channels with stride {stride}"
         shape = (2, outputs, 6 // stride, 6 // stride)
         y = given(block.eval()(x))
-        if tuple(y.shape) != shape:
-            return f"{where} the output must have the shape {shape}, not {tuple(y.shape)}"
+        require(tuple(y.shape) == shape, f"{where} the output must have the shape {shape}, not {tuple(y.shape)}")
         changes = stride > 1 or inputs != outputs
-        if changes == (sum(isinstance(m, nn.Conv2d) for m in block.modules()) == 2):
-            return f"{where} the shortcut {'needs' if changes else 'needs no'} a convolution"
+        convolved = sum(isinstance(m, nn.Conv2d) for m in block.modules()) != 2
+        require(changes == convolved, f"{where} the shortcut {'needs' if changes else 'needs no'} a convolution")
         downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
         reference = BasicBlock(inputs, outputs, stride, downsample if changes else None)
-        if not _same_function(block, _stirred(reference), x):
-            return f"{where} it does not compute what torchvision's block computes; which order, what is added?"
-    return None
-
-
-def _map_sizes(net: nn.Module) -> list[tuple[int, ...]]:
-    return sorted(step.output for step in explain.trace(net, (3, 64, 64)) if isinstance(step.module, nn.Conv2d))
+        hint = f"{where} it does not compute what torchvision's block computes; which order, what is added?"
+        require(_same_function(block, _stirred(reference), x), hint)
 
 
 @check("write a function (classes=6) that returns a network for images (N, 3, 64, 64)")
 def resnet18(answer):
     """ResNet18: shapes, weights, and that it is one stack of residual blocks."""
     net, reference = given(answer(5)), torch_resnet18(num_classes=5)
-    if not isinstance(net, nn.Module):
-        return "it must return a network, an nn.Module"
-    if tuple(net(torch.randn(2, 3, 64, 64)).shape) != (2, 5):
-        return "resnet18(5) must give five scores per image"
-    counts = [sum(p.numel() for p in each.parameters()) for each in (net, reference)]
-    if _map_sizes(net) != _map_sizes(reference):
-        return "the maps of its convolutions have other sizes than ResNet18's; strides, channels, number of blocks?"
-    if counts[0] != counts[1]:
-        return f"ResNet18 with five classes has {counts[1]:,} weights, yours {counts[0]:,}"
-    made = answer()
-    return None if made(torch.zeros(1, 3, 64, 64)).shape[1] == 6 else "without an argument it has six classes"
-
-
-@functools.cache
-def _cost(depth: int) -> int:
-    return explain.layer_costs(models.resnet(depth))["multiplications"].sum()
+    require(isinstance(net, nn.Module), "it must return a network, an nn.Module")
+    require(net(torch.randn(2, 3, 64, 64)).shape == (2, 5), "resnet18(5) must give five scores per image")
+    sizes = [sorted(step.output for step in explain.trace(each, (3, 64, 64)) if isinstance(step.module, nn.Conv2d))
+             for each in (net, reference)]  # fmt: skip
+    hint = "the maps of its convolutions have other sizes than ResNet18's; strides, channels, number of blocks?"
+    require(sizes[0] == sizes[1], hint)
+    own, right = count(net), count(reference)
+    require(own == right, f"ResNet18 with five classes has {right:,} weights, yours {own:,}")
+    require(answer()(torch.zeros(1, 3, 64, 64)).shape[1] == 6, "without an argument it has six classes")
 
 
 @check('give a dict with "shallow", "deep", "epochs", "rates" and "seeds"')
@@ -143,18 +123,16 @@ def depth_design(answer):
     answer = dict(answer)
     shallow, deep, epochs, seeds = (int(number(answer[name])) for name in ("shallow", "deep", "epochs", "seeds"))
     rates = [number(rate) for rate in answer["rates"]]
-    if not {shallow, deep} <= set(models.BLOCKS) or shallow >= deep:
-        return f"two depths of {sorted(models.BLOCKS)}, the deep one deeper"
-    if (shallow in models.BOTTLENECKS) != (deep in models.BOTTLENECKS):
-        return "two things differ: the depth and the kind of block"
-    if len(set(rates)) < 2 or min(rates) <= 0:
-        return "a grid needs at least two learning rates, all positive"
-    if epochs < 4 or seeds < 2:
-        return "at least four epochs and two seeds"
-    seconds = sum(_cost(depth) / _cost(18) for depth in (shallow, deep)) * epochs * IMAGES / RATE
+    require({shallow, deep} <= set(models.BLOCKS) and shallow < deep,
+            f"two depths of {sorted(models.BLOCKS)}, the deep one deeper")  # fmt: skip
+    require((shallow in models.BOTTLENECKS) == (deep in models.BOTTLENECKS),
+            "two things differ: the depth and the kind of block")  # fmt: skip
+    require(len(set(rates)) >= 2 and min(rates) > 0, "a grid needs at least two learning rates, all positive")
+    require(epochs >= 4 and seeds >= 2, "at least four epochs and two seeds")
+    costs = [explain.layer_costs(models.resnet(depth))["multiplications"].sum() for depth in (18, shallow, deep)]
+    seconds = sum(costs[1:]) / costs[0] * epochs * IMAGES / RATE
     hours = (len(set(rates)) + seeds) * seconds / 3600
-    if hours > CORE_HOURS:
-        return f"this takes {hours:.1f} hours of one core, {CORE_HOURS} are there"
+    require(hours <= CORE_HOURS, f"this takes {hours:.1f} hours of one core, {CORE_HOURS} are there")
     half = stats.t.ppf(0.975, 2 * seeds - 2) * SEED_SD * math.sqrt(2 / seeds)
     print(f"{hours:.1f} hours; half of the interval is {100 * half:.2f} points")
-    return None if half <= DETECTABLE else f"with {seeds} seeds, half of the interval is {100 * half:.1f} points"
+    require(half <= DETECTABLE, f"with {seeds} seeds, half of the interval is {100 * half:.1f} points")

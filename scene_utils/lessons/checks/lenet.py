@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scene_utils import models
-from scene_utils.lessons.checks import check, close, given, number, whole
+from scene_utils.lessons import our_scene
+from scene_utils.lessons.checks import check, close, expect, given, number, require
 from scene_utils.support.layers import output_size
 
 RATES = torch.logspace(-5, 3, 17).tolist()
 CLOSE = 0.3  # fraction of the possible fall of the loss that may be missing
 
 
-def fill(net: nn.Module, reference: nn.Module) -> None:
-    """Give a network the weights of another one; no two of their shapes are alike."""
-    known = {tuple(p.shape): p for p in reference.parameters()}
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.copy_(known[tuple(parameter.shape)])
-
-
 @check("write a class LeNet(nn.Module) with __init__(self, classes=6) and forward(self, x)")
 def lenet(answer):
     """LeNet as the page's table has it: shapes, weights, and what it computes."""
     net, reference, images = answer(5), models.LeNet(5), torch.randn(2, 3, 64, 64)
-    if not isinstance(net, nn.Module):
-        return "LeNet(5) must be a network, an nn.Module"
-    if tuple(given(net(images)).shape) != (2, 5):
-        return "LeNet(5) must give five scores per image"
+    require(isinstance(net, nn.Module), "LeNet(5) must be a network, an nn.Module")
+    require(given(net(images)).shape == (2, 5), "LeNet(5) must give five scores per image")
     shapes = [sorted(tuple(p.shape) for p in each.parameters()) for each in (net, reference)]
-    if shapes[0] != shapes[1]:
-        odd = [shape for shape in shapes[0] if shape not in shapes[1]] or "too few or too many"
-        return f"these weights are not in the table: {odd}"
-    fill(net, reference)
-    if not close(net.eval()(images), reference(images)):
-        return "with the same weights it computes something else; where does the table have a pooling, where a ReLU?"
-    return None if answer()(images).shape[1] == 6 else "without an argument it has six classes"
+    odd = [shape for shape in shapes[0] if shape not in shapes[1]] or "too few or too many"
+    require(shapes[0] == shapes[1], f"these weights are not in the table: {odd}")
+    same = {tuple(p.shape): p for p in reference.parameters()}  # no two shapes are alike
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.copy_(same[tuple(parameter.shape)])
+    hint = "with the same weights it computes something else; where does the table have a pooling, where a ReLU?"
+    require(close(net.eval()(images), reference(images)), hint)
+    require(answer()(images).shape[1] == 6, "without an argument it has six classes")
 
 
 @check("give one whole number")
@@ -48,7 +42,7 @@ def fc1_inputs(answer):
     side = 64
     for kernel, stride in ((7, 1), (2, 2), (7, 1), (2, 2)):
         side = output_size(side, kernel, stride)
-    return whole(answer, 50 * side * side, "convolution, pooling, convolution, pooling; then maps x side x side")
+    expect(answer, 50 * side * side, "convolution, pooling, convolution, pooling; then maps x side x side")
 
 
 @check("give a filter: three rows of three numbers")
@@ -56,8 +50,8 @@ def shift_right(answer):
     """A filter whose map is the image moved by one pixel to the right."""
     weight = torch.as_tensor(answer).float().view(1, 1, 3, 3)
     image = torch.rand(1, 1, 8, 8)
-    moved = F.conv2d(image, weight)[0, 0]
-    return None if close(moved, image[0, 0, 1:-1, :-2]) else "which pixel under the filter lies one to the left?"
+    moved = F.conv2d(image, weight)
+    require(close(moved, image[..., 1:-1, :-2]), "which pixel under the filter lies one to the left?")
 
 
 @check("write a function (logits, target) that returns the loss")
@@ -65,11 +59,11 @@ def logit_loss(answer):
     """Cross-entropy of logits: nothing added, nothing done twice."""
     sure = torch.tensor([[100.0, 0, 0, 0, 0, 0]])
     price = float(given(answer(sure, torch.tensor([0]))))
-    if not abs(price) < 1e-3:
-        return f"being right and sure must cost nothing, here it costs {price:.4f}"
+    require(abs(price) < 1e-3, f"being right and sure must cost nothing, here it costs {price:.4f}")
     logits, labels = torch.randn(8, 6), torch.arange(8) % 6
     right, own = F.cross_entropy(logits, labels).item(), float(answer(logits, labels))
-    return None if abs(right - own) < 1e-4 else f"on eight random images it should be {right:.4f}, yours is {own:.4f}"
+    hint = f"on eight random images it should be {right:.4f}, yours is {own:.4f}"
+    require(abs(right - own) < 1e-4, hint)
 
 
 @check("write a function (net) that changes the weights of a LeNet in place")
@@ -81,17 +75,12 @@ def equal_filters(answer):
     before = net.conv1.weight.detach().clone()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
     for _ in range(3):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(net(images), labels)
-        loss.backward()
-        optimizer.step()
+        loss = our_scene.train_epoch(net, [(images, labels)], optimizer)
     after = net.conv1.weight.detach()
-    if not (loss.isfinite() and after.isfinite().all()):
-        return "the loss must stay a number"
-    if close(after, before, 1e-9):
-        return "the filters do not change at all: no gradient reaches them"
+    require(math.isfinite(loss) and after.isfinite().all(), "the loss must stay a number")
+    require(not close(after, before, 1e-9), "the filters do not change at all: no gradient reaches them")
     spread = (after - after[:1]).abs().max() / after.abs().max()
-    return None if spread < 1e-4 else "after three steps the twenty filters differ; what else sets two filters apart?"
+    require(spread < 1e-4, "after three steps the twenty filters differ; what else sets two filters apart?")
 
 
 @functools.cache
@@ -114,13 +103,9 @@ def loss_after(make, loader: list[tuple[Tensor, Tensor]], rate: float, epochs: i
     """Loss on all batches after some epochs at a constant rate; infinite where it is no number."""
     net = make()
     optimizer = torch.optim.SGD(net.parameters(), lr=rate)
-    for images, labels in loader * epochs:
-        optimizer.zero_grad()
-        F.cross_entropy(net(images), labels).backward()
-        optimizer.step()
-    with torch.no_grad():
-        loss = torch.stack([F.cross_entropy(net(images), labels) for images, labels in loader]).mean()
-    return float(loss) if loss.isfinite() else float("inf")
+    our_scene.train_epoch(net, loader * epochs, optimizer)
+    loss, _ = our_scene.evaluate(net, loader)
+    return loss if math.isfinite(loss) else math.inf
 
 
 @check("write a function (make, loader) that returns a learning rate")
@@ -128,11 +113,9 @@ def rate_finder(answer):
     """A search that finds a good rate for networks whose inputs differ in scale by thousands."""
     for scale in (1.0, 0.3, 20.0):
         make, loader, start, best = _problem(scale)
-        rate = number(given(answer(make, loader)))
-        if rate <= 0:
-            return "a learning rate is positive"
+        rate = number(answer(make, loader))
+        require(rate > 0, "a learning rate is positive")
         own = loss_after(make, loader, rate)
         print(f"scale {scale:g}: rate {rate:.2g} takes the loss from {start:.3f} to {own:.3f}; the best: {best:.3f}")
-        if not own <= best + CLOSE * (start - best):
-            return f"for inputs of scale {scale:g} another rate brings the loss much further down"
-    return None
+        hint = f"for inputs of scale {scale:g} another rate brings the loss much further down"
+        require(own <= best + CLOSE * (start - best), hint)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from scene_utils.lessons.checks import check, close, given, number, sets, tensor
+from scene_utils.lessons import our_scene
+from scene_utils.lessons.checks import check, close, number, numbers, require, sets, tensor
 
 FEATURES, FEATURES_GOAL = 24, 0.55
 
@@ -17,11 +17,10 @@ FEATURES, FEATURES_GOAL = 24, 0.55
 def probabilities(answer):
     """Softmax of the scores 0, ln 2 and ln 3."""
     values = tensor(list(answer) if isinstance(answer, tuple) else answer, 3)
-    if not close(values.sum(), torch.tensor(1.0), 2e-3) or (values < 0).any():
-        return "probabilities are not negative, and add up to 1"
-    if not close(values[1:] / values[0], torch.tensor([2.0, 3.0]), 2e-2):
-        return "what is exp(ln 2)? The probabilities are in the same proportion as the exponentials"
-    return None
+    valid = close(values.sum(), torch.tensor(1.0), 2e-3) and (values >= 0).all()
+    require(valid, "probabilities are not negative, and add up to 1")
+    hint = "what is exp(ln 2)? The probabilities are in the same proportion as the exponentials"
+    require(close(values[1:] / values[0], torch.tensor([2.0, 3.0]), 2e-2), hint)
 
 
 @check("write a function (scores, label) that returns one number")
@@ -32,15 +31,13 @@ def cross_entropy(answer):
     def loss(scores: Tensor, label: int) -> float:
         return float(tensor(answer(scores.clone(), label)))
 
-    if abs(loss(torch.zeros(6), 3) - math.log(6)) > 1e-4:
-        return f"six equal scores must cost ln 6, yours cost {loss(torch.zeros(6), 3):.3f}"
-    if abs(sum(math.exp(-loss(one, label)) for label in range(6)) - 1) > 1e-4:
-        return "exp(-loss), over all six labels, must add up to 1"
-    if loss(one, 0) >= loss(one, 5):
-        return "the loss must be small where the right class has the highest score"
-    if not abs(loss(one + 1000, 2) - loss(one, 2)) < 1e-3:
-        return "adding 1000 to every score must change nothing; yours overflows. What may you subtract from all scores?"
-    return None
+    equal = loss(torch.zeros(6), 3)
+    require(abs(equal - math.log(6)) <= 1e-4, f"six equal scores must cost ln 6, yours cost {equal:.3f}")
+    total = sum(math.exp(-loss(one, label)) for label in range(6))
+    require(abs(total - 1) <= 1e-4, "exp(-loss), over all six labels, must add up to 1")
+    require(loss(one, 0) < loss(one, 5), "the loss must be small where the right class has the highest score")
+    hint = "adding 1000 to every score must change nothing; yours overflows. What may you subtract from all scores?"
+    require(abs(loss(one + 1000, 2) - loss(one, 2)) < 1e-3, hint)
 
 
 @check("write a function (scores) that returns a table of the same shape")
@@ -48,28 +45,21 @@ def softmax(answer):
     """Softmax of a batch of scores, (images, classes)."""
     scores = torch.randn(5, 6)
     values = tensor(answer(scores.clone()), 5, 6)
-    if (values < 0).any() or not close(values.sum(1), torch.ones(5)):
-        return f"the six probabilities of one image must add up to 1, not to {values[0].sum():.3f}"
-    if not close(values.log().diff(dim=1), scores.diff(dim=1)):
-        return "one more point of score must multiply a probability by e"
-    if not close(values[:1], tensor(answer(scores[:1].clone()), 1, 6)):
-        return "the probabilities of an image must not depend on the other images of the batch"
-    return None
+    valid = (values >= 0).all() and close(values.sum(1), torch.ones(5))
+    require(valid, f"the six probabilities of one image must add up to 1, not to {values[0].sum():.3f}")
+    by_e = close(values.log().diff(dim=1), scores.diff(dim=1))
+    require(by_e, "one more point of score must multiply a probability by e")
+    alone = tensor(answer(scores[:1].clone()), 1, 6)
+    require(close(values[:1], alone), "the probabilities of an image must not depend on the other images of the batch")
 
 
-def descend(features: Tensor, labels: Tensor, rate: float, steps: int) -> tuple[Tensor, Tensor, list[float]]:
-    """Train six neurons by gradient descent from zero; return weights, biases and the loss before each step."""
-    weights = torch.zeros(6, features.shape[1], requires_grad=True)
-    biases = torch.zeros(6, requires_grad=True)
-    losses = []
-    for _ in range(steps):
-        loss = F.cross_entropy(features @ weights.T + biases, labels)
-        slopes = torch.autograd.grad(loss, (weights, biases))
-        with torch.no_grad():
-            weights -= rate * slopes[0]
-            biases -= rate * slopes[1]
-        losses.append(loss.item())
-    return weights.detach(), biases.detach(), losses
+def descend(features: Tensor, labels: Tensor, rate: float, steps: int) -> tuple[nn.Module, list[float]]:
+    """Train six neurons by gradient descent from zero; return them and the loss before each step."""
+    neurons = nn.Linear(features.shape[1], 6)
+    for parameter in neurons.parameters():
+        nn.init.zeros_(parameter)
+    optimizer = torch.optim.SGD(neurons.parameters(), lr=rate)
+    return neurons, [our_scene.train_epoch(neurons, [(features, labels)], optimizer) for _ in range(steps)]
 
 
 @check("give one number, a learning rate")
@@ -79,12 +69,10 @@ def rate_that_fails(answer):
     colours = train.images.float().mean((2, 3))
     colours = (colours - colours.mean(0)) / colours.std(0)
     rate = number(answer)
-    if rate <= 0:
-        return "a learning rate is positive"
-    losses = descend(colours, train.labels, rate, 60)[2]
-    if not math.isfinite(losses[-1]):
-        return "the loss is no longer a number; try a smaller rate"
-    return None if losses[-1] > losses[0] else f"the loss still falls, from {losses[0]:.3f} to {losses[-1]:.3f}"
+    require(rate > 0, "a learning rate is positive")
+    _, losses = descend(colours, train.labels, rate, 60)
+    require(math.isfinite(losses[-1]), "the loss is no longer a number; try a smaller rate")
+    require(losses[-1] > losses[0], f"the loss still falls, from {losses[0]:.3f} to {losses[-1]:.3f}")
 
 
 @check("write a function (images) that returns one row of numbers per image")
@@ -93,19 +81,18 @@ def features(answer):
     train, validation = sets()
     tables = []
     for split in (train, validation):
-        table = torch.as_tensor(given(answer(split.images.clone()))).float()
-        if table.ndim != 2 or len(table) != len(split):
-            return f"one row per image is needed: {len(split)} x k, not {tuple(table.shape)}"
+        table = numbers(answer(split.images.clone())).float()
+        hint = f"one row per image is needed: {len(split)} x k, not {tuple(table.shape)}"
+        require(table.ndim == 2 and len(table) == len(split), hint)
         tables.append(table)
-    alone = torch.as_tensor(answer(validation.images[:1].clone())).float()
-    if not close(alone, tables[1][:1], 1e-3):
-        return "the numbers of an image must not depend on the other images"
+    alone = numbers(answer(validation.images[:1].clone())).float()
+    require(close(alone, tables[1][:1], 1e-3), "the numbers of an image must not depend on the other images")
     count = tables[0].shape[1]
-    if count > FEATURES or not tables[0].isfinite().all():
-        return f"at most {FEATURES} numbers per image, all finite; yours has {count}"
+    hint = f"at most {FEATURES} numbers per image, all finite; yours has {count}"
+    require(count <= FEATURES and tables[0].isfinite().all(), hint)
     mean, scale = tables[0].mean(0), tables[0].std(0) + 1e-6
-    weights, biases, _ = descend((tables[0] - mean) / scale, train.labels, 0.5, 300)
-    predicted = (((tables[1] - mean) / scale) @ weights.T + biases).argmax(1)
+    neurons, _ = descend((tables[0] - mean) / scale, train.labels, 0.5, 300)
+    predicted = neurons((tables[1] - mean) / scale).argmax(1)
     accuracy = (predicted == validation.labels).float().mean().item()
     print(f"{count} numbers per image, validation accuracy {accuracy:.1%}")
-    return None if accuracy >= FEATURES_GOAL else f"the goal is {FEATURES_GOAL:.0%}; what else than colour?"
+    require(accuracy >= FEATURES_GOAL, f"the goal is {FEATURES_GOAL:.0%}; what else than colour?")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from scene_utils.lessons.checks import check, given, number
+from scene_utils.lessons.checks import check, expect, given, number, require
 
 BUDGET, LANDSCAPES, REGRET = 24, 30, 0.015  # of the open task: trainings, made-up tasks, mean distance to the best
 SPACE = {"rate": (0.001, 0.004, 0.016, 0.064), "batch_size": (32, 64, 128, 256), "momentum": (0.0, 0.5, 0.9, 0.95),
@@ -20,11 +20,9 @@ SPACE = {"rate": (0.001, 0.004, 0.016, 0.064), "batch_size": (32, 64, 128, 256),
 def equal_updates(answer):
     """Epochs of 10,800 images in batches of 128 that take as many steps as 8 epochs in batches of 32."""
     steps = [sum(1 for _ in range(0, 10_800, size)) for size in (32, 128)]
-    epochs, wanted = number(answer), 8 * steps[0]
-    if epochs <= 0:
-        return "a number of epochs is positive"
-    taken = epochs * steps[1]
-    return None if abs(taken / wanted - 1) < 0.015 else f"that is {taken:,.0f} steps instead of {wanted:,}"
+    taken, wanted = number(answer) * steps[1], 8 * steps[0]
+    require(taken > 0, "a number of epochs is positive")
+    expect(taken, wanted, f"that is {taken:,.0f} steps instead of {wanted:,}", 0.015 * wanted)
 
 
 def _trials(seed: int) -> pd.DataFrame:
@@ -42,29 +40,23 @@ def share_explained(answer):
         groups = [group["accuracy"].to_numpy() for _, group in trials.groupby(name)]
         within = sum(((group - group.mean()) ** 2).sum() for group in groups)
         right = 1 - within / ((trials["accuracy"] - trials["accuracy"].mean()) ** 2).sum()
-        own = number(given(answer(trials.copy(), name)))
-        if abs(own - right) > 1e-3:
-            return f"for {name} it should be {right:.3f}, yours is {own:.3f}; does each trial count once?"
+        own = number(answer(trials.copy(), name))
+        hint = f"for {name} it should be {right:.3f}, yours is {own:.3f}; does each trial count once?"
+        expect(own, right, hint, 1e-3)
     same = pd.DataFrame({"learning_rate": [1, 2, 3, 3], "accuracy": [0.5] * 4})
-    if not abs(number(answer(same, "learning_rate"))) < 1e-6:
-        return "if all accuracies are equal, nothing is to be explained: 0"
-    return None
+    expect(answer(same, "learning_rate"), 0, "if all accuracies are equal, nothing is to be explained: 0", 1e-6)
 
 
 @check("write a function (spread, difference) that returns a whole number")
 def seeds_needed(answer):
     """The fewest seeds per recipe whose interval, by Student's t, is not wider than the difference."""
     for spread, difference in ((0.008, 0.01), (0.008, 0.02), (0.02, 0.01), (0.003, 0.02), (0.006, 0.005)):
-        n = number(given(answer(spread, difference)))
-        if n != int(n) or n < 2:
-            return "a whole number from 2 up; one seed has no spread"
+        n = number(answer(spread, difference))
+        require(n.is_integer() and n >= 2, "a whole number from 2 up; one seed has no spread")
         halves = [stats.t.ppf(0.975, 2 * k - 2) * spread * math.sqrt(2 / k) for k in (n, n - 1) if k >= 2]
         where = f"for a spread of {100 * spread:g} and a difference of {100 * difference:g} points"
-        if halves[0] > difference:
-            return f"{where} {n:.0f} seeds leave an interval of ± {100 * halves[0]:.2f}"
-        if len(halves) > 1 and halves[1] <= difference:
-            return f"{where} fewer than {n:.0f} would do"
-    return None
+        require(halves[0] <= difference, f"{where} {n:.0f} seeds leave an interval of ± {100 * halves[0]:.2f}")
+        require(n == 2 or halves[1] > difference, f"{where} fewer than {n:.0f} would do")
 
 
 @check("write a function (start, levels, score) that returns the best values")
@@ -79,14 +71,11 @@ def one_at_a_time(answer):
             return -abs(values["rate"] - target[0]) - abs(values["decay"] - target[1])
 
         found = given(answer(start, levels, score))
-        if start != {"rate": 1, "decay": 0}:
-            return "the start has changed; how many dictionaries are there?"
-        if dict(found) != {"rate": target[0], "decay": target[1]}:
-            return "it does not return the best values; how many dictionaries are there?"
+        require(start == {"rate": 1, "decay": 0}, "the start has changed; how many dictionaries are there?")
+        best = {"rate": target[0], "decay": target[1]}
+        require(dict(found) == best, "it does not return the best values; how many dictionaries are there?")
         distinct = {tuple(each.values()) for each in seen}
-        if len(distinct) > 5:
-            return f"one at a time looks at 5 combinations here, yours at {len(distinct)}"
-    return None
+        require(len(distinct) <= 5, f"one at a time looks at 5 combinations here, yours at {len(distinct)}")
 
 
 def landscape(seed: int):
@@ -127,4 +116,4 @@ def search(answer):
         regrets.append(0.75 - accuracy(dict(found)))
     mean = float(np.mean(regrets))
     print(f"mean distance from the best combination: {100 * mean:.2f} points")
-    return None if mean <= REGRET else f"the goal is {100 * REGRET:.1f} points"
+    require(mean <= REGRET, f"the goal is {100 * REGRET:.1f} points")

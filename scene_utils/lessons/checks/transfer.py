@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from scene_utils import models
-from scene_utils.lessons.checks import check, close, given, sets, whole
+from scene_utils.lessons.checks import check, close, count, expect, given, numbers, require, sets
 
 FEW, FEW_GOAL = 10, 0.7  # of the open task: images per class, accuracy on the validation images
 
@@ -16,8 +16,8 @@ FEW, FEW_GOAL = 10, 0.7  # of the open task: images per class, accuracy on the v
 @check("give one whole number")
 def last_layer_weights(answer):
     """Weights and biases of ResNet18's last layer for six classes."""
-    count = sum(p.numel() for p in models.resnet(18).fc.parameters())
-    return whole(answer, count, "one weight for each pair of feature and class, and one bias per class")
+    right = count(models.resnet(18).fc)
+    expect(answer, right, "one weight for each pair of feature and class, and one bias per class")
 
 
 @check("write a function (features, fc, label) that returns a map (2, 2)")
@@ -26,17 +26,16 @@ def class_map(answer):
     for label in (4, 0):
         features, fc = torch.randn(512, 2, 2), nn.Linear(512, 6)
         with torch.no_grad():
-            own = torch.as_tensor(given(answer(features.clone(), fc, label))).detach()
-            if tuple(own.shape) != (2, 2):
-                return f"one number per position is needed, (2, 2), not {tuple(own.shape)}"
-            if not close(own.mean() + fc.bias[label], fc(features.mean((1, 2)))[label], 1e-3):
-                return "the mean of the map, plus the bias of the class, must be the logit"
+            own = numbers(answer(features.clone(), fc, label))
+            require(own.shape == (2, 2), f"one number per position is needed, (2, 2), not {tuple(own.shape)}")
+            equal = close(own.mean() + fc.bias[label], fc(features.mean((1, 2)))[label], 1e-3)
+            require(equal, "the mean of the map, plus the bias of the class, must be the logit")
             corner = torch.zeros(512, 2, 2)
             corner[:, 1, 0] = features[:, 1, 0]  # the other positions have nothing to say
-            own = torch.as_tensor(answer(corner.clone(), fc, label)).detach()
-            if not close(own[0], torch.zeros(2), 1e-3) or not close(own[1, 1], torch.zeros(()), 1e-3):
-                return "a position without features must have the value 0; each position speaks for itself"
-    return None
+            own = numbers(answer(corner.clone(), fc, label))
+            others = torch.stack([own[0, 0], own[0, 1], own[1, 1]])
+            hint = "a position without features must have the value 0; each position speaks for itself"
+            require(close(others, torch.zeros(3), 1e-3), hint)
 
 
 class Small(nn.Module):
@@ -64,11 +63,11 @@ def frozen_features(answer):
     answer(net)
     net(images).sum().backward()
     trained = sorted(name for name, parameter in net.named_parameters() if parameter.grad is not None)
-    if trained != ["fc.bias", "fc.weight"]:
-        return f"gradients must reach the last layer and nothing else; yours reach: {', '.join(trained) or 'nothing'}"
-    if not close(copy.deepcopy(net).eval().features(images), before):
-        return "the features have changed after one training batch; what does batch normalization do in training mode?"
-    return None if net.fc.training else "the last layer must be in training mode"
+    hint = f"gradients must reach the last layer and nothing else; yours reach: {', '.join(trained) or 'nothing'}"
+    require(trained == ["fc.bias", "fc.weight"], hint)
+    hint = "the features have changed after one training batch; what does batch normalization do in training mode?"
+    require(close(copy.deepcopy(net).eval().features(images), before), hint)
+    require(net.fc.training, "the last layer must be in training mode")
 
 
 @check("write a function (net) that returns an optimizer")
@@ -78,18 +77,14 @@ def two_rates(answer):
     optimizer = given(answer(net))
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(f"an optimizer is needed, not {type(optimizer).__name__}")
-    before = {name: value.detach().clone() for name, value in net.named_parameters()}
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     missing = [name for name, p in net.named_parameters() if id(p) not in rates or not p.requires_grad]
-    if missing:
-        return f"these are not trained: {', '.join(missing)}"
-    if sum(len(group["params"]) for group in optimizer.param_groups) != len(before):
-        return "each parameter belongs into one group"
+    require(not missing, f"these are not trained: {', '.join(missing)}")
+    grouped = sum(len(group["params"]) for group in optimizer.param_groups)
+    require(grouped == len(list(net.parameters())), "each parameter belongs into one group")
     for name, parameter in net.named_parameters():
-        wanted = 0.01 if name.startswith("fc.") else 0.001
-        if abs(rates[id(parameter)] / wanted - 1) > 1e-6:
-            return f"the rate of {name} must be {wanted}, yours is {rates[id(parameter)]}"
-    return None
+        own, wanted = rates[id(parameter)], 0.01 if name.startswith("fc.") else 0.001
+        require(abs(own / wanted - 1) <= 1e-6, f"the rate of {name} must be {wanted}, yours is {own}")
 
 
 @check("write a function (images, labels, new_images) that returns one class per new image")
@@ -98,9 +93,9 @@ def few_images(answer):
     train, validation = sets()
     places = torch.cat([(train.labels == label).nonzero()[:FEW, 0] for label in range(6)])
     few, labels = train.images[places].clone(), train.labels[places].clone()
-    predicted = torch.as_tensor(given(answer(few, labels, validation.images.clone())))
-    if tuple(predicted.shape) != (len(validation),):
-        return f"one class per new image is needed, {len(validation)} numbers, not {tuple(predicted.shape)}"
+    predicted = numbers(answer(few, labels, validation.images.clone()))
+    hint = f"one class per new image is needed, {len(validation)} numbers, not {tuple(predicted.shape)}"
+    require(predicted.shape == (len(validation),), hint)
     accuracy = (predicted == validation.labels).float().mean().item()
     print(f"validation accuracy {accuracy:.1%}, from {len(few)} images")
-    return None if accuracy >= FEW_GOAL else f"the goal is {FEW_GOAL:.0%}"
+    require(accuracy >= FEW_GOAL, f"the goal is {FEW_GOAL:.0%}")
