@@ -23,11 +23,8 @@ def last_input(model: nn.Module, split: Split, recipe: Recipe) -> np.ndarray:
     """Return what the last layer reads of each image: float (N, features)."""
     model = copy.deepcopy(model)  # prediction leaves tensors that cannot be trained on
     last, seen = list(model.modules())[-1], []
-    handle = last.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].float().cpu()))
-    try:
+    with last.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].float().cpu())):
         training.predict(model, split, recipe)
-    finally:
-        handle.remove()
     return torch.cat(seen).numpy()
 
 

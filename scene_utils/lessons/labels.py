@@ -136,15 +136,12 @@ def ceilings(run: Run) -> pd.DataFrame:
     Returns:
         Columns class, images, contradicted, judged, rejected, at least, at most.
     """
-    table = contradicted(run)
-    rejected = table["verdict"].isin(("answer", "neither"))
-    rows = []
-    for position, name in enumerate(run.classes):
-        mine, total = table["label"] == name, int((run.labels == position).sum())
-        out = int((mine & rejected).sum())
-        judged = int((mine & table["verdict"].notna()).sum())
-        rows.append((name, total, int(mine.sum()), judged, out, 1 - out / max(total, 1), 1.0))
-    return pd.DataFrame(rows, columns=["class", "images", "contradicted", "judged", "rejected", "at least", "at most"])
+    table = contradicted(run).assign(rejected=lambda each: each["verdict"].isin(("answer", "neither")))
+    columns = {"contradicted": ("index", "count"), "judged": ("verdict", "count"), "rejected": ("rejected", "sum")}
+    found = table.groupby("label").agg(**columns).reindex(pd.Index(run.classes, name="class"), fill_value=0)
+    found.insert(0, "images", np.bincount(run.labels, minlength=len(run.classes)))
+    lowest = 1 - found["rejected"] / found["images"].clip(lower=1)
+    return found.assign(**{"at least": lowest, "at most": 1.0}).reset_index()
 
 
 def pictures(split: Split, names: list[str]) -> torch.Tensor:

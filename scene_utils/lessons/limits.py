@@ -7,6 +7,7 @@ row. Nothing is judged but whether the loss stays finite, so neither hold-out no
 from __future__ import annotations
 
 import bisect
+import contextlib
 import itertools
 from collections.abc import Callable
 
@@ -82,28 +83,24 @@ def limits(profile: str | None = None, ask: Callable | None = None) -> pd.DataFr
     """
     rows = []
     for setting in all_settings():
-        found = [limit(setting, profile, 0, ask)]
-        if is_near(found[0], setting):
-            found += [limit(setting, profile, seed, ask) for seed in (1, 2)]
-        for seed, rate in enumerate(found):
+        for seed, rate in enumerate(repeated(setting, profile, ask)):
             for loss, factor in (("mean", 1), ("sum", setting["batch_size"])):
                 rows.append(setting | {"loss": loss, "seed": seed, "limit": rate and rate / factor})
     return pd.DataFrame(rows)
 
 
-def is_near(rate: float | None, setting: dict) -> bool:
-    """Whether a limit, of a mean or a summed loss, lies within a factor of two of the claimed one."""
-    claimed = cases.design("nan")["limit"]
-    return bool(rate) and any(claimed / 2 <= rate / factor <= claimed * 2 for factor in (1, setting["batch_size"]))
+def repeated(setting: dict, profile: str | None, ask: Callable | None) -> list[float | None]:
+    """Return the limit of a setting for each seed: one, or three where a first limit is close to the claimed one."""
+    claimed, first = cases.design("nan")["limit"], limit(setting, profile, 0, ask)
+    near = first and any(claimed / 2 <= first / factor <= claimed * 2 for factor in (1, setting["batch_size"]))
+    return [first, *(limit(setting, profile, seed, ask) for seed in ((1, 2) if near else ()))]
 
 
 def progress(profile: str | None = None) -> tuple[int, int]:
     """Return how many of the settings have been searched to the end, and how many there are."""
     done, every = 0, all_settings()
     for setting in every:
-        try:
-            seeds = (1, 2) if is_near(limit(setting, profile, 0, recorded), setting) else ()
-            done += all(limit(setting, profile, seed, recorded) is not False for seed in seeds)
-        except SceneError:
-            continue
+        with contextlib.suppress(SceneError):
+            repeated(setting, profile, recorded)
+            done += 1
     return done, len(every)

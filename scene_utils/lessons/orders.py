@@ -7,6 +7,7 @@ row. The hold-out judges; test set and sealed set are never read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import pandas as pd
 
@@ -42,7 +43,7 @@ def recipe(values: Mapping[str, float], profile: str, seed: int) -> Recipe:
     return catalogue.OURS.replace(**values, seed=seed, epochs=epochs, images=IMAGES)
 
 
-def trial(order: str, search: int, number: int, values: Mapping[str, float], profile: str, seed: int) -> float:
+def trial(order: str, search: int, profile: str, seed: int, values: Mapping[str, float], number: int) -> float:
     """Return the hold-out accuracy of a trial: found in the table, or trained now; 1/classes where it diverges."""
     def train() -> dict:
         sets = experiments.sealed_sets(profile)[0], experiments.sets(profile)[1]
@@ -61,12 +62,8 @@ def run(profile: str | None = None) -> pd.DataFrame:
     for search in range(cases.design("order")["searches"]):
         for order, names in orders.items():
             seed, new_seed = seeds(order)[search]
-
-            def score(values: Mapping[str, float], number: int, order=order, search=search, seed=seed) -> float:
-                return trial(order, search, number, values, profile, seed)
-
-            best = tuning.winner(pd.DataFrame(tuning.in_turn(names, score)))
-            accuracy = trial(order, search, AGAIN, best, profile, new_seed)
+            best = tuning.winner(pd.DataFrame(tuning.in_turn(names, partial(trial, order, search, profile, seed))))
+            accuracy = trial(order, search, profile, new_seed, best, AGAIN)
             bars.line(f"{order}, search {search + 1}: the winner has {accuracy:.4f} with a new seed")
     return pd.DataFrame({order: winners(order, profile) for order in orders})
 

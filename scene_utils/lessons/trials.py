@@ -69,10 +69,6 @@ class Trials:
         kept = table.drop(matching(table, replacing).index).to_dict("records")
         self.write(pd.DataFrame([*kept, {**row, **self.key}], columns=self.columns))
 
-    def clear(self) -> None:
-        """Begin anew, though published rows exist."""
-        self.write(pd.DataFrame(columns=self.columns))
-
     def write(self, table: pd.DataFrame) -> None:
         """Write the table into the runs folder."""
         settings.atomic_write(settings.results_dir() / self.name, table.to_csv(index=False))

@@ -40,7 +40,7 @@ RECIPES = {
 TRIALS = {"sample": 16, "short": 40, "full": 60}  # of the study
 
 COLUMNS = ("search", "trial", *LEVELS, "training_seed", "accuracy", "seconds", "key")
-FLOATS = (*LEVELS, "accuracy", "seconds")
+DISTRIBUTIONS = {name: CategoricalDistribution(levels) for name, levels in LEVELS.items()}
 
 
 def trials(profile: str | None = None, seed: int = 0, key: str | None = None) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def trials(profile: str | None = None, seed: int = 0, key: str | None = None) ->
 def kept(profile: str | None = None, seed: int = 0, key: str | None = None) -> Trials:
     """Return the table in which these trials are kept."""
     name = f"tuning.{settings.profile(profile)}.s{settings.seed(seed)}.csv"
-    return Trials(name, COLUMNS, {} if key is None else {"key": key}, FLOATS)
+    return Trials(name, COLUMNS, {} if key is None else {"key": key}, (*LEVELS, "accuracy", "seconds"))
 
 
 def trial(
@@ -108,10 +108,10 @@ def study(profile: str | None = None, seed: int = 0) -> pd.DataFrame:
         table = kept(profile, seed)
         written = [path.stat().st_mtime for path in results.places(table.name)]
         if not written or written[0] < datetime.datetime.fromisoformat(since).timestamp():
-            table.clear()
+            table.write(table.rows().head(0))  # though published rows exist
     search = quiet_study(seed)
     for number in range(1, TRIALS[profile] + 1):
-        asked = search.ask(distributions())
+        asked = search.ask(DISTRIBUTIONS)
         with progress.part(1 / (TRIALS[profile] - number + 1)):
             search.tell(asked, trial("study", number, asked.params, profile, seed))
         if number % 10 == 0:
@@ -146,19 +146,13 @@ def in_turn(order: Sequence[str], score: Callable[[Mapping[str, float], int], fl
     Args:
         score: the accuracy of a trial, given its values and its number, from 1.
     """
-    rows: list[dict] = []
-    best = dict(START)
-    rows.append(best | {"accuracy": score(best, 1)})
-    top = rows[0]["accuracy"]
+    rows = [START | {"accuracy": score(START, 1)}]
     for name in order:
-        start = dict(best)
+        start = winner(pd.DataFrame(rows))
         for level in LEVELS[name]:
             if level != start[name]:
                 values = start | {name: level}
-                accuracy = score(values, len(rows) + 1)
-                rows.append(values | {"accuracy": accuracy})
-                if accuracy > top:
-                    best, top = values, accuracy
+                rows.append(values | {"accuracy": score(values, len(rows) + 1)})
     return rows
 
 
@@ -170,7 +164,7 @@ def importances(study_trials: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     search = quiet_study(seed)
     for row in study_trials.to_dict("records"):
         params = {name: row[name] for name in LEVELS}
-        search.add_trial(optuna.trial.create_trial(params=params, distributions=distributions(), value=row["accuracy"]))
+        search.add_trial(optuna.trial.create_trial(params=params, distributions=DISTRIBUTIONS, value=row["accuracy"]))
     if np.ptp(study_trials["accuracy"]) == 0:
         return dict.fromkeys(LEVELS, 0.0)
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
@@ -195,11 +189,6 @@ def again(
         with progress.part(share):
             accuracies.append(trial(f"{search}, again", i, values, profile, seed, seed + i))
     return accuracies
-
-
-def distributions() -> dict[str, CategoricalDistribution]:
-    """Return ``LEVELS`` as Optuna takes them."""
-    return {name: CategoricalDistribution(levels) for name, levels in LEVELS.items()}
 
 
 def quiet_study(seed: int) -> optuna.Study:
