@@ -6,7 +6,7 @@ Intervals are pairs (low, high) at 95 %.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 
 import numpy as np
@@ -49,25 +49,25 @@ def newcombe_interval(correct: int, total: int, other_correct: int, other_total:
     return float(low), float(high)
 
 
-# --- two models on the same images
+# --- a difference, and what its interval says
+
+
+def verdict(interval: Interval) -> str:
+    """``higher`` for an interval above zero, ``lower`` for one below, else ``same``: not to be told apart."""
+    low, high = interval
+    return "higher" if low > 0 else "lower" if high < 0 else "same"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two models on the same images: what the second fixes and breaks of the first.
+class Estimate:
+    """A difference of accuracies, or another contrast of them.
 
     Attributes:
-        fixes: images wrong in the first model and right in the second.
-        breaks: images right in the first model and wrong in the second.
-        total: number of images.
-        difference: accuracy of the second minus that of the first.
-        low, high: its paired bootstrap interval.
-        p_value: McNemar's exact test.
+        difference: of the second minus the first.
+        low, high: its 95 % interval.
+        p_value: of the two-sided test against zero.
     """
 
-    fixes: int
-    breaks: int
-    total: int
     difference: float
     low: float
     high: float
@@ -79,10 +79,22 @@ class Comparison:
         return verdict((self.low, self.high))
 
 
-def verdict(interval: Interval) -> str:
-    """``higher`` for an interval above zero, ``lower`` for one below, else ``same``: not to be told apart."""
-    low, high = interval
-    return "higher" if low > 0 else "lower" if high < 0 else "same"
+# --- two models on the same images
+
+
+@dataclass(frozen=True)
+class Comparison(Estimate):
+    """Two models on the same images: the paired bootstrap's interval, McNemar's exact test.
+
+    Attributes:
+        fixes: images wrong in the first model and right in the second.
+        breaks: images right in the first model and wrong in the second.
+        total: number of images.
+    """
+
+    fixes: int
+    breaks: int
+    total: int
 
 
 def compare_counts(fixes: int, breaks: int, total: int, seed: int = 0) -> Comparison:
@@ -95,33 +107,21 @@ def compare_counts(fixes: int, breaks: int, total: int, seed: int = 0) -> Compar
     drawn = np.random.default_rng(seed).multinomial(total, shares, size=RESAMPLES)
     low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / total, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     p_value = mcnemar([[0, breaks], [fixes, 0]], exact=True).pvalue if fixes + breaks else 1.0
-    return Comparison(fixes, breaks, total, (fixes - breaks) / total, float(low), float(high), float(p_value))
+    return Comparison((fixes - breaks) / total, float(low), float(high), float(p_value), fixes, breaks, total)
 
 
 # --- several seeds
 
 
 @dataclass(frozen=True)
-class SeedComparison:
-    """Accuracies of two recipes over seeds: means, standard deviations, Welch interval of the gain."""
+class SeedComparison(Estimate):
+    """Accuracies of two recipes over seeds: means, standard deviations, Welch's t-test."""
 
     first_mean: float
     first_spread: float
     second_mean: float
     second_spread: float
     seeds: int
-    low: float
-    high: float
-
-    @property
-    def difference(self) -> float:
-        """Mean of the second recipe minus that of the first."""
-        return self.second_mean - self.first_mean
-
-    @property
-    def verdict(self) -> str:
-        """``higher``, ``lower`` or ``same``: the interval decides."""
-        return verdict((self.low, self.high))
 
 
 def compare_seeds(first: Sequence[float], second: Sequence[float]) -> SeedComparison:
@@ -133,28 +133,11 @@ def compare_seeds(first: Sequence[float], second: Sequence[float]) -> SeedCompar
     if min(len(first), len(second)) < 2:
         raise SceneError(f"{len(first)} and {len(second)} seeds tell no spread; run at least two a recipe")
     means = [of for each in (first, second) for of in (float(np.mean(each)), float(np.std(each, ddof=1)))]
-    found = welch(first, second)
-    return SeedComparison(*means, min(len(first), len(second)), found.low, found.high)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A contrast of accuracies with both sources of chance, the images and the seeds.
-
-    Attributes:
-        difference: the contrast, averaged over the images.
-        low, high: its 95 % interval.
-        p_value: of the two-sided t-test against zero.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
+    return SeedComparison(*astuple(welch(first, second)), *means, min(len(first), len(second)))
 
 
 def estimate(correct: Mapping[str, np.ndarray], contrast: Mapping[str, float]) -> Estimate:
-    """Estimate a contrast of arms whose images are crossed with seeds nested in the arm.
+    """Estimate a contrast of arms with both sources of chance: images, crossed with seeds nested in the arm.
 
     With D_i the contrast of the fractions of seeds that are correct on image i, the variance of its mean is
     var(D) / N + sum of c² s² / n - sum of c² MS / (N n): s² is the variance of an arm's accuracy between its n seeds,
