@@ -10,8 +10,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from scene_utils.support.lrn import LocalResponseNorm
-
 
 def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> int:
     """Return the output size of a convolution or pooling along one side."""
@@ -128,7 +126,7 @@ def describe(step: Step) -> tuple[str, str]:
             return "fully connected", f"{layer.out_features} neurons"
         case nn.Dropout():
             return "dropout", f"probability {layer.p}"
-        case LocalResponseNorm() | nn.LocalResponseNorm():
+        case nn.LocalResponseNorm():
             return "normalization", f"local response normalization, size {layer.size}"
         case nn.BatchNorm2d():
             return "normalization", f"batch normalization{aside}"

@@ -16,24 +16,17 @@ GROUP = 32  # channels whose sums are taken in one product, with their neighbour
 CHUNK = 2**19  # values worked on at a time on the CPU: a few such chunks fit into its cache
 
 
-class LocalResponseNorm(nn.Module):
+class LocalResponseNorm(nn.LocalResponseNorm):
     """Drop-in for ``nn.LocalResponseNorm`` (Krizhevsky et al., 2012), many times as fast on a CPU.
 
     Divides each value by (k + alpha * mean of the squares in ``size`` neighbouring channels) ** beta.
     Takes and returns float (N, C, …), in the precision and memory format that come in.
     """
 
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        super().__init__()
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
-
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype == torch.float16:  # squares would overflow from 256 on
             return self(x.float()).half()
         return Normalize.apply(x, self.size, self.alpha, self.beta, self.k)
-
-    def extra_repr(self) -> str:
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
 class Normalize(torch.autograd.Function):
