@@ -98,10 +98,8 @@ def read(folder: Path) -> Listing:
         classes_found = f"{len(listing.train)} class{'es' * (len(listing.train) != 1)}"
         hint = instead(folder / found["train"][0])
         listing.problems.append(f"{found['train'][0]} ({classes_found}; at least 2 are needed{hint})")
-    if "test" in sets:
-        listing.holdout, listing.test = sets.get("val", {}), sets["test"]
-    else:
-        listing.test = sets.get("val")
+    listing.test = sets.get("test", sets.get("val"))
+    listing.holdout = sets.get("val", {}) if "test" in sets else {}
     for part in found.keys() - {"train"}:
         for name in sorted(listing.train.keys() ^ sets[part].keys()):
             only = found["train" if name in listing.train else part][0]
