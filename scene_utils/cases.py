@@ -12,10 +12,11 @@ import itertools
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
@@ -38,7 +39,6 @@ class Arm:
         missing: arms whose grid has to choose before this one can be trained.
         pretrained: depth of the ResNet whose pretrained weights it starts from; None from scratch.
         mirror: keep the logits averaged with the mirror image's too.
-        logits: keep logits: of probabilities something is asked, not of predicted classes alone.
     """
 
     name: str
@@ -51,7 +51,6 @@ class Arm:
     missing: tuple[str, ...]
     pretrained: int | None
     mirror: bool
-    logits: bool
 
     @property
     def experiment(self) -> str:
@@ -114,8 +113,10 @@ def note_choice(arm: Arm, accuracies: Mapping[float, float]) -> bool:
     Returns:
         Whether the choice is made.
     """
+    case, name = arm.name.split(".")
+    (planned,) = design(case)["arms"][name]["grid"].values()
     tried, best = sorted(accuracies), best_value(accuracies)
-    done = best not in (tried[0], tried[-1]) or len(tried) >= len(design_grid(arm)) + EXTENSIONS
+    done = best not in (tried[0], tried[-1]) or len(tried) >= len(planned) + EXTENSIONS
     told = {"field": next(iter(arm.grid)), "tried": tried if done else sorted([*tried, next_value(tried, best)])}
     with settings.locked(settings.runs_dir() / "chosen.lock", "another process writes down a choice; waiting for it"):
         every = chosen() | {arm.name: told | ({"value": best} if done else {})}
@@ -123,17 +124,6 @@ def note_choice(arm: Arm, accuracies: Mapping[float, float]) -> bool:
                  for name, each in sorted(every.items())]  # fmt: skip
         settings.atomic_write(CHOSEN, "# Chosen on the hold-out by the grids of the designs.\n\n" + "\n".join(lines))
     return done
-
-
-def design_grid(arm: Arm) -> list[float]:
-    """Return the values of an arm's grid as its design has them."""
-    case, name = arm.name.split(".")
-    return next(iter(design(case)["arms"][name]["grid"].values()))
-
-
-def seeds(case: str, arm: str) -> tuple[int, ...]:
-    """Return the seeds of an arm: six digits each, from the design's hash."""
-    return drawn(case, arm, design(case)["arms"][arm]["seeds"])
 
 
 def drawn(case: str, name: str, count: int) -> tuple[int, ...]:
@@ -145,61 +135,77 @@ def drawn(case: str, name: str, count: int) -> tuple[int, ...]:
 def arm(name: str, case: str = "") -> Arm:
     """Return an arm by its name in ``case``, or by ``<case>.<arm>``."""
     case, name = name.split(".") if "." in name else (case, name)
+    full = f"{case}.{name}"
     with whole(case):
         settings.check_known(f"arm of case {case}", name, design(case)["arms"])
         written = design(case)["arms"][name]
-        base = arm(written["like"], case) if "like" in written else None
-        full, grid = f"{case}.{name}", written.get("grid", {})
-        known = chosen().get(full, {})
-        made = {known["field"]: known["value"]} if "value" in known else {}
-        grid = {known["field"]: known["tried"]} if known else grid
-        recipe = (base.recipe if base else design(case).get("recipe", {})) | written.get("recipe", {}) | made
-        missing = (base.missing if base else ()) + ((full,) if grid and not made else ())
-        inherited = {field: getattr(base, field) if base else default
-                     for field, default in zip(INHERITED, (None, {}, None, False), strict=True)}  # fmt: skip
-        inherited |= {field: written[field] for field in INHERITED if field in written}
-        if inherited["model"] is None:
-            raise KeyError("model")
-        told = {"recipe": recipe, "grid": grid, "seeds": seeds(case, name), "missing": missing}
-        return Arm(full, written["title"], **told, **inherited, logits=inherited["mirror"] or full in weighed())
+        first = {"options": {}, "pretrained": None, "mirror": False, "missing": (),
+                 "recipe": design(case).get("recipe", {})}  # fmt: skip
+        base = vars(arm(written["like"], case)) if "like" in written else first
+        choice = chosen().get(full, {})
+        made = {choice["field"]: choice["value"]} if "value" in choice else {}
+        grid = {choice["field"]: choice["tried"]} if choice else written.get("grid", {})
+        return Arm(
+            full,
+            written["title"],
+            grid=grid,
+            recipe=base["recipe"] | written.get("recipe", {}) | made,
+            seeds=drawn(case, name, written["seeds"]),
+            missing=base["missing"] + ((full,) if grid and not made else ()),
+            **{field: (base | written)[field] for field in INHERITED},
+        )
 
 
+def of_every_case(ask: Callable[[str], Any]) -> dict[str, Any]:
+    """Return what ``ask`` returns for each case, but for drafts that cannot be used yet: who asks for one is told."""
+    found = {}
+    for case in names():
+        with contextlib.suppress(SceneError):
+            found[case] = ask(case)
+    return found
+
+
+@cache
 def weighed() -> set[str]:
     """Return the arms, by ``<case>.<arm>``, that a design compares by another quantity than their accuracy."""
-    found: set[str] = set()
-    for case in names():
-        with contextlib.suppress(SceneError):  # a draft
-            told = design(case)
-            found |= set(told["contrast"]) if "quantity" in told else set()
-    return found
+    designs = of_every_case(design).values()
+    return {name for told in designs if "quantity" in told for name in told.get("contrast", ())}
 
 
 def arms(case: str | None = None) -> list[Arm]:
     """Return the arms that a case declares, or every case but for drafts that cannot be used yet."""
-    if case:
-        with whole(case):
-            return [arm(name, case) for name in design(case).get("arms", {})]
-    found: list[Arm] = []
-    for each in names():
-        with contextlib.suppress(SceneError):  # whoever asks for it is told
-            found += arms(each)
-    return found
+    if case is None:
+        return list(itertools.chain.from_iterable(of_every_case(arms).values()))
+    with whole(case):
+        return [arm(name, case) for name in design(case).get("arms", {})]
+
+
+def compared(case: str) -> dict[str, Arm]:
+    """Return the arms of a case by ``<case>.<arm>``: those of its contrast, of other cases too, and its own."""
+    contrast = [arm(name, case) for name in design(case).get("contrast", {})]
+    return {each.name: each for each in [*contrast, *arms(case)]}
+
+
+def on_devices() -> set[str]:
+    """Return the names of the experiments of which ``devices.<profile>.csv`` has runs: the same on two devices."""
+    folders = (settings.results_dir(), settings.published_dir())
+    tables = [path for folder in folders if (path := folder / f"devices.{PROFILE}.csv").exists()]
+    return {line.split(",")[0] for path in tables for line in path.read_text(encoding="utf-8").splitlines()}
 
 
 def files(case: str) -> list[str]:
     """Return patterns of the files, design, records and tables, that the page of a case shows."""
-    told = design(case)
-    compared = [*arms(case), *(arm(name, case) for name in told.get("contrast", {}))]
-    runs = [f"{each.experiment}{part}.{PROFILE}.s*.json" for each in compared for part in ("", "-grid-*")]
+    told, experiments = design(case), [each.experiment for each in compared(case).values()]
+    runs = [f"{name}{part}.{PROFILE}.s*.json" for name in experiments for part in ("", "-grid-*")]
     runs += [f"{name}.{'full' if name.endswith('-reported') else PROFILE}.s0.json"
              for name in (*told.get("contrast_of", ()), *told.get("experiments", ()))]  # fmt: skip
-    tables = ["cases", case, *(["devices"] if case in ("custom_lenet", "relu") else [])]
-    return [f"{case}.toml", *(f"{name}.{PROFILE}.csv" for name in tables), *dict.fromkeys(runs)]
+    tables = ["cases", case] if on_devices().isdisjoint(experiments) else ["cases", case, "devices"]
+    return [f"{case}.toml", *(f"{name}.{PROFILE}.csv" for name in tables), *runs]
 
 
 def arm_of(experiment: str) -> Arm:
     """Return the arm to which an experiment belongs, as one of its seeds or of its grid."""
-    return next(each for each in arms() if experiment.removeprefix("case-").split("-grid-")[0] == each.experiment[5:])
+    return next(each for each in arms() if each.experiment == experiment.split("-grid-")[0])
 
 
 def detectable(case: str, images: int, power: float = 0.8) -> float:

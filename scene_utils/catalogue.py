@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -296,12 +295,7 @@ EXPERIMENTS = {each.name: each for each in SERIES}
 
 def declare_cases() -> list[str]:
     """Declare all cases but for drafts that cannot be used yet, and return their names."""
-    found = []
-    for case in cases.names():
-        with contextlib.suppress(SceneError):  # whoever asks for it is told
-            declare(case)
-            found.append(case)
-    return found
+    return list(cases.of_every_case(declare))
 
 
 def declare(case: str) -> None:
@@ -324,7 +318,7 @@ def arm_experiments(arm: cases.Arm) -> list[Experiment]:
     if not arm.missing:
         recipe = Recipe(**arm.recipe)
         found.append(experiment(arm.experiment, arm.title, arm.model, recipe, recipe, blind=True, mirror=arm.mirror,
-                                answers=not arm.logits, **common))  # fmt: skip
+                                answers=not arm.mirror and arm.name not in cases.weighed(), **common))  # fmt: skip
     if set(arm.missing) <= {arm.name}:
         for field, values in arm.grid.items():
             for value in values:

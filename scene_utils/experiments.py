@@ -174,8 +174,7 @@ def run_case(case: str, profile: str | None = None, seeds: bool = True) -> None:
         SceneError: for a design that cannot be used.
     """
     catalogue.declare(case)
-    contrast = [cases.arm(name, case) for name in cases.design(case).get("contrast", {})]
-    for name in dict.fromkeys(each.name for each in [*contrast, *cases.arms(case)]):
+    for name in cases.compared(case):
         for other in cases.arm(name).missing:
             choose(other, profile)
         arm = cases.arm(name)

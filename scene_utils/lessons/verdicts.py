@@ -489,8 +489,7 @@ def beside(case: str) -> list[Text]:
             first, second = (float(np.mean(each)) for each in trained)
             meaning = say("case.beside.overfits" if second < first else "case.beside.underfits")
             told.append(say("case.beside.training", first=first, second=second, meaning=meaning))
-    if case in ("custom_lenet", "relu"):
-        told += on_another_device(case)
+    told += on_another_device(case)
     if case == "mixup" and (strengths := strengths_tried()):
         best = cases.best_value({value: each for value, each in strengths.items() if value})
         told.append(say("case.beside.strength", best=best, accuracy=strengths[best], zero=strengths[0.0]))
@@ -523,7 +522,7 @@ def by_device() -> pd.DataFrame:
     Networks and the devices of each in the order of their first runs.
     """
     table = on_devices()
-    table["network"] = table["experiment"].map(lambda name: cases.arm_of(name).title)
+    table["network"] = table["experiment"].map({arm.experiment: arm.title for arm in cases.arms()})
     table["device"] = table["device"].str.split(" (", regex=False).str[0]
     groups = table.groupby(["network", "device"], sort=False)
     told = groups.agg(runs=("seed", "size"), diverged=("status", lambda each: int((each == "diverged").sum())))
