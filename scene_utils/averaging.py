@@ -68,7 +68,7 @@ class EnsembleAnalysis:
         disagree: images on which the members differ.
         rescued: images that the ensemble has right and the best single member wrong.
         lost: images that the ensemble has wrong and the best single member right.
-        none_right, all_right: images that no member, and that all members have right.
+        none_right: images that no member has right.
         best: position of the best single member.
     """
 
@@ -77,7 +77,6 @@ class EnsembleAnalysis:
     rescued: int
     lost: int
     none_right: int
-    all_right: int
     best: int
 
 
@@ -101,7 +100,6 @@ def analyse_ensemble(
         rescued=int((~right[best] & (voted == labels)).sum()),
         lost=int((right[best] & (voted != labels)).sum()),
         none_right=int((~right.any(axis=0)).sum()),
-        all_right=int(right.all(axis=0).sum()),
         best=best,
     )
 
@@ -125,23 +123,20 @@ def shared_errors(logits: Mapping[str, ArrayLike], labels: ArrayLike) -> pd.Data
 # --- of runs
 
 
-def plain_mean(members: list[Run]) -> tuple[dict[str, np.ndarray], dict]:
-    """Return the arrays and the recipe of an ensemble whose members count alike."""
-    arrays = {name: members[0].arrays[name] for name in ("test_labels", "holdout_labels")}
-    for name in ("test_logits", "holdout_logits", "test_logits_mirror", "holdout_logits_mirror", "train_logits"):
-        if all(name in member.arrays for member in members):
-            arrays[name] = to_float16(log_average([member.arrays[name] for member in members]))
-    return arrays, {"combination": "mean of probabilities"}
+def ensemble(members: list[Run], weighted: bool) -> tuple[dict[str, np.ndarray], dict]:
+    """Return the arrays and the recipe of an ensemble whose members count alike, or by weights chosen on the hold-out.
 
-
-def weighted_mean(members: list[Run]) -> tuple[dict[str, np.ndarray], dict]:
-    """Return the arrays and the recipe of an ensemble whose weights are chosen on the hold-out."""
+    With weights the mirrored predictions are averaged.
+    """
     arrays = {name: members[0].arrays[name] for name in ("test_labels", "holdout_labels")}
-    mirrored = [member.arrays["holdout_logits_mirror"] for member in members]
-    weights = choose_weights(mirrored, arrays["holdout_labels"])
-    for name in ("test", "holdout"):
-        mirrored = [member.arrays[f"{name}_logits_mirror"] for member in members]
-        arrays[f"{name}_logits"] = to_float16(log_average(mirrored, weights))
+    if not weighted:
+        for name in ("test_logits", "holdout_logits", "test_logits_mirror", "holdout_logits_mirror", "train_logits"):
+            if all(name in member.arrays for member in members):
+                arrays[name] = to_float16(log_average([member.arrays[name] for member in members]))
+        return arrays, {"combination": "mean of probabilities"}
+    mirrored = {of: [member.arrays[f"{of}_logits_mirror"] for member in members] for of in ("test", "holdout")}
+    weights = choose_weights(mirrored["holdout"], arrays["holdout_labels"])
+    arrays |= {f"{of}_logits": to_float16(log_average(logits, weights)) for of, logits in mirrored.items()}
     combination = "mean of mirrored probabilities, weights chosen on the hold-out"
     return arrays, {"combination": combination, "weights": list(weights)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -77,27 +77,29 @@ class Experiment:
         return "holdout" if self.selection_only else "test"
 
 
+FULL = {"epochs": 50}
+
+
 def experiment(
     name: str,
     title: str,
     architecture: str,
     short: Recipe,
-    full: Recipe | None = None,
-    sample: dict | None = None,
-    model: dict | None = None,
+    full: Mapping = FULL,
+    sample: Mapping = {},
+    model: Mapping = {},
     **options,
 ) -> Experiment:
     """Return an experiment.
 
     Args:
-        full: 50 epochs of ``short`` unless given.
-        sample: what the recipe of the profile ``sample`` changes in ``short``.
+        full, sample: what the recipes of these profiles change in ``short``.
         model: arguments of the architecture.
         options: attributes of ``Experiment``.
     """
-    small = {"epochs": 1, "batch_size": 32, "input_size": 64} | (sample or {})
-    recipes = {"short": short, "full": full or short.replace(epochs=50), "sample": short.replace(**small)}
-    return Experiment(name, title, architecture, builder(architecture, **model or {}), recipes, **options)
+    small = {"epochs": 1, "batch_size": 32, "input_size": 64} | sample
+    recipes = {"short": short, "full": short.replace(**full), "sample": short.replace(**small)}
+    return Experiment(name, title, architecture, builder(architecture, **model), recipes, **options)
 
 
 ARCHITECTURES = {"lenet": models.LeNet, "custom_lenet": models.CustomLeNet, "alexnet": models.AlexNet,
@@ -137,11 +139,16 @@ DISTILLED = OURS.replace(input_size=128, distillation=0.9, temperature=2.0, labe
 FINAL = OURS.replace(epochs=4, learning_rate=0.015, batch_size=64, input_size=160, mixup=0.2, label_smoothing=0.0)
 # 02: from which learning rate does LeNet's loss become NaN?
 RATE = REPORTED.replace(epochs=3, schedule="constant", precision="float32")
+# 05: depth under one budget, with and without shortcuts.
 DEPTH = OURS.replace(epochs=4, images=8000, learning_rate=0.02, schedule="constant", ema=0.9)
-DEPTH_FULL = DEPTH.replace(epochs=50, images=None)
 # 07: three beginnings under one recipe, without a teacher.
 BEGINNING = OURS.replace(epochs=8, learning_rate=0.02)
 SCHEDULE = OURS.replace(epochs=8, learning_rate=0.01, milestones=(4, 6))
+# A1: an EfficientNet-Lite. float32: its depthwise convolutions, which do little arithmetic, are faster in it on a CPU.
+LITE = DISTILLED.replace(epochs=12, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32", input_size=160)
+# A2: the small model on all classes but one. It has no teacher: the ensemble has seen all classes.
+LEFT_OUT = OURS.replace(epochs=2, learning_rate=0.03, batch_size=64, input_size=96, images=6000, label_smoothing=0.0,
+                        precision="float32")  # fmt: skip
 
 SAMPLE = {
     "lenet": {"epochs": 4},
@@ -172,66 +179,13 @@ SCHEDULES = ("constant", "multistep", "cosine", "one-cycle")
 WITHOUT = tuple(f"lite0-without-{position}" for position in range(6))
 
 
-def member(name: str, depth: int) -> Experiment:
-    """A member of the final ensemble."""
-    recipe = FINAL.replace(**MEMBER_DEPTHS[depth])
-    return experiment(name, f"ResNet{depth} + transferred + Mixup", f"resnet{depth}", recipe, sample=SAMPLE["member"],
-                      depth=depth, save_epochs=True, refit=True)  # fmt: skip
-
-
-def reported(name: str, title: str, architecture: str, recipe: Recipe, sample: dict | None, **options) -> Experiment:
+def reported(name: str, title: str, architecture: str, recipe: Recipe, sample: Mapping, **options) -> Experiment:
     """The report's reading of a model: its own conditions, and the images that also stand in the test set."""
-    return experiment(f"{name}-reported", f"{title}, the report's conditions", architecture, recipe, recipe, sample,
+    return experiment(f"{name}-reported", f"{title}, the report's conditions", architecture, recipe, {}, sample,
                       drop_test_duplicates=False, **options)  # fmt: skip
 
 
-def rate(value: float) -> Experiment:
-    """02: LeNet at a constant learning rate."""
-    recipe = RATE.replace(learning_rate=value)
-    return experiment(f"lenet-rate-{value}", f"LeNet at a constant rate of {value}", "lenet", recipe, recipe,
-                      {"epochs": 2, "images": 192}, selection_only=True)  # fmt: skip
-
-
-def one_budget(name: str, title: str, depth: int, **model) -> Experiment:
-    """05: depth under one budget, with and without shortcuts."""
-    return experiment(name, f"{title}, one budget", f"resnet{depth}", DEPTH, DEPTH_FULL, SAMPLE["depth"], model,
-                      selection_only=True)  # fmt: skip
-
-
-def mixup(strength: float) -> Experiment:
-    """06: Mixup's strength, chosen on the hold-out by a shorter training."""
-    return experiment(f"mixup-{strength}", f"ResNet18, Mixup strength {strength}", "resnet18",
-                      OURS.replace(epochs=8, learning_rate=0.1, mixup=strength), sample=SAMPLE["mixup"],
-                      selection_only=True)  # fmt: skip
-
-
-def schedule(name: str) -> Experiment:
-    """09: one model and budget, four schedules."""
-    recipe = SCHEDULE.replace(schedule=name)
-    return experiment(f"schedule-{name}", f"LeNet, {name} schedule", "lenet", recipe, recipe, SAMPLE["schedule"],
-                      selection_only=True)  # fmt: skip
-
-
-def left_out(position: int) -> Experiment:
-    """The small model with one class left out, by position, so that images of one's own have such runs too.
-
-    It has no teacher: the ensemble has seen all classes.
-    """
-    recipe = OURS.replace(epochs=2, learning_rate=0.03, batch_size=64, input_size=96, images=6000, label_smoothing=0.0,
-                          precision="float32")  # fmt: skip
-    return experiment(WITHOUT[position], f"EfficientNet-Lite0, class {position + 1} left out", "efficientnet_lite0",
-                      recipe, sample={"images": 48, "batch_size": 16}, packaged=True, selection_only=True,
-                      without=position)  # fmt: skip
-
-
-def lite_alone(number: int) -> Experiment:
-    """A1: an EfficientNet-Lite without a teacher."""
-    recipe = DISTILLED.replace(epochs=12, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
-                               input_size=160, distillation=0.0)  # fmt: skip
-    return experiment(f"lite{number}-alone", f"EfficientNet-Lite{number} without a teacher",
-                      f"efficientnet_lite{number}", recipe, sample={"images": 96}, packaged=True)  # fmt: skip
-
-
+BUDGET = {"full": FULL | {"images": None}, "sample": SAMPLE["depth"], "selection_only": True}
 SERIES = (
     experiment("lenet", "LeNet", "lenet", LENET, sample=SAMPLE["lenet"], artifacts=(explain.kernels,)),
     experiment("custom_lenet", "CustomLeNet", "custom_lenet", CUSTOM_LENET, sample=SAMPLE["custom_lenet"]),
@@ -245,7 +199,9 @@ SERIES = (
                DISTILLED.replace(epochs=24, learning_rate=0.03, mixup=0.4, augmentation="flip+crop+cutmix"),
                sample={"epochs": 2}, depth=18, teacher="ensemble", refit=True,
                artifacts=(explain.kernels, explain.class_activation)),
-    *map(member, MEMBERS, MEMBER_DEPTHS),
+    *(experiment(f"resnet{depth}_final", f"ResNet{depth} + transferred + Mixup", f"resnet{depth}",
+                 FINAL.replace(**changes), sample=SAMPLE["member"], depth=depth, save_epochs=True, refit=True)
+      for depth, changes in MEMBER_DEPTHS.items()),
     experiment("ensemble", "ensemble (final)", "ensemble", FINAL, members=MEMBERS),
     # the report's reading of the seven
     *(reported(name, title, name, REPORTED, {"images": 96}) for name, title in TITLES.items()),
@@ -253,8 +209,11 @@ SERIES = (
     reported("resnet18_transfer", "ResNet18 + transferred", "resnet18", REPORTED, {"images": 96}, depth=18),
     *(reported(f"resnet{depth}_final", f"ResNet{depth} + transferred + Mixup", f"resnet{depth}", REPORTED_MIXUP,
                {"images": 64}, depth=depth, save_epochs=True) for depth in MEMBER_DEPTHS),
-    reported("ensemble", "ensemble (final)", "ensemble", REPORTED_MIXUP, None, members=REPORTED_MEMBERS),
-    *map(rate, LEARNING_RATES),
+    reported("ensemble", "ensemble (final)", "ensemble", REPORTED_MIXUP, {}, members=REPORTED_MEMBERS),
+    # 02: LeNet at a constant learning rate
+    *(experiment(f"lenet-rate-{rate}", f"LeNet at a constant rate of {rate}", "lenet",
+                 RATE.replace(learning_rate=rate), {}, {"epochs": 2, "images": 192}, selection_only=True)
+      for rate in LEARNING_RATES),
     # 03: two by two, with and without ReLU after the convolutions (the nets without are lenet and custom_lenet)
     experiment("lenet-relu", "LeNet + ReLU", "lenet", LENET, sample=SAMPLE["lenet"], model={"relu": True}),
     experiment("custom_lenet-relu", "CustomLeNet + ReLU", "custom_lenet", CUSTOM_LENET,
@@ -264,10 +223,14 @@ SERIES = (
                sample=SAMPLE["alexnet"], model={"logit_dropout": False}),
     experiment("alexnet-two-fc", "AlexNet with two fully connected layers of 4096", "alexnet", ALEXNET,
                sample=SAMPLE["alexnet"], model={"second_fc": True}),
-    *(one_budget(f"depth-{depth}", f"ResNet{depth}", depth) for depth in DEPTHS),
-    *(one_budget(f"depth-{depth}-plain", f"plain net of {depth} layers", depth, shortcuts=False)
-      for depth in PLAIN_DEPTHS),
-    *map(mixup, MIXUP_STRENGTHS),
+    *(experiment(f"depth-{depth}", f"ResNet{depth}, one budget", f"resnet{depth}", DEPTH, **BUDGET)
+      for depth in DEPTHS),
+    *(experiment(f"depth-{depth}-plain", f"plain net of {depth} layers, one budget", f"resnet{depth}", DEPTH,
+                 model={"shortcuts": False}, **BUDGET) for depth in PLAIN_DEPTHS),
+    # 06: Mixup's strength, chosen on the hold-out by a shorter training
+    *(experiment(f"mixup-{strength}", f"ResNet18, Mixup strength {strength}", "resnet18",
+                 OURS.replace(epochs=8, learning_rate=0.1, mixup=strength), sample=SAMPLE["mixup"],
+                 selection_only=True) for strength in MIXUP_STRENGTHS),
     experiment("transfer-alone", "ResNet18 + transferred, without a teacher", "resnet18", BEGINNING,
                sample={"epochs": 2}, depth=18, artifacts=(explain.kernels, explain.class_activation)),
     experiment("transfer-scratch", "ResNet18 from scratch, the transfer's recipe", "resnet18", BEGINNING,
@@ -275,20 +238,22 @@ SERIES = (
     experiment("transfer-frozen", "ResNet18, transferred features frozen", "resnet18",
                BEGINNING.replace(trainable="last"), sample={"epochs": 2}, depth=18,
                artifacts=(explain.class_activation,)),
-    *map(schedule, SCHEDULES),
-    # A1: a small student of the ensemble, and everything that knows more together. float32: its depthwise
-    # convolutions, which do little arithmetic, are faster in it on a CPU.
-    experiment("lite0", "EfficientNet-Lite0, the ensemble's student", "efficientnet_lite0",
-               DISTILLED.replace(epochs=12, learning_rate=0.03, batch_size=64, mixup=0.2, precision="float32",
-                                 input_size=160),
+    # 09: one model and budget, four schedules
+    *(experiment(f"schedule-{name}", f"LeNet, {name} schedule", "lenet", SCHEDULE.replace(schedule=name), {},
+                 SAMPLE["schedule"], selection_only=True) for name in SCHEDULES),
+    # A1: a small student of the ensemble, such nets without a teacher, and everything that knows more together
+    experiment("lite0", "EfficientNet-Lite0, the ensemble's student", "efficientnet_lite0", LITE,
                sample={"images": 96}, packaged=True, teacher="ensemble"),
-    *map(lite_alone, range(3)),
+    *(experiment(f"lite{number}-alone", f"EfficientNet-Lite{number} without a teacher", f"efficientnet_lite{number}",
+                 LITE.replace(distillation=0.0), sample={"images": 96}, packaged=True) for number in range(3)),
     experiment("beyond", "everything together", "ensemble", FINAL,
                members=(*MEMBERS, "resnet18_transfer", "lite0"), weighted=True),
     experiment("different", "networks with different beginnings", "ensemble", FINAL,
                members=(MEMBERS[0], "lite1-alone", "lite2-alone"), weighted=True),
-    # A2: the small model on all classes but one, to see what it answers on the class that it does not know.
-    *map(left_out, range(len(WITHOUT))),
+    # A2: by the class's position, so that images of one's own have such runs too
+    *(experiment(name, f"EfficientNet-Lite0, class {position + 1} left out", "efficientnet_lite0", LEFT_OUT,
+                 sample={"images": 48, "batch_size": 16}, packaged=True, selection_only=True, without=position)
+      for position, name in enumerate(WITHOUT)),
 )  # fmt: skip
 EXPERIMENTS = {each.name: each for each in SERIES}
 
@@ -312,20 +277,19 @@ def declare(case: str) -> None:
 
 def arm_experiments(arm: cases.Arm) -> list[Experiment]:
     """Return the experiments of one arm of a case."""
-    common = {"sample": SAMPLE["case"], "model": arm.options, "selection_only": True,
-              "case": arm.name.split(".")[0], "depth": arm.pretrained}  # fmt: skip
+    make = partial(experiment, architecture=arm.model, full={}, sample=SAMPLE["case"], model=arm.options,
+                   selection_only=True, case=arm.name.split(".")[0], depth=arm.pretrained)  # fmt: skip
     found = []
     if not arm.missing:
-        recipe = Recipe(**arm.recipe)
-        found.append(experiment(arm.experiment, arm.title, arm.model, recipe, recipe, blind=True, mirror=arm.mirror,
-                                answers=not arm.mirror and arm.name not in cases.weighed(), **common))  # fmt: skip
+        no_logits = not arm.mirror and arm.name not in cases.weighed()
+        found.append(make(arm.experiment, arm.title, short=Recipe(**arm.recipe), blind=True, mirror=arm.mirror,
+                          answers=no_logits))  # fmt: skip
     if set(arm.missing) <= {arm.name}:
         for field, values in arm.grid.items():
             for value in values:
-                recipe = Recipe(**arm.recipe | {field: value})
                 title = f"{arm.title}, {field.replace('_', ' ')} {value:g}"
-                found.append(experiment(arm.grid_experiments()[value], title, arm.model, recipe, recipe, answers=True,
-                                        **common))  # fmt: skip
+                recipe = Recipe(**arm.recipe | {field: value})
+                found.append(make(arm.grid_experiments()[value], title, short=recipe, answers=True))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -54,7 +54,22 @@ class Task:
     @property
     def key(self) -> str:
         """The hash that a finished run must carry to be this one."""
-        return run_key(self.experiment, self.profile, self.seed, self.pretrained, self.dataset, self.teacher)
+        more = {} if self.teacher is None else {"teacher": self.teacher.key}
+        if self.experiment.refit:
+            more["refit"] = True
+        if self.experiment.case:
+            more["sealed"] = data.SEALED
+        return results.run_key(
+            **more,
+            experiment=self.experiment.name,
+            recipe=self.recipe.fields(),
+            clean=self.experiment.drop_test_duplicates,
+            weights=self.pretrained,
+            data=self.dataset.key,
+            seed=self.seed,
+            model=models.VERSION,
+            engine=training.ENGINE_VERSION,
+        )
 
     @property
     def recipe(self) -> Recipe:
@@ -220,37 +235,12 @@ def is_finished(experiment: Experiment, profile: str, seed: int, dataset: Datase
     return find(Task(experiment, profile, seed, pretrained, teacher, None, None, dataset)) is not None
 
 
-@contextlib.contextmanager
-def run_lock(name: str) -> Iterator[None]:
-    """Hold the lock of a run, so that two processes never train it at once; says so while it waits."""
+def run_lock(name: str) -> contextlib.AbstractContextManager:
+    """Return the lock of a run, so that two processes never train it at once; says so while it waits."""
     if not PartialState().is_main_process:
-        yield
-        return
+        return contextlib.nullcontext()
     waiting = f"{name}: another process trains this run; waiting for it to finish"
-    with settings.locked(settings.runs_dir() / "locks" / f"{name}.lock", waiting):
-        yield
-
-
-def run_key(
-    experiment: Experiment, profile: str, seed: int, source: str | None, dataset: Dataset, teacher: Run | None = None
-) -> str:
-    """Return the hash that a finished run must carry to be taken for this one; ``source``: of pretrained weights."""
-    more = {} if teacher is None else {"teacher": teacher.key}
-    if experiment.refit:
-        more["refit"] = True
-    if experiment.case:
-        more["sealed"] = data.SEALED
-    return results.run_key(
-        **more,
-        experiment=experiment.name,
-        recipe=experiment.recipe(profile, seed).fields(),
-        clean=experiment.drop_test_duplicates,
-        weights=source,
-        data=dataset.key,
-        seed=seed,
-        model=models.VERSION,
-        engine=training.ENGINE_VERSION,
-    )
+    return settings.locked(settings.runs_dir() / "locks" / f"{name}.lock", waiting)
 
 
 # --- training one
@@ -267,16 +257,13 @@ def train_now(task: Task) -> Run:
         durations.announce(task.name, model, task.train, recipe, task.checkpoint, *[refitting] * experiment.refit)
     with progress.part(1 / (1 + experiment.refit)):
         history = training.fit(model, task.train, task.holdout, recipe, task.checkpoint, soft_targets, name=task.name)
-    status, step = history.status, history.diverged_step
-    arrays, fields = evaluate_selection(task, model, history.holdout_logits) if status == "finished" else ({}, {})
-    if arrays:  # by what is kept: the rounding of logits may move an image
-        kept = results.answers(arrays, "holdout")
-        history.epochs[-1]["holdout_accuracy"] = evaluation.accuracy(kept, arrays["holdout_labels"])
-    if status == "finished" and experiment.refit:
-        model, again = fit_again(task, refitting, soft_targets)
-        fields["refit"] = {"images": len(task.train) + len(task.holdout), "seconds": again.seconds}
-        status, step = again.status, again.diverged_step
-    if status == "finished":
+    arrays, fields, last = {}, {}, history
+    if history.status == "finished":
+        arrays, fields = evaluate_selection(task, model, history)
+        if experiment.refit:
+            model, last = fit_again(task, refitting, soft_targets)
+            fields["refit"] = {"images": len(task.train) + len(task.holdout), "seconds": last.seconds}
+    if last.status == "finished":
         if not experiment.selection_only:
             arrays |= predict_split(model, "test", task.dataset.test, recipe, mirror=True)
         for artifact in experiment.artifacts:
@@ -286,14 +273,14 @@ def train_now(task: Task) -> Run:
     if teacher is not None:
         fields |= {"inputs": {teacher.name: teacher.record["arrays"]}, "teacher": f"{teacher.name} ({teacher.key})"}
     record = make_record(
-        task, arrays, [finite(row) for row in history.epochs], key=task.key, status=status, diverged_step=step,
+        task, arrays, history.epochs, key=task.key, status=last.status, diverged_step=last.diverged_step,
         seconds=history.seconds + fields.get("refit", {}).get("seconds", 0),
         parameters=sum(p.numel() for p in model.parameters()), device=history.device, processor=processor(),
         precision=history.precision, recipe=recipe.fields(), weights=source, weights_choice=task.pretrained, **fields,
     )  # fmt: skip
     finished = Run(record, arrays)
     if PartialState().is_main_process:
-        if status == "finished" and not experiment.selection_only:
+        if last.status == "finished" and not experiment.selection_only:
             trained.save_model(model, task.name, task.key)
         finished = results.write(record, arrays)
         for path in (task.checkpoint, refitting):
@@ -301,18 +288,23 @@ def train_now(task: Task) -> Run:
     return finished
 
 
-def evaluate_selection(task: Task, model: nn.Module, epoch_logits: list[Tensor]) -> tuple[dict, dict]:
-    """Return the arrays and fields of a record that come from the model by which choices are made."""
+def evaluate_selection(task: Task, model: nn.Module, history: training.History) -> tuple[dict, dict]:
+    """Return the arrays and fields of a record that come from the model by which choices are made.
+
+    The history's last accuracy is made that of the logits as they are kept: their rounding may move an image.
+    """
     experiment, recipe = task.experiment, task.recipe
     device, mirror = next(model.parameters()).device, not experiment.selection_only
     began, passes = work_seconds(device), 3 if mirror else 1
     arrays = predict_split(model, "holdout", task.holdout, recipe, mirror, experiment.answers)
     fields = {"inference_ms": 1000 * (work_seconds(device) - began) / (passes * len(task.holdout))}
+    kept = results.answers(arrays, "holdout")
+    history.epochs[-1]["holdout_accuracy"] = evaluation.accuracy(kept, arrays["holdout_labels"])
     if experiment.without is not None:
         unknown = data.without_class(sets(task.profile)[1], experiment.without)[1]
         arrays["unknown_logits"] = averaging.to_float16(training.predict(model, unknown, recipe))
     if experiment.save_epochs:
-        arrays["holdout_curve"] = np.stack([averaging.to_bytes(logits) for logits in epoch_logits], axis=-1)
+        arrays["holdout_curve"] = np.stack([averaging.to_bytes(logits) for logits in history.holdout_logits], axis=-1)
     if experiment.blind:
         fields["on_training_set"] = training.evaluate(model, task.train, recipe)
         for name, split in {"test": task.dataset.test, "sealed": sealed_sets(task.profile)[1]}.items():
@@ -372,7 +364,7 @@ def build_ensemble(task: Task, members: list[Run]) -> Run:
     found = results.find(experiment.name, task.profile, task.seed, key)
     if found is not None and made_from(found, *members):
         return found
-    arrays, recipe = averaging.weighted_mean(members) if experiment.weighted else averaging.plain_mean(members)
+    arrays, recipe = averaging.ensemble(members, experiment.weighted)
     weights = recipe.get("weights", [1] * len(members))
     counted = [member for member, weight in zip(members, weights, strict=True) if weight]
     seconds = sum(member.seconds for member in counted)
@@ -405,7 +397,7 @@ def make_record(task: Task, arrays: dict[str, np.ndarray], history: list[dict], 
     """Return the record of a run.
 
     Args:
-        history: one row per epoch.
+        history: one row per epoch; what JSON cannot hold, the numbers of a diverged epoch, is left out.
         fields: those of ``results.SCHEMA`` that neither the task nor the arrays decide.
     """
     known = {
@@ -426,7 +418,7 @@ def make_record(task: Task, arrays: dict[str, np.ndarray], history: list[dict], 
         | {"python": platform.python_version(), "engine": training.ENGINE_VERSION, "model": models.VERSION},
         "date": results.now(),
         "epochs": len(history),
-        "history": history,
+        "history": [{name: value for name, value in row.items() if np.isfinite(value)} for row in history],
     }
     return known | fields | metrics(task.experiment, arrays, task.train.classes)
 
@@ -448,11 +440,6 @@ def metrics(experiment: Experiment, arrays: dict[str, np.ndarray], classes: tupl
         "per_class": recalls,
         "confusion_matrix": matrix.tolist(),
     }
-
-
-def finite(row: dict) -> dict:
-    """Leave out what JSON cannot hold: the infinite and undefined numbers of a diverged epoch."""
-    return {name: value for name, value in row.items() if np.isfinite(value)}
 
 
 # --- data

@@ -45,7 +45,8 @@ def test_published_keys_stay_what_they_are(run):
     else:
         teacher = results.find(experiment.teacher, run.profile, run.seed) if experiment.teacher else None
         images = SimpleNamespace(key=run.dataset["key"])
-        key = experiments.run_key(experiment, run.profile, run.seed, run.weights_choice, images, teacher)
+        task = experiments.Task(experiment, run.profile, run.seed, run.weights_choice, teacher, None, None, images)
+        key = task.key
     assert key == run.key
 
 

@@ -193,7 +193,7 @@ def test_ensemble_analysis_counts_images():
     labels = np.zeros(5, dtype=int)
     members = [np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 0, 1]), np.array([0, 1, 1, 0, 1])]
     analysis = averaging.analyse_ensemble(members, np.array([0, 0, 1, 0, 1]), labels)
-    assert (analysis.total, analysis.disagree, analysis.none_right, analysis.all_right) == (5, 3, 1, 1)
+    assert (analysis.total, analysis.disagree, analysis.none_right) == (5, 3, 1)
     assert (analysis.best, analysis.rescued, analysis.lost) == (0, 1, 1)
     assert averaging.analyse_ensemble(members, members[1], labels, best=1).rescued == 0
     row = averaging.shared_errors({"A": np.array([1, 1, 0, 0, 1]), "B": np.array([1, 2, 0, 0, 0])}, labels).iloc[0]
