@@ -71,11 +71,6 @@ class Experiment:
         recipe = self.recipes.get(settings.profile(profile), self.recipes["short"])
         return recipe.replace(seed=recipe.seed + settings.seed(seed))
 
-    @property
-    def judged_by(self) -> str:
-        """Prefix of the arrays that its accuracy is computed from: ``holdout`` or ``test``."""
-        return "holdout" if self.selection_only else "test"
-
 
 FULL = {"epochs": 50}
 

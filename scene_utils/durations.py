@@ -19,7 +19,7 @@ from scene_utils.support.devices import accelerator, device_name
 
 # Training one image of 64 pixels, in milliseconds of a CPU core, from the published records.
 COST = {"lenet": 1, "custom_lenet": 17, "alexnet": 17, "efficientnet_lite0": 7, "efficientnet_lite1": 9,
-        "efficientnet_lite2": 10}  # fmt: skip
+        "efficientnet_lite2": 10, "ensemble": 0}  # fmt: skip
 COST |= {"resnet18": 4, "resnet26": 5, "resnet34": 7, "resnet50": 10, "resnet101": 16, "resnet152": 22}
 LONG = 600  # seconds: a training that takes longer says so before it begins
 
@@ -27,9 +27,8 @@ LONG = 600  # seconds: a training that takes longer says so before it begins
 def effort(experiment: str | Experiment, profile: str) -> float:
     """Return about how long an experiment trains beside others: its fraction of a bar."""
     experiment = catalogue.get(experiment) if isinstance(experiment, str) else experiment
-    before = (*experiment.members, *([experiment.teacher] if experiment.teacher else []))
-    total = sum(effort(each, profile) for each in before)
-    return total if experiment.members else total + own_effort(experiment, profile)
+    before = (*experiment.members, *filter(None, [experiment.teacher]))
+    return own_effort(experiment, profile) + sum(effort(each, profile) for each in before)
 
 
 def own_effort(experiment: Experiment, profile: str, images: int = 10_000) -> float:

@@ -113,11 +113,7 @@ def run(
     settings.check_environment()
     experiment = catalogue.get(experiment) if isinstance(experiment, str) else experiment
     profile, seed = settings.profile(profile), settings.seed(seed)
-    train, holdout, dataset = sets(profile, experiment.drop_test_duplicates)
-    if experiment.case:
-        train, _ = sealed_sets(profile)
-    if experiment.without is not None:
-        train, holdout = (data.without_class(split, experiment.without)[0] for split in (train, holdout))
+    train, holdout, dataset = sets_of(experiment, profile)
     if experiment.members:
         members = run_all(experiment.members, profile, seed, retrain, weights)
         return build_ensemble(Task(experiment, profile, seed, None, None, train, holdout, dataset), members)
@@ -425,8 +421,8 @@ def make_record(task: Task, arrays: dict[str, np.ndarray], history: list[dict], 
 
 def metrics(experiment: Experiment, arrays: dict[str, np.ndarray], classes: tuple[str, ...]) -> dict:
     """Return accuracy, counts, recalls and confusion matrix from the stored logits or answers."""
-    name = experiment.judged_by
-    fields = {"evaluated_on": "hold-out" if name == "holdout" else "test"}
+    name = "holdout" if experiment.selection_only else "test"
+    fields = {"evaluated_on": "hold-out" if experiment.selection_only else "test"}
     if f"{name}_labels" not in arrays:
         unknown = dict.fromkeys(("accuracy", "correct", "per_class", "confusion_matrix"))
         return fields | unknown | {"total": 0}
@@ -467,6 +463,16 @@ def sets(profile: str | None = None, drop_test_duplicates: bool = True) -> tuple
     """
     own = fetching.own_state()  # the same in every profile
     return _sets(None if own else settings.profile(profile), drop_test_duplicates, own)
+
+
+def sets_of(experiment: Experiment, profile: str) -> tuple[Split, Split, Dataset]:
+    """Return (train, hold-out, dataset) of an experiment: a case's without the sealed set, some without a class."""
+    train, holdout, dataset = sets(profile, experiment.drop_test_duplicates)
+    if experiment.case:
+        train, _ = sealed_sets(profile)
+    if experiment.without is not None:
+        train, holdout = (data.without_class(split, experiment.without)[0] for split in (train, holdout))
+    return train, holdout, dataset
 
 
 def own_images() -> bool:

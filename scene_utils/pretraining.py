@@ -69,7 +69,7 @@ def pretrain_rotation(depth: int) -> dict[str, Tensor]:
         with progress.part(0.2):
             progress.begin("stand-in")
             with progress.silent():  # a bar, but no line
-                training.fit(model, turns, turns.select(range(0, len(turns), 16)), recipe, name="stand-in")
+                training.fit(model, turns, None, recipe, name="stand-in")
         # after a few steps the norms do not know what to expect, and frozen ones cannot learn it later
         some = explain.to_batch(turns, list(range(0, len(turns), 4)))
         update_bn([some], model, next(model.parameters()).device)

@@ -117,14 +117,9 @@ def make_scheduler(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int)
         return lr_scheduler.CosineAnnealingLR(optimizer, total)
     if recipe.schedule == "one-cycle":
         # the momentum stays as the recipe says; a cycle of fewer than 4 steps has no way up
-        warm_up = max(0.25, 1.5 / total)
-        return lr_scheduler.OneCycleLR(
-            optimizer,
-            recipe.learning_rate,
-            total_steps=max(total, 2),
-            pct_start=min(warm_up, 0.75),
-            cycle_momentum=False,
-        )
+        warm_up = min(max(0.25, 1.5 / total), 0.75)
+        return lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, max(total, 2), pct_start=warm_up,
+                                       cycle_momentum=False)  # fmt: skip
     return lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
 
 

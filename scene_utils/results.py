@@ -153,15 +153,14 @@ def places(name: str) -> list[Path]:
     return [path for folder in (settings.results_dir(), settings.published_dir()) if (path := folder / name).exists()]
 
 
-def write(record: dict, arrays: dict[str, np.ndarray], folder: Path | None = None) -> Run:
+def write(record: dict, arrays: dict[str, np.ndarray]) -> Run:
     """Write a record and its arrays, each atomically; the record goes last and vouches for the arrays.
 
     Raises:
         SceneError: where the disk refuses.
         fastjsonschema.JsonSchemaValueException: for a record that is not one.
     """
-    folder = folder or settings.results_dir()
-    stem = run_name(record["experiment"], record["profile"], record["seed"])
+    folder, stem = settings.results_dir(), run_name(record["experiment"], record["profile"], record["seed"])
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     record = record | {"arrays": hashlib.sha256(buffer.getvalue()).hexdigest()[:16]}
@@ -196,7 +195,7 @@ def read(path: Path) -> Run:
 
 def find(experiment: str, profile: str | None = None, seed: int | None = 0, key: str | None = None) -> Run | None:
     """Return the run from the runs folder, else the published one; None where there is none (with this key)."""
-    for path in places(f"{run_name(experiment, settings.profile(profile), settings.seed(seed))}.json"):
+    for path in places(f"{run_name(experiment, profile, seed)}.json"):
         try:
             run = read(path)
         except SceneError as error:
@@ -231,11 +230,11 @@ def records(profile: str | None = None, published: bool = False) -> list[Run]:
     return [found[name] for name in sorted(found)]
 
 
-def summary(runs: list[Run] | None = None) -> pd.DataFrame:
-    """Return one row per run: the columns of ``report/results/summary.csv``."""
+def summary() -> pd.DataFrame:
+    """Return one row per published run: the columns of ``report/results/summary.csv``."""
     columns = "experiment profile seed status evaluated_on accuracy correct total epochs".split()
     columns += "seconds parameters device precision weights date key".split()
-    return run_table(records(published=True) if runs is None else runs, *columns)
+    return run_table(records(published=True), *columns)
 
 
 def run_table(runs: Sequence[Run], *columns: str, **renamed: str) -> pd.DataFrame:

@@ -321,11 +321,7 @@ def save_checkpoint(path: Path | None, parts: dict, history: History, recipe: Re
     if path is None:
         return
     content = {name: part.state_dict() for name, part in parts.items() if part is not None}
-    content |= {
-        "history": dataclasses.asdict(history),
-        "recipe": recipe.fields(),
-        "engine": ENGINE_VERSION,
-    }
+    content |= {"history": dataclasses.asdict(history), "recipe": recipe.fields(), "engine": ENGINE_VERSION}
     checkpoints.save(path, content)
 
 
@@ -345,13 +341,12 @@ def load_checkpoint(path: Path | None, parts: dict, history: History, recipe: Re
         raise SceneError(
             f"checkpoint {path} cannot be read ({type(error).__name__}); delete it to start over"
         ) from error
-    here = {"device": history.device, "precision": history.precision}
-    for name, value in content["history"].items():
-        setattr(history, name, value)
-    for name, value in here.items():  # gone on with elsewhere
-        before = getattr(history, name)
-        if without_threads(value) not in without_threads(before):
-            setattr(history, name, f"{before}, then {value}")
+    before = content["history"]
+    for name in ("device", "precision"):
+        here = getattr(history, name)
+        if without_threads(here) not in without_threads(before[name]):  # gone on with elsewhere
+            before[name] += f", then {here}"
+    vars(history).update(before)
 
 
 def without_threads(device: str) -> str:

@@ -24,8 +24,7 @@ def runs(runs_folder, declare, capsys):
 def test_every_run_is_in_the_table_with_its_accuracy(runs, tmp_path, monkeypatch, capsys):
     assert main(["predictions", "--profile", "sample"]) == 0 and "of 3 runs" in capsys.readouterr().out
     table = pd.read_csv(predictions.path("sample"))
-    documented = {name for name in predictions.COLUMNS if "<" not in name}
-    assert set(table.columns) == documented | {f"p_{name}" for name in runs["judged"].classes}
+    assert list(table.columns) == [*predictions.COLUMNS, *(f"p_{name}" for name in runs["judged"].classes)]
     right = (table["label"] == table["predicted"]).groupby([table["model"], table["set"]]).agg(["sum", "size"])
     for name, on in (("judged", "test"), ("chosen", "holdout"), ("five", "holdout")):
         assert right.loc[(name, on)].tolist() == [runs[name].correct, runs[name].total]

@@ -251,7 +251,7 @@ def predictions_of(records: Records, *names: str) -> pd.DataFrame:
     runs = records.done(*names) if records.sets is not None else []
     for name in set(names) - {run.experiment for run in runs}:
         progress.line(f"no predictions of {name}: not run yet, or its images are not at hand")
-    columns = [name for name in predictions.COLUMNS if "<" not in name] + [f"p_{name}" for name in records.classes]
+    columns = [*predictions.COLUMNS, *(f"p_{name}" for name in records.classes)]
     parts = [predictions.of_set(run, "test", experiments.tested(run)) for run in runs]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
