@@ -121,7 +121,7 @@ class Model:
             settings.say(line)
         batch = torch.from_numpy(np.array(pixels, dtype=np.uint8).reshape(-1, 3, images.SIDE, images.SIDE))
         split = data.Split(batch, torch.zeros(len(batch), dtype=torch.int64), tuple(self.run.classes), ())
-        answers = trained.predict(self.run, split, self.nets).double().softmax(1).numpy()
+        answers = trained.predict(self.run, self.nets, split).double().softmax(1).numpy()
         return pd.DataFrame(answers, index=names, columns=self.run.classes)
 
 

@@ -347,7 +347,7 @@ def teacher_logits(teacher: Run, train: Split) -> Tensor:
     if "train_logits" in teacher.arrays:
         return torch.from_numpy(teacher.arrays["train_logits"])
     progress.line(f"{teacher.name} answers on {len(train):,} training images, for its student")
-    return torch.from_numpy(averaging.to_float16(trained.predict(teacher, train)))
+    return torch.from_numpy(averaging.to_float16(trained.predict(teacher, trained.nets(teacher), train)))
 
 
 # --- ensembles

@@ -77,13 +77,9 @@ def nets(run: Run) -> list[tuple[nn.Module, Recipe]]:
     return [(load_model(member), Recipe(**member.recipe)) for member in members(run)]
 
 
-def predict(run: Run, split: Split, loaded: list[tuple[nn.Module, Recipe]] | None = None) -> Tensor:
-    """Return the predictions of a finished run: logits, for an ensemble log-probabilities, float (N, classes).
-
-    Args:
-        loaded: its ``nets``, where they are at hand.
-    """
-    weights = run.recipe.get("weights")  # an ensemble with weights has been chosen on mirrored predictions
-    mirror = weights is not None
-    logits = [training.predict(net, split, recipe, mirror=mirror) for net, recipe in loaded or nets(run)]
+def predict(run: Run, loaded: list[tuple[nn.Module, Recipe]], split: Split) -> Tensor:
+    """Return the predictions of a run's ``nets``: logits, for an ensemble log-probabilities, float (N, classes)."""
+    weights = run.recipe.get("weights")
+    mirror = weights is not None  # they have been chosen on mirrored predictions
+    logits = [training.predict(net, split, recipe, mirror=mirror) for net, recipe in loaded]
     return log_average(logits, weights) if run.members else logits[0]

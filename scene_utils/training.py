@@ -253,7 +253,7 @@ def end_epoch(engine: Engine, checkpoint: Path | None, history: History) -> None
     """Keep and show what the epoch brought."""
     engine.acc.log(history.epochs[-1], step=history.epochs[-1]["epoch"])  # to TensorBoard, where it is asked for
     if engine.acc.is_main_process:
-        if history.status != "finished" or history.epochs[-1]["elapsed"] > SHORT:
+        if checkpoint and (history.status != "finished" or history.epochs[-1]["elapsed"] > SHORT):
             save_checkpoint(checkpoint, engine.parts(), history, engine.recipe)
         if history.status == "running":
             row = history.epochs[-1]
@@ -316,10 +316,8 @@ def evaluate(model: nn.Module, split: Split, recipe: Recipe) -> dict[str, float]
 # --- checkpoints and progress
 
 
-def save_checkpoint(path: Path | None, parts: dict, history: History, recipe: Recipe) -> None:
+def save_checkpoint(path: Path, parts: dict, history: History, recipe: Recipe) -> None:
     """Write model, optimizer, schedule, averaged weights, history and recipe, atomically."""
-    if path is None:
-        return
     content = {name: part.state_dict() for name, part in parts.items() if part is not None}
     content |= {"history": dataclasses.asdict(history), "recipe": recipe.fields(), "engine": ENGINE_VERSION}
     checkpoints.save(path, content)
