@@ -533,8 +533,8 @@ def on_another_device(case: str) -> list[Text]:
     """Say how many runs of a case's arms diverged on either device, which count, and where a rate was chosen."""
     table, arms = by_device(), arms_of(case)
     table = table[table["network"].isin([arm.title for arm in arms])]
-    counted = {run.kind for run in deciding(case) if run}
-    if not table["diverged"].any() or len(counted) != 1:
+    counted = {run.kind for run in deciding(case) if run} if table["diverged"].any() else set()
+    if len(counted) != 1:
         return []
     counts = [say("case.beside.count", **row) for arm in arms
               for row in table[table["network"] == arm.title].to_dict("records")]  # fmt: skip
