@@ -53,9 +53,14 @@ class Run:
         return self.record["device"].replace("(1 threads)", "(1 thread)")
 
     @property
+    def kinds(self) -> list[str]:
+        """Kinds of that hardware, such as ``cpu``: seconds of different kinds are not to be compared."""
+        return kinds(self.record["device"])
+
+    @property
     def kind(self) -> str:
-        """Kind of that hardware, such as ``cpu``: seconds of different kinds are not to be compared."""
-        return self.device.split(" (")[0]
+        """These kinds as a word: a single one but for an ensemble."""
+        return ", ".join(self.kinds)
 
     @property
     def name(self) -> str:
@@ -130,6 +135,11 @@ class Run:
 def answers(arrays: Mapping[str, np.ndarray], of: str) -> np.ndarray:
     """Return the predicted classes (N,) on a set: as they were kept, else by the logits."""
     return arrays[f"{of}_answers"] if f"{of}_answers" in arrays else arrays[f"{of}_logits"].argmax(1)
+
+
+def kinds(device: str) -> list[str]:
+    """Return the kinds of hardware in a device's name, each once: it names several where members were trained apart."""
+    return list(dict.fromkeys(name.split(" (")[0] for name in device.split("; ")))
 
 
 def same_processor(*runs: Run) -> bool:

@@ -9,14 +9,12 @@ import dataclasses
 import json
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 from IPython.display import Markdown
 
 from scene_utils import catalogue, data, evaluation, experiments, plots, predictions, results
-from scene_utils.data import Dataset, Split
 from scene_utils.lessons import choosing, course, ensembles, slides, verdicts
-from scene_utils.lessons.slides import between, of, reached, share
+from scene_utils.lessons.slides import accuracy_cell, between, of, reached, share
 from scene_utils.results import Run
 from scene_utils.support import intervals, ledger, progress, report_facts, settings
 from scene_utils.support.intervals import wilson_interval
@@ -28,22 +26,31 @@ SEVEN = tuple(results.facts()["results"])
 SENSITIVITY = ("lenet", "resnet18", "resnet18_mixup", "resnet18_transfer")
 ALONE = "transfer-alone"  # ResNet18 + transferred as the report has it, without what ours adds
 CONFUSED = ("resnet18", "resnet18_mixup", "resnet18_transfer", "ensemble")
+SMALL = Paragraph([say("seven")], "small")  # print of what is made from the seven models: it stands in the summary
 
 
 class Records:
     """The records of one profile and seed.
 
     Attributes:
-        sets: (train, hold-out, dataset) of the profile; None where the images are not at hand.
+        sets: (train, hold-out, dataset) of the profile; None where the public dataset cannot be fetched.
         compared: whether the images are the report's, so that its figures belong beside ours.
 
     Raises:
-        SceneError: for an unknown profile or ``SCENE_*`` variable, or a seed that is no number.
+        SceneError: for an unknown profile or ``SCENE_*`` variable, a seed that is no number, images of one's own that
+            cannot be used.
     """
 
     def __init__(self, profile: str, seed: int = 0) -> None:
         self.profile, self.seed = settings.profile(profile), settings.seed(seed)
-        self.sets, self.facts = sets_of(self.profile), results.facts()
+        self.facts = results.facts()
+        try:
+            with progress.silent():
+                self.sets = experiments.sets(self.profile)
+        except SceneError:
+            if settings.data_dir() or self.profile == "sample":
+                raise
+            self.sets = None
         if self.sets is not None:
             dataset = self.sets[2]
             self.key, self.compared = dataset.key, dataset.commit == data.COMMIT
@@ -59,41 +66,22 @@ class Records:
         found = [run for run in results.records() if run.dataset["key"] == self.key]
         return {(run.experiment, run.profile, run.seed): run for run in found}
 
-    def run(self, name: str) -> Run | None:
-        """The run of this profile and seed, finished or diverged; None where there is none."""
-        return self.runs.get((name, self.profile, self.seed))
-
     def done(self, *names: str) -> list[Run]:
         """The finished runs of this profile and seed among ``names``."""
-        found = (self.run(name) for name in names)
+        found = (self.runs.get((name, self.profile, self.seed)) for name in names)
         return [run for run in found if run is not None and run.status == "finished"]
 
-    def reported(self, name: str) -> dict | None:
-        """The report's accuracy and recalls of a model; None where they do not belong beside ours."""
-        return self.facts["results"].get(name) if self.compared else None
-
-
-def sets_of(profile: str) -> tuple[Split, Split, Dataset] | None:
-    """(train, hold-out, dataset) of a profile; None where the public dataset cannot be fetched.
-
-    Raises:
-        SceneError: for images of one's own that cannot be used.
-    """
-    try:
-        with progress.silent():
-            return experiments.sets(profile)
-    except SceneError:
-        if settings.data_dir() or profile == "sample":
-            raise
-        return None
+    def under_conditions(self, name: str) -> Run | None:
+        """The run of a model under the conditions that the report states for its final one."""
+        return self.runs.get((f"{name}-reported", "full", 0))
 
 
 # --- opening and summary
 
 
-def opening(records: Records, slides: int = 21) -> None:
+def opening(records: Records) -> None:
     """What the report is, how to read it, which edition this is."""
-    known = {"models": len(SEVEN), "slides": slides, "classes": len(records.classes)}
+    known = {"models": len(SEVEN), "slides": 21, "classes": len(records.classes)}
     reading = [say("reading", total=records.total)]
     if records.compared:
         sealed = len(data.SEALED_FILES.read_text(encoding="utf-8").split())
@@ -113,22 +101,18 @@ def summary(records: Records) -> None:
     """The summary: three sentences, one table, one figure (the ladder)."""
     runs = records.done(*SEVEN)
     told, table = Paragraph(summary_sentences(records), "list"), Table(summary_table(records))
-    notes = []
+    notes, figure = [], None
     if records.compared:
-        alone = [
-            say("summary.alone", name=catalogue.get("resnet18_transfer").title, accuracy=run.accuracy)
-            for run in records.done(ALONE)
-        ]
+        title = catalogue.get("resnet18_transfer").title
+        alone = [say("summary.alone", name=title, accuracy=run.accuracy) for run in records.done(ALONE)]
         notes = [say("summary.dash"), *alone]
-    figure = None
-    if records.compared:
         ours = {run.experiment: (run.correct, run.total) for run in runs}
         titles = {name: catalogue.get(name).title for name in SEVEN}
         figure = plots.ladder(plots.ladder_tables(ours, records.facts), titles)
     elif runs:
         figure = plots.bars({run.title: run.accuracy for run in runs}, "accuracy", percent=True)
-    reported = records.runs.get(("ensemble-reported", "full", 0))
-    shown(told, table, Paragraph(notes), figure, runs=[*runs, *records.done(ALONE), *filter(None, [reported])])
+    under = filter(None, [records.under_conditions("ensemble")])
+    shown(told, table, Paragraph(notes), figure, runs=[*runs, *records.done(ALONE), *under])
 
 
 def summary_table(records: Records) -> pd.DataFrame:
@@ -136,36 +120,29 @@ def summary_table(records: Records) -> pd.DataFrame:
     rows = []
     for name in SEVEN:
         row: dict[str, str] = {"model": catalogue.get(name).title}
-        run, theirs = next(iter(records.done(name)), None), records.reported(name)
-        if theirs is not None:
-            row["report"] = share(theirs["accuracy"])
-        row["ours" if records.compared else "accuracy"] = share(run.accuracy) if run else ""
-        row["95 % interval"] = between(wilson_interval(run.correct, run.total)) if run else ""
-        if theirs is not None:
-            row["± images"] = number(run.correct - round(theirs["accuracy"] * run.total), "+,") if run else ""
-        if theirs is not None or not run:
-            row["against the report"] = say(f"against.{against(records, name)}")
+        run, theirs = next(iter(records.done(name)), None), records.facts["results"][name]["accuracy"]
         if records.compared:
+            row["report"] = share(theirs)
+        row["ours" if records.compared else "accuracy"] = share(run.accuracy) if run else ""
+        row["95 % interval"] = between((run.low, run.high)) if run else ""
+        if records.compared:
+            row["± images"] = number(run.correct - round(theirs * run.total), "+,") if run else ""
+        if records.compared or not run:
+            row["against the report"] = say(f"against.{against(records, name)}")
+        if records.compared:  # the report states conditions for its final model only
             row["adds to what the report names"] = sentences.added(run) if run else ""
-            row["under the report's conditions"] = under_report(records, name)
+            under = accuracy_cell(records.under_conditions(name)) if name == "ensemble" else "–"
+            row["under the report's conditions"] = under
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def against(records: Records, name: str) -> str:
     """``higher``, ``lower``, ``same`` against the report's accuracy, which is a sample's too, or ``missing``."""
-    run, theirs = next(iter(records.done(name)), None), records.reported(name)
-    if run is None or theirs is None:
+    if not records.compared or not (found := records.done(name)):
         return "missing"
-    return intervals.verdict(sentences.beside_report(run.correct, run.total, theirs["accuracy"]))
-
-
-def under_report(records: Records, name: str) -> str:
-    """Accuracy under the conditions that the report states, which it does for the final model only."""
-    run = records.runs.get((f"{name}-reported", "full", 0))
-    if name != "ensemble":
-        return "–"
-    return share(run.accuracy) if run else say("missing")
+    theirs = records.facts["results"][name]["accuracy"]
+    return intervals.verdict(sentences.beside_report(found[0].correct, found[0].total, theirs))
 
 
 def summary_sentences(records: Records) -> list[Text]:
@@ -184,19 +161,15 @@ def summary_sentences(records: Records) -> list[Text]:
     told.append(say("summary.count", all=len(forms), **counts))
     words = [verdicts.verdict(name).word for name in (*verdicts.PRIMARY, *verdicts.DESCRIBED)]
     counts = {word: words.count(word) for word in ("holds", "fails", "open", "missing")}
-    told.append(join([say("summary.claims", all=len(words), **counts), goal_verdicts(goal)]))
+    ours, theirs = (say(f"case.{verdicts.verdict(case).word}") for case in ("goal", "goal-reported"))
+    goals = say("summary.goal", goal=goal, ours=ours, theirs=theirs)  # the first one counts among the claims
+    told.append(join([say("summary.claims", all=len(words), **counts), goals]))
     return [*told, own_conditions(records)]
-
-
-def goal_verdicts(goal: float) -> Text:
-    """The two verdicts on the goal: with our recipe (it counts among the claims), and under the report's conditions."""
-    words = [say(f"case.{verdicts.verdict('goal', reported).word}") for reported in (False, True)]
-    return say("summary.goal", goal=goal, ours=words[0], theirs=words[1])
 
 
 def own_conditions(records: Records) -> Text:
     """What the final model reaches under the report's own conditions, or the command that runs them."""
-    run, theirs = records.runs.get(("ensemble-reported", "full", 0)), records.facts["results"]["ensemble"]["accuracy"]
+    run, theirs = records.under_conditions("ensemble"), records.facts["results"]["ensemble"]["accuracy"]
     if run is None:
         return ensembles.not_run()
     low, high = sentences.beside_report(run.correct, run.total, theirs)
@@ -214,19 +187,14 @@ def wall(records: Records) -> None:
         return shown(say("wall.few"))
     labels = runs[0].labels
     right = {run.title: run.logits.argmax(1) == labels for run in runs}
-    solved = np.sum(list(right.values()), axis=0)
+    solved = sum(right.values())  # models that have each image right
     pictures, titles = None, ()
     if records.sets is not None:
         pictures = records.sets[2].test.images
         titles = [records.classes[label] for label in labels]
     counts = {"none": int((solved == 0).sum()), "all": int((solved == len(runs)).sum())}
     told = say("wall", total=len(labels), models=len(runs), **counts)
-    shown(Paragraph([told], "wide"), plots.wall(right, pictures, titles), small(), runs=runs)
-
-
-def small() -> Paragraph:
-    """The small print of what is made from the seven models: it stands in the summary."""
-    return Paragraph([say("seven")], "small")
+    shown(Paragraph([told], "wide"), plots.wall(right, pictures, titles), SMALL, runs=runs)
 
 
 def confused(records: Records) -> None:
@@ -240,7 +208,7 @@ def confused(records: Records) -> None:
         for pair, row in table.head(3).iterrows()
     ]
     told = say("page.confused", first=runs[0].title, last=runs[-1].title, pairs=join(pairs, "; "))
-    shown(Paragraph([told], "wide"), plots.confused(table), small(), runs=runs)
+    shown(Paragraph([told], "wide"), plots.confused(table), SMALL, runs=runs)
 
 
 # --- how sure the models are
@@ -278,24 +246,19 @@ def claims(records: Records) -> None:
 
 def claims_table(records: Records) -> pd.DataFrame:
     """One row per figure of the report: columns claim, report, 95 % interval, firm (whether it bears the claim out)."""
-    goal, total = records.facts["target_accuracy"], sum(records.facts["dataset"]["val_counts"])
-    rows = [claim_difference(records, **each) for each in records.facts["reported_differences"]]
-    own = wilson_interval(report_facts.total(records.facts, "ensemble"), total)
-    final = records.facts["results"]["ensemble"]["accuracy"]
+    facts, total, rows = records.facts, sum(records.facts["dataset"]["val_counts"]), []
+    for each in facts["reported_differences"]:
+        pair, difference = (each["from"], each["to"]), each["difference"]
+        first, second = (catalogue.get(name).title for name in pair)
+        claim = say("claim.higher" if difference > 0 else "claim.lower", first=first, second=second)
+        before, after = (report_facts.total(facts, name) for name in pair)
+        own = intervals.newcombe_interval(after, total, before, total)
+        firm = report_facts.claim_verdict(difference, own) == "confirmed"
+        rows.append((claim, number(difference, "+.4f"), between(own, "+.4f"), firm))
+    goal, final = facts["target_accuracy"], facts["results"]["ensemble"]["accuracy"]
+    own = wilson_interval(report_facts.total(facts, "ensemble"), total)
     rows.append((say("claim.goal", goal=goal), share(final), between(own), own[0] > goal))
     return pd.DataFrame(rows, columns=["claim", "report", "95 % interval", "firm"])
-
-
-def claim_difference(records: Records, difference: float, **models: str) -> tuple:
-    """The row about a difference between two models of the report (``from`` and ``to``)."""
-    pair = models["from"], models["to"]
-    titles = dict(zip(("first", "second"), (catalogue.get(name).title for name in pair), strict=True))
-    claim = say("claim.higher" if difference > 0 else "claim.lower", **titles)
-    total = sum(records.facts["dataset"]["val_counts"])
-    first, second = (report_facts.total(records.facts, name) for name in pair)
-    own = intervals.newcombe_interval(second, total, first, total)
-    firm = report_facts.claim_verdict(difference, own) == "confirmed"
-    return claim, number(difference, "+.4f"), between(own, "+.4f"), firm
 
 
 # --- which model to choose, and beyond the report
@@ -336,30 +299,25 @@ def readings_table(records: Records) -> pd.DataFrame:
     """One row per reading: experiment, profile, seed, how it is read, accuracy and interval, weights."""
     rows = []
     for base in (*SEVEN, *catalogue.MEMBERS):
-        for run in records.runs.values():
+        for name, run in records.runs.items():
             if run.experiment.removesuffix("-reported") != base or run.status != "finished":
                 continue
-            headline = (run.experiment, run.profile, run.seed) == (base, records.profile, records.seed)
-            if not (headline and base in SEVEN):
-                rows.append(reading(run, say("plain"), run.logits))
-            if "test_logits_mirror" in run.arrays:
-                rows.append(reading(run, say("mirror"), run.arrays["test_logits_mirror"]))
+            headline = base in SEVEN and name == (base, records.profile, records.seed)
+            for how, array in (("plain", "test_logits"), ("mirror", "test_logits_mirror")):
+                if array in run.arrays and not (headline and how == "plain"):
+                    correct = int((run.arrays[array].argmax(1) == run.labels).sum())
+                    told = share(correct / run.total), between(wilson_interval(correct, run.total))
+                    rows.append((run.experiment, run.profile, str(run.seed), say(how), *told, of(correct, run.total),
+                                 slides.origin(run)))  # fmt: skip
     columns = ["experiment", "profile", "seed", "reading", "accuracy", "95 % interval", "correct", "weights"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def reading(run: Run, how: Text, logits: np.ndarray) -> tuple:
-    """A row of the table of other readings."""
-    correct = int((logits.argmax(1) == run.labels).sum())
-    told = (share(correct / run.total), between(wilson_interval(correct, run.total)), of(correct, run.total))
-    return run.experiment, run.profile, str(run.seed), how, *told, slides.origin(run)
 
 
 def sensitivity(records: Records) -> None:
     """Models for which the report states no conditions, trained under those that it states for its final model."""
     if not records.compared:
         return shown(say("claims.own"))
-    found = {name: records.runs.get((f"{name}-reported", "full", 0)) for name in SENSITIVITY}
+    found = {name: records.under_conditions(name) for name in SENSITIVITY}
     table = pd.DataFrame([sensitivity_row(records, name, run) for name, run in found.items()])
     waiting = [f"{name}-reported" for name, run in found.items() if run is None]
     command = f"```\npython -m scene_utils train {' '.join(waiting)} --profile full\n```"
@@ -373,15 +331,15 @@ def sensitivity(records: Records) -> None:
 
 def sensitivity_row(records: Records, name: str, run: Run | None) -> dict[str, str]:
     """A model: the report's accuracy, ours (like for like, and taught), and under the report's conditions."""
-    ours = share(records.done(name)[0].accuracy) if records.done(name) else say("missing")
-    if name == "resnet18_transfer" and records.done(name) and records.done(ALONE):
-        alone, taught = (records.done(each)[0].accuracy for each in (ALONE, name))
-        ours = say("sensitivity.taught", alone=alone, taught=taught)
+    ours = records.done(name)
+    told = accuracy_cell(*ours) if ours else say("missing")
+    if name == "resnet18_transfer" and ours and (alone := records.done(ALONE)):
+        told = say("sensitivity.taught", alone=alone[0].accuracy, taught=ours[0].accuracy)
     return {
         "model": catalogue.get(name).title,
         "report": share(records.facts["results"][name]["accuracy"]),
-        "ours": ours,
-        "under the report's conditions": share(run.accuracy) if run else say("missing"),
+        "ours": told,
+        "under the report's conditions": accuracy_cell(run),
         "95 % interval": between((run.low, run.high)) if run else "",
         "correct": of(run.correct, run.total) if run else "",
     }
@@ -442,8 +400,10 @@ def bench() -> None:
         machine, table = measured["machine"], bench_table(measured)
         values = {"device": machine["name"], "repeats": measured["repeats"], "date": measured["date"][:10]}
         told: list[str] = [say("bench.how", **values)]
-        if "decoding_seconds" in measured:
-            told.append(bench_checks(measured))
+        if "decoding_seconds" in measured:  # what makes a benchmark fair: the loss after the same steps, decoding once
+            spread = max(max(row["losses"].values()) - min(row["losses"].values()) for row in measured["models"])
+            checked = {"steps": measured["same_steps"], "seconds": measured["decoding_seconds"]}
+            told.append(say("bench.checks", spread=spread, **checked))
         ratios = {name: row["ratio"] for name, row in zip(table["model"], measured["models"], strict=True)}
         figure = plots.bars(ratios, "images per second, times the usual loop's")
         shown(Paragraph(told), figure, Table(table, "wide"))
@@ -451,31 +411,21 @@ def bench() -> None:
 
 def bench_table(measured: dict) -> pd.DataFrame:
     """One row per model: images per second of both sides, their ratio, peak memory, fraction of the machine's rate."""
-    rows = [
-        (
-            catalogue.TITLES.get(row["model"], row["model"].replace("resnet", "ResNet")),
-            f"{row['images_per_second']['usual']:,.0f}",
-            f"{row['images_per_second']['ours']:,.0f}",
-            f"{row['ratio']:.2f}",
-            f"{row['peak_gb']['usual']:.1f} / {row['peak_gb']['ours']:.1f}",
-            f"{row['first_batch_seconds']:.1f}",
-            f"{row['share_of_matrix_rate']:.0%}",
-            f"{row['shares_of_time']['arithmetic']:.0%}",
-            f"{row['share_of_matrix_rate_in_arithmetic']:.0%}",
-        )
-        for row in measured["models"]
-    ]
-    columns = ["model", "usual: images/s", "ours: images/s", "ratio", "peak GB", "first batch, s"]
-    columns += ["of the matrix rate", "time in arithmetic", "its share of the rate"]
-    table = pd.DataFrame(rows, columns=columns)
-    if all("careful_ratio" in row for row in measured["models"]):
-        careful = [f"{row['images_per_second']['careful']:,.0f}" for row in measured["models"]]
-        table.insert(2, "careful: images/s", careful)
-        table.insert(5, "ratio to careful", [f"{row['careful_ratio']:.2f}" for row in measured["models"]])
-    return table
-
-
-def bench_checks(measured: dict) -> Text:
-    """What makes a benchmark fair: the loss after the same steps, and what decoding takes, which is done once."""
-    spread = max(max(row["losses"].values()) - min(row["losses"].values()) for row in measured["models"])
-    return say("bench.checks", steps=measured["same_steps"], spread=spread, seconds=measured["decoding_seconds"])
+    rows, careful = [], all("careful_ratio" in row for row in measured["models"])
+    for row in measured["models"]:
+        speed, peak = row["images_per_second"], row["peak_gb"]
+        name = catalogue.TITLES.get(row["model"], row["model"].replace("resnet", "ResNet"))
+        rows.append({
+            "model": name,
+            "usual: images/s": f"{speed['usual']:,.0f}",
+            **({"careful: images/s": f"{speed['careful']:,.0f}"} if careful else {}),
+            "ours: images/s": f"{speed['ours']:,.0f}",
+            "ratio": f"{row['ratio']:.2f}",
+            **({"ratio to careful": f"{row['careful_ratio']:.2f}"} if careful else {}),
+            "peak GB": f"{peak['usual']:.1f} / {peak['ours']:.1f}",
+            "first batch, s": f"{row['first_batch_seconds']:.1f}",
+            "of the matrix rate": f"{row['share_of_matrix_rate']:.0%}",
+            "time in arithmetic": f"{row['shares_of_time']['arithmetic']:.0%}",
+            "its share of the rate": f"{row['share_of_matrix_rate_in_arithmetic']:.0%}",
+        })  # fmt: skip
+    return pd.DataFrame(rows)

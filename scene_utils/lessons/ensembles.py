@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scene_utils import averaging, catalogue, evaluation, experiments, plots, results
 from scene_utils.lessons import sketches, verdicts
 from scene_utils.lessons.course import depth_name, reported, reported_run
-from scene_utils.lessons.slides import interval_figure, reached, share
+from scene_utils.lessons.slides import accuracy_cell, interval_figure, reached, share
 from scene_utils.recipe import Recipe, learning_rates, literal_rates
 from scene_utils.results import Run
 from scene_utils.support import intervals, ledger
@@ -26,11 +26,10 @@ CONDITIONS += ("momentum", "weight_decay", "augmentation", "input_size", "label_
 
 def schedule_formula(recipe: Recipe) -> Markdown:
     """Write a multistep schedule as a formula: the factor of each stage, and the rate it multiplies in two readings."""
-    ends = [*recipe.milestones, None]
     stages = []
-    for passed, (start, end) in enumerate(zip([None, *recipe.milestones], ends, strict=True)):
-        after, until = "" if start is None else f"{start} < ", rf" \le {end}"
-        when = f"t > {start}" if end is None else f"{after}t{until}"
+    for passed, (start, end) in enumerate(itertools.pairwise([None, *recipe.milestones, None])):
+        after = "" if start is None else f"{start} < "
+        when = f"t > {start}" if end is None else rf"{after}t \le {end}"
         stages.append(f"{recipe.gamma**passed:g} & {when}")
     factor = r"f(t) = \begin{cases} " + r" \\ ".join(stages) + r" \end{cases}"
     return Markdown(
@@ -43,11 +42,9 @@ def schedule_formula(recipe: Recipe) -> Markdown:
 def schedule_table(recipe: Recipe) -> pd.DataFrame:
     """Return one row a stage: its epochs, its factor, and the rate at its end in both readings."""
     rates, written = learning_rates(recipe), literal_rates(recipe)
-    stages = zip([0, *recipe.milestones], [*recipe.milestones, recipe.epochs], strict=True)
-    rows = [
-        (f"{start + 1} to {end}", recipe.gamma**passed, rates[end - 1], written[end - 1])
-        for passed, (start, end) in enumerate(stages)
-    ]
+    stages = itertools.pairwise([0, *recipe.milestones, recipe.epochs])
+    rows = [(f"{start + 1} to {end}", recipe.gamma**passed, rates[end - 1], written[end - 1])
+            for passed, (start, end) in enumerate(stages)]  # fmt: skip
     return pd.DataFrame(rows, columns=["epochs", "factor", "MultiStepLR", "as written"])
 
 
@@ -59,9 +56,8 @@ def combinations(members: Sequence[Run]) -> pd.DataFrame:
     """
     labels, logits, mean = members[0].labels, [run.logits for run in members], "all, probabilities averaged"
     alone = {depth_name(run): run.logits for run in members}
-    some = [names for size in range(2, len(members)) for names in itertools.combinations(alone, size)]
     answers = alone | {" + ".join(names): averaging.average_probabilities([alone[name] for name in names])
-                       for names in some}  # fmt: skip
+                       for size in range(2, len(members)) for names in itertools.combinations(alone, size)}  # fmt: skip
     weights = holdout_weights(members)
     answers[mean] = averaging.average_probabilities(logits)
     answers["all, majority of votes"] = np.eye(len(members[0].classes))[averaging.hard_vote(logits)]
@@ -161,8 +157,7 @@ def final_model(members: Sequence[Run], together: Run) -> None:
     beside = [evaluation.compare(run.logits, together.logits, together.labels) for run in members]
     table.frame["the ensemble corrects / breaks"] = [f"{each.fixes} / {each.breaks}" for each in beside] + [""]
     if experiments.report_images(together):
-        known = [say("missing") if run is None else share(run.accuracy) for run in others]
-        table.frame["under the report's conditions"] = known
+        table.frame["under the report's conditions"] = [accuracy_cell(run) for run in others]
     told = Paragraph([told, verdicts.said("ensemble")])
     runs = [*members, together, *filter(None, others)]
     shown(say("final"), interval_figure([*members, together]), table, told, runs=runs)
@@ -171,12 +166,12 @@ def final_model(members: Sequence[Run], together: Run) -> None:
 def conditions(members: Sequence[Run], together: Run) -> None:
     """18: the conditions of the final model, and the schedule in both readings."""
     theirs, compared = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full"), experiments.report_images(together)
-    table = conditions_table([Recipe(**run.recipe) for run in members], compared)
+    table = conditions_table(theirs, [Recipe(**run.recipe) for run in members])
     under = reported_run(together) if compared else None
     if compared:
-        table.frame.loc["accuracy"] = ["accuracy", share(reported(together)["accuracy"]), share(together.accuracy)]
-        known = share(under.accuracy) if under else say("missing")
-        table.frame.loc["under"] = ["accuracy under the report's conditions", "", known]
+        table.loc["accuracy"] = ["accuracy", share(reported(together)["accuracy"]), share(together.accuracy)]
+        table.loc["under"] = ["accuracy under the report's conditions", "", accuracy_cell(under)]
+    table = Table(table if compared else table.drop(columns="report"), "text")
     shown(say("conditions"), table, runs=[*members, together, *filter(None, [under])])
     if compared:
         stages = schedule_table(theirs)
@@ -186,9 +181,8 @@ def conditions(members: Sequence[Run], together: Run) -> None:
         shown(say("formula"), Table(stages, "text"), plots.schedule(rates))
 
 
-def conditions_table(ours: Sequence[Recipe], compared: bool) -> Table:
+def conditions_table(theirs: Recipe, ours: Sequence[Recipe]) -> pd.DataFrame:
     """One row per condition: the report's reading (what it leaves open is assumed), and our members'."""
-    theirs = catalogue.get(catalogue.REPORTED_MEMBERS[0]).recipe("full")
     rows = []
     for name in CONDITIONS:
         reported, *own = (render(getattr(recipe, name), "en") for recipe in (theirs, *ours))
@@ -197,19 +191,18 @@ def conditions_table(ours: Sequence[Recipe], compared: bool) -> Table:
         if name in ("milestones", "gamma"):
             own = [value if recipe.schedule == "multistep" else "–" for recipe, value in zip(ours, own, strict=True)]
         rows.append((name.replace("_", " "), reported, " / ".join(dict.fromkeys(own))))
-    table = pd.DataFrame(rows, columns=["condition", "report", "ours"])
-    return Table(table if compared else table.drop(columns="report"), "text")
+    return pd.DataFrame(rows, columns=["condition", "report", "ours"])
 
 
 def final_curve(members: Sequence[Run], together: Run) -> None:
     """19: hold-out accuracy of the members and of the ensemble, epoch by epoch."""
-    lines = {depth_name(run): run.history["holdout_accuracy"].tolist() for run in members}
-    lines[together.title] = together.history["holdout_accuracy"].tolist()
+    drawn = {depth_name(run): run for run in members} | {together.title: together}
     if (other := reported_run(together)) is not None:
-        lines[other.title] = other.history["holdout_accuracy"].tolist()
+        drawn[other.title] = other
+    lines = {name: run.history["holdout_accuracy"].tolist() for name, run in drawn.items()}
     goal = results.facts()["target_accuracy"]
     level = (f"{goal:.0%}", goal) if experiments.report_images(together) else None
-    best = max(members, key=lambda run: run.holdout_accuracy)
+    best = members[best_member(members)]
     logits = [run.arrays["holdout_logits"] for run in (best, together)]
     comparison = evaluation.compare(*logits, best.arrays["holdout_labels"])
     told = [say("holdout"), sentences.difference(comparison, best.title, together.title)]
@@ -217,4 +210,4 @@ def final_curve(members: Sequence[Run], together: Run) -> None:
     axis = figure.axes[0]  # 4 epochs beside 50
     axis.set_xscale("log")
     plots.plain_log(axis.xaxis)
-    shown(figure, Paragraph(told, "wide"), runs=[*members, together, *filter(None, [other])])
+    shown(figure, Paragraph(told, "wide"), runs=list(drawn.values()))

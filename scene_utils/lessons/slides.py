@@ -31,6 +31,11 @@ def share(value: float | None) -> str:
     return "" if value is None or np.isnan(value) else f"{value:.4f}"
 
 
+def accuracy_cell(run: Run | None) -> str:
+    """A run's accuracy on the test set, or that there is none yet."""
+    return say("missing") if run is None else share(run.accuracy)
+
+
 def between(interval: Interval, spec: str = ".4f") -> str:
     """An interval: its two ends."""
     return f"{number(interval[0], spec)}\u00a0…\u00a0{number(interval[1], spec)}"
@@ -49,8 +54,7 @@ def origin(run: Run) -> str:
 
 def seconds(run: Run) -> str:
     """Seconds of its trainings; nothing where they are a sum over two kinds of device."""
-    kinds = {device.split(" (")[0] for device in run.device.split("; ")}
-    return f"{run.seconds:,.0f}" if len(kinds) == 1 else ""
+    return f"{run.seconds:,.0f}" if len(run.kinds) == 1 else ""
 
 
 COLUMNS: dict[str, Callable[[Run], str]] = {  # of tables of runs; what is not here is the record's field
@@ -82,13 +86,17 @@ def interval_figure(runs: Sequence[Run]) -> Figure:
     return plots.intervals(course.costs(runs).reset_index(names="model"), "model")
 
 
-def diverged(run: Run) -> Text:
+def show_diverged(run: Run) -> None:
     """What is to be said of a run without a model."""
-    return say("diverged", name=run.title, step=run.diverged_step)
+    shown(say("diverged", name=run.title, step=run.diverged_step), runs=[run])
 
 
-def per_class(run: Run) -> Table:
-    """Class, correct images, accuracy with its interval and, where it belongs there, the report's."""
+def per_class(run: Run, under: Run | None) -> Table:
+    """Class, correct images, accuracy with its interval and, where they belong there, the report's.
+
+    Args:
+        under: the same model under the report's own conditions.
+    """
     found, theirs = evaluation.per_class(run.labels, run.logits, run.classes), course.reported(run)
     table = pd.DataFrame({"class": found["class"]})
     if theirs is not None:
@@ -96,14 +104,9 @@ def per_class(run: Run) -> Table:
     table["ours"] = [share(recall) for recall in found["recall"]]
     table["95 % interval"] = [between(ends) for ends in zip(found["low"], found["high"], strict=True)]
     table["correct"] = [of(row.correct, row.total) for row in found.itertuples()]
-    if theirs is not None and (under := under_report(run)) is not None:
+    if theirs is not None and under is not None:
         table["under the report's conditions"] = [share(recall) for recall in under.per_class]
     return Table(table)
-
-
-def under_report(run: Run) -> Run | None:
-    """The same model under the report's own conditions; None where it states none, or where they have not run."""
-    return course.reported_run(run) if run.experiment in (*catalogue.MEMBERS, "ensemble") else None
 
 
 def step(first: Run, second: Run) -> Text:
@@ -122,7 +125,7 @@ def step(first: Run, second: Run) -> Text:
 def confusion(run: Run, base: Run | None = None) -> None:
     """A model's confusion matrix, its recalls, and what has changed since another model."""
     if run.status == "diverged":
-        return shown(diverged(run), runs=[run])
+        return show_diverged(run)
     told = [course.verdict(run), sentences.confused(evaluation.confused_pairs(run.confusion, run.classes))]
     told += [step(base, run)] if base is not None and base.status == "finished" else []
     told += [course.limits(run)]
@@ -130,14 +133,16 @@ def confusion(run: Run, base: Run | None = None) -> None:
     if taught is not None and taught.status == "finished":
         told += [say("taught", name=taught.title, accuracy=taught.accuracy, added=sentences.added(taught))]
     matrix = plots.confusion_matrix(run.confusion, run.classes)
-    runs = [run, *filter(None, [base, taught, under_report(run)])]
-    shown(matrix, per_class(run), Paragraph(told, "blocks"), runs=runs)
+    stated = run.experiment in (*catalogue.MEMBERS, "ensemble")  # the report states conditions for its final model
+    under = course.reported_run(run) if stated else None
+    runs = [run, *filter(None, [base, taught, under])]
+    shown(matrix, per_class(run, under), Paragraph(told, "blocks"), runs=runs)
 
 
 def curve(run: Run) -> None:
     """A model's curves of loss and accuracy."""
     if run.status == "diverged":
-        return shown(diverged(run), runs=[run])
+        return show_diverged(run)
     history = run.history
     loss, accuracy = history["loss"], history["holdout_accuracy"]
     values = {"first": loss.iloc[0], "last": loss.iloc[-1], "accuracy": accuracy.iloc[-1], "best": accuracy.max()}

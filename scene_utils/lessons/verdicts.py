@@ -177,13 +177,17 @@ def labels_of_sets() -> dict[str, np.ndarray]:
             "sealed": experiments.sealed_sets(PROFILE)[1].labels.numpy()}  # fmt: skip
 
 
+def read(case: str, run: Run, of: str, labels: np.ndarray, logits: np.ndarray | None = None, reading: str = "plain"):
+    """Return which images of a set a run has correct, by its predictions or these logits; the ledger enters it."""
+    predicted = run.answers(SETS[of]) if logits is None else logits
+    return ledger.hand_out(run.record, predicted, labels, of, reading, f"the case {case} is judged")
+
+
 def contrast(case: str) -> Rows:
     """Estimate the contrast of a case's arms on both sets together, on each alone, and each arm's accuracies."""
     coefficients = {cases.arm(name, case).name: c for name, c in cases.design(case)["contrast"].items()}
-    labels = labels_of_sets()
-    correct = {of: {arm.name: np.stack([ledger.hand_out(run.record, run.answers(SETS[of]), labels[of], of, "plain",
-                                                        f"the case {case} is judged") for run in runs_of(arm)])
-                    for arm in arms_of(case)} for of in SETS}  # fmt: skip
+    correct = {of: {arm.name: np.stack([read(case, run, of, labels) for run in runs_of(arm)]) for arm in arms_of(case)}
+               for of, labels in labels_of_sets().items()}  # fmt: skip
     return estimated(correct, coefficients)
 
 
@@ -202,53 +206,48 @@ def trios(case: str) -> Rows:
 
     Beside it: minus that of the member with the highest hold-out accuracy, each with its mirror image averaged.
     """
-    labels, members = labels_of_sets(), arms_of(case)
-    runs = list(zip(*(runs_of(arm) for arm in members), strict=True))
-    best = [int(np.argmax([run.accuracy for run in trio])) for trio in runs]
-    sides: dict[str, dict[str, list]] = {of: {} for of in SETS}
-    for trio, first in zip(runs, best, strict=True):
-        for of, array in SETS.items():
+    members = [arm.name for arm in arms_of(case)]
+    gained: dict[str, dict[str, list]] = {}  # by the ensemble, against whom, on which set
+    for trio in zip(*map(runs_of, arms_of(case)), strict=True):
+        best = int(np.argmax([run.accuracy for run in trio]))
+        for of, labels in labels_of_sets().items():
             for mirror, reading in (("", "plain"), ("_mirror", "mirrored")):
-                logits = [run.arrays[f"{array}_logits{mirror}"] for run in trio]
-                told = {"labels": labels[of], "of": of, "why": f"the case {case} is judged"}
-                right = [ledger.hand_out(run.record, each, reading=reading, **told)
-                         for run, each in zip(trio, logits, strict=True)]  # fmt: skip
+                logits = [run.arrays[f"{SETS[of]}_logits{mirror}"] for run in trio]
+                right = [read(case, run, of, labels, each, reading) for run, each in zip(trio, logits, strict=True)]
                 mean = averaging.average_probabilities(logits)
-                how = f"{reading} mean of a trio"
-                together = ledger.hand_out(trio[0].record, mean, reading=how, **told).astype(int)
-                names = {} if mirror else {arm.name: each for arm, each in zip(members, right, strict=True)}
-                for name, each in (names | {f"the best on the hold-out, {reading}": right[first]}).items():
-                    sides[of].setdefault(name, []).append(together - each)
+                together = read(case, trio[0], of, labels, mean, f"{reading} mean of a trio").astype(int)
+                others = {} if mirror else dict(zip(members, right, strict=True))
+                for name, each in (others | {f"the best on the hold-out, {reading}": right[best]}).items():
+                    gained.setdefault(name, {}).setdefault(of, []).append(together - each)
     found: Rows = {}
-    for name in sides["val"]:
-        each = {of: {"d": np.stack(sides[of][name])} for of in SETS}
+    for name, sides in gained.items():
+        each = {of: {"d": np.stack(rows)} for of, rows in sides.items()}
         found |= {what: value for what, value in estimated(each, {"d": 1}, f" against {name}").items()
                   if what.startswith("difference")}  # fmt: skip
-    weakest = max((arm.name for arm in members), key=lambda name: found[f"difference against {name}"].p_value)
+    weakest = max(members, key=lambda name: found[f"difference against {name}"].p_value)
     return {f"difference{tail}": found[f"difference against {weakest}{tail}"]
             for tail in ("", " on val", " on sealed")} | found  # fmt: skip
 
 
 def calibration(case: str) -> Rows:
     """Compare the arms' expected calibration errors, one per seed, on both sets together."""
-    labels, errors, why = labels_of_sets(), [], f"the case {case} is judged"
-    for arm in arms_of(case):
-        errors.append([])
-        for run in runs_of(arm):
-            for of, array in SETS.items():
-                ledger.hand_out(run.record, run.answers(array), labels[of], of, "plain", why)
-            logits = np.concatenate([run.arrays[f"{array}_logits"] for array in SETS.values()])
-            errors[-1].append(evaluation.calibration_error(logits, np.concatenate(list(labels.values()))))
-    means = {f"calibration error of {arm.name}": float(np.mean(each))
-             for arm, each in zip(arms_of(case), errors, strict=True)}  # fmt: skip
-    return {"difference": intervals.welch(*errors)} | means
+    labels = labels_of_sets()
+
+    def error(run: Run) -> float:
+        for of in SETS:
+            read(case, run, of, labels[of])
+        logits = np.concatenate([run.arrays[f"{array}_logits"] for array in SETS.values()])
+        return evaluation.calibration_error(logits, np.concatenate(list(labels.values())))
+
+    errors = {arm.name: [error(run) for run in runs_of(arm)] for arm in arms_of(case)}
+    means = {f"calibration error of {name}": float(np.mean(each)) for name, each in errors.items()}
+    return {"difference": intervals.welch(*errors.values())} | means
 
 
 def student(case: str) -> Rows:
     """Test whether the student is as accurate as its teacher, within the design's margin, on the test set."""
     told = cases.design(case)
-    right = [ledger.hand_out(run.record, run.logits, run.labels, "val", "plain", f"the case {case} is judged")
-             for run in (results.find(name, PROFILE) for name in told["contrast_of"])]  # fmt: skip
+    right = [read(case, run, "val", run.labels) for run in deciding(case)]
     return {"difference": intervals.equivalence(*right, told["margin"])}
 
 
@@ -274,15 +273,16 @@ class Verdict:
     """
 
     case: str
-    claim: Text
     word: str
     found: Text
     estimate: str = ""
     interval: str = ""
     p_value: str = ""
 
-
-WORDS = {"holds": "holds", "does not hold": "fails", "open": "open"}
+    @property
+    def claim(self) -> Text:
+        """The claim in words."""
+        return say(f"case.claim.{self.case.removesuffix('-reported')}")
 
 
 def rows_of(case: str) -> dict[str, Estimate]:
@@ -299,29 +299,25 @@ def adjusted(case: str) -> float:
     return intervals.holm(tuple(raw))[family.index(case)]
 
 
-def verdict(case: str, reported: bool = False) -> Verdict:
-    """Return what is known of a case.
-
-    Args:
-        reported: of the case ``goal``, under the report's own conditions.
-    """
-    claim = say(f"case.claim.{case}")
-    if case == "goal":
-        return goal(claim, reported)
+def verdict(case: str) -> Verdict:
+    """Return what is known of a case; ``goal-reported`` is the goal under the report's own conditions."""
+    if case in ("goal", "goal-reported"):
+        return goal(case)
     if case == "nan":
-        return ladder(claim) if complete("nan") else missing(case, claim)
+        return ladder() if complete(case) else missing(case)
     runs, found = deciding(case), rows_of(case)
     if diverged(runs):
-        return undecided(case, claim, runs)
+        return undecided(case, runs)
     if not found:
-        return missing(case, claim)
+        return missing(case)
     whole, p = found["difference"], adjusted(case)
     told = {"points": whole.difference, "low": whole.low, "high": whole.high, "p": p}
     between = f"{number(whole.low, '+pp')} … {number(whole.high, '+pp')}"
     word, sentence = SPECIAL.get(case, USUAL)[1](case, found, told)
     sentence = join([sentence, excluded(case, told)]) if word == "open" else sentence
     cell = number(p, "p").removeprefix("= ")
-    return Verdict(case, claim, WORDS.get(word, word), sentence, number(whole.difference, "+pp"), between, cell)
+    word = "fails" if word == "does not hold" else word
+    return Verdict(case, word, sentence, number(whole.difference, "+pp"), between, cell)
 
 
 def usual(case: str, found: Mapping[str, Estimate], told: dict) -> tuple[str, Text]:
@@ -398,22 +394,21 @@ SPECIAL = {"ensemble": (trios, usual), "calibration": (calibration, calibrated),
            "order": (order, by_order)}  # fmt: skip
 
 
-def undecided(case: str, claim: Text, runs: Sequence[Run | None]) -> Verdict:
+def undecided(case: str, runs: Sequence[Run | None]) -> Verdict:
     """Return the verdict of a case of whose runs some diverged."""
-    made = len(runs) - runs.count(None)
-    told = {"diverged": diverged(runs), "runs": made, "planned": len(runs)}
-    return Verdict(case, claim, "open", say("case.found.diverged", **told))
+    told = {"diverged": diverged(runs), "runs": len(runs) - runs.count(None), "planned": len(runs)}
+    return Verdict(case, "open", say("case.found.diverged", **told))
 
 
-def missing(case: str, claim: Text) -> Verdict:
+def missing(case: str) -> Verdict:
     """Return the verdict of a case that waits for runs, or for being judged."""
     done, every = progress(case)
     run = [case] if done < every else waiting() if arms_of(case) else []  # the sealed set is opened for all together
     command = f"python -m scene_utils case {' '.join(run)} --profile {PROFILE}" if run else JUDGE
-    return Verdict(case, claim, "missing", say("case.waiting", done=done, all=every, command=command))
+    return Verdict(case, "missing", say("case.waiting", done=done, all=every, command=command))
 
 
-def ladder(claim: Text) -> Verdict:
+def ladder() -> Verdict:
     """Judge the case ``nan`` by the rule of its design: where the limits of all settings lie."""
     claimed, table = cases.design("nan")["limit"], limits.limits(PROFILE, limits.recorded)
     rates = cases.ladder("nan")
@@ -431,26 +426,26 @@ def ladder(claim: Text) -> Verdict:
               "batch": nearest["batch_size"], "form": say(f"case.found.nan.{word}"),
               "pixels": say(f"case.found.nan.{nearest['pixel_scale']}")}  # fmt: skip
     told = say("case.found.nan", **values, loss=say(f"case.found.nan.{nearest['loss']}"))
-    return Verdict("nan", claim, word, told, f"{values['low']:g} … {values['high']:g}")
+    return Verdict("nan", word, told, f"{values['low']:g} … {values['high']:g}")
 
 
-def goal(claim: Text, reported: bool) -> Verdict:
+def goal(case: str) -> Verdict:
     """Judge both claims of the case ``goal``: the count, and the accuracy on images like these by its interval."""
-    target = results.facts()["target_accuracy"]
+    target, reported = results.facts()["target_accuracy"], case == "goal-reported"
     name = cases.design("goal")["experiments"][reported]
     run = results.find(name, "full" if reported else PROFILE)
     if run is None:
         command = f"python -m scene_utils train {name} --profile full"
-        return Verdict("goal", claim, "missing", say("case.waiting", done=0, all=1, command=command))
+        return Verdict(case, "missing", say("case.waiting", done=0, all=1, command=command))
     if diverged([run]):
-        return undecided("goal", claim, [run])
+        return undecided(case, [run])
     needed, interval = int(np.ceil(target * run.total)), wilson_interval(run.correct, run.total)
     word = "holds" if interval[0] > target else "fails" if interval[1] < target else "open"
     count = say("case.holds" if run.correct >= needed else "case.fails")
     told = {"correct": run.correct, "total": run.total, "needed": needed, "count": count, "low": interval[0],
             "high": interval[1], "target": target, "form": say(f"case.{word}"), "name": run.title}  # fmt: skip
     between = f"{number(interval[0], '.4f')} … {number(interval[1], '.4f')}"
-    return Verdict("goal", claim, word, say("case.found.goal", **told), f"{run.accuracy:.4f}", between)
+    return Verdict(case, word, say("case.found.goal", **told), f"{run.accuracy:.4f}", between)
 
 
 def show(*names: str) -> None:
@@ -466,17 +461,16 @@ def said(name: str) -> Text | str:
     """Return what ``show`` shows of one case."""
     if settings.data_dir():
         return ""
-    case = name.removesuffix("-reported")
-    known = verdict(case, name != case)
-    told = say("case", verdict=word_of(name, known), claim=known.claim, found=known.found)
-    return told if known.word == "missing" else join([told, *beside(case)])
+    known = verdict(name)
+    told = say("case", verdict=word_of(known), claim=known.claim, found=known.found)
+    return told if known.word == "missing" else join([told, *beside(name.removesuffix("-reported"))])
 
 
-def word_of(name: str, known: Verdict) -> Text:
+def word_of(known: Verdict) -> Text:
     """Return a verdict in words: a case whose runs all exist is not judged yet; some ran before their design."""
     waits = known.word == "missing" and known.found.values["done"] == known.found.values["all"]
     word = say("case.unjudged" if waits else f"case.{known.word}")
-    early = name == known.case and any(run.date < COMMITTED for run in deciding(name) if run)
+    early = known.case != "goal-reported" and any(run.date < COMMITTED for run in deciding(known.case) if run)
     return join([word, say("case.early")], "; ") if early else word
 
 
@@ -498,35 +492,36 @@ def beside(case: str) -> list[Text]:
                   for reading in ("plain", "mirrored")}  # fmt: skip
         told.append(say("case.beside.member", trainings=len(arms_of(case)), **points))
     others = [arm for arm in cases.arms(case) if arm.name not in {each.name for each in arms_of(case)}]
+    if not any(run for arm in others for run in runs_of(arm)):
+        return told
     main = [arm for arm in arms_of(case) if len(arms_of(case)) <= 4 or arm.name.startswith(f"{case}.")]
     arms: list[Text] = []
-    for arm in [*main, *others] if others else []:
-        ran, lost = [run.accuracy for run in finished_of(arm)], diverged(runs_of(arm))
+    for arm in [*main, *others]:
+        accuracies, lost = [run.accuracy for run in finished_of(arm)], diverged(runs_of(arm))
         kinds = sorted({run.kind for run in runs_of(arm) if run} - {run.kind for run in deciding(case) if run})
-        told_of = {"title": arm.title, "runs": [len(ran), *kinds]}
-        arms += [say("case.beside.arm", accuracy=float(np.mean(ran)), **told_of)] if ran else []
-        made = [say("case.beside.made", runs=len(ran) + lost), *kinds]
-        arms += [say("case.beside.diverged", title=arm.title, diverged=lost, runs=made)] if lost else []
-    ran = any(run for arm in others for run in runs_of(arm))
-    return told + ([say("case.beside", arms=join(arms, "; "))] if ran else [])
-
-
-def on_devices() -> pd.DataFrame:
-    """Return the runs of ``devices.<profile>.csv``, oldest first: one row for each run and device."""
-    return Trials(f"devices.{PROFILE}.csv", DEVICES, {}).rows().sort_values("date")
+        if accuracies:
+            runs = [len(accuracies), *kinds]
+            arms.append(say("case.beside.arm", title=arm.title, accuracy=float(np.mean(accuracies)), runs=runs))
+        if lost:
+            runs = [say("case.beside.made", runs=len(accuracies) + lost), *kinds]
+            arms.append(say("case.beside.diverged", title=arm.title, diverged=lost, runs=runs))
+    return [*told, say("case.beside", arms=join(arms, "; "))]
 
 
 def by_device() -> pd.DataFrame:
-    """Return what became of these runs: columns network, device, runs, diverged, hold-out accuracy (mean).
+    """Return what became of the runs of ``devices.<profile>.csv``, which has one row for each run and device.
 
-    Networks and the devices of each in the order of their first runs.
+    Columns network, device, runs, diverged, hold-out accuracy (mean); networks and the devices of each in the order of
+    their first runs.
     """
-    table = on_devices()
-    table["network"] = table["experiment"].map({arm.experiment: arm.title for arm in cases.arms()})
-    table["device"] = table["device"].str.split(" (", regex=False).str[0]
-    groups = table.groupby(["network", "device"], sort=False)
-    told = groups.agg(runs=("seed", "size"), diverged=("status", lambda each: int((each == "diverged").sum())))
-    return told.join(groups["holdout_accuracy"].mean().round(4).rename("hold-out accuracy")).reset_index()
+    table = Trials(f"devices.{PROFILE}.csv", DEVICES, {}).rows().sort_values("date")
+    table = table.assign(network=table["experiment"].map({arm.experiment: arm.title for arm in cases.arms()}),
+                         device=table["device"].map(results.kinds).str.join(", "),
+                         diverged=table["status"] == "diverged")  # fmt: skip
+    found = table.groupby(["network", "device"], sort=False).agg(
+        runs=("seed", "size"), diverged=("diverged", "sum"), accuracy=("holdout_accuracy", "mean")
+    )
+    return found.round(4).rename(columns={"accuracy": "hold-out accuracy"}).reset_index()
 
 
 def on_another_device(case: str) -> list[Text]:
@@ -561,11 +556,10 @@ def table(names: Sequence[str]) -> Table:
     """Return cases, one row each: claim, the report's figure, estimate, interval, adjusted p, verdict, commits."""
     rows = []
     for name in names:
-        case = name.removesuffix("-reported")
-        known = verdict(case, name != case)
+        case, known = name.removesuffix("-reported"), verdict(name)
         theirs = cases.design(case).get("reported")
         claim = say("case.under_report", claim=known.claim) if name != case else known.claim
-        word = word_of(name, known)
+        word = word_of(known)
         if word.key == "case.missing":
             word = join([word, say("case.runs", **known.found.values)], ": ")
         rows.append((claim, "" if theirs is None else f"{theirs:.4f}" if case == "goal" else number(theirs, "+pp"),
@@ -590,7 +584,7 @@ def commands() -> Paragraph:
     run = [name for name in missing if not complete(name)]
     lines = [f"python -m scene_utils case {' '.join(run)} --profile {PROFILE}"] * bool(run)
     lines += [JUDGE] * bool(missing)
-    known = verdict("goal", reported=True)
+    known = verdict("goal-reported")
     lines += [known.found.values["command"]] if known.word == "missing" else []
     return Paragraph(["```\n" + "\n".join(lines) + "\n```"] if lines else [], "blocks")
 
