@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -65,26 +65,17 @@ def reported_run(run: Run) -> Run | None:
     return results.find(name, "full", run.seed) or results.find(name, run.profile, run.seed)
 
 
-def per_class(run: Run) -> pd.DataFrame:
-    """Return one row a class: correct, total, recall with its 95 % interval and, where known, the report's."""
-    table = evaluation.per_class(run.labels, run.logits.argmax(1), run.classes)
-    theirs = reported(run)
-    return table if theirs is None else table.assign(report=theirs["per_class"])
-
-
 def per_class_figure(run: Run) -> Figure:
     """Draw the recalls with their intervals beside the report's."""
-    theirs = reported(run)
-    return plots.per_class_bars(per_class(run), None if theirs is None else theirs["per_class"])
+    table, theirs = evaluation.per_class(run.labels, run.logits, run.classes), reported(run)
+    return plots.per_class_bars(table, None if theirs is None else theirs["per_class"])
 
 
 def verdict(run: Run) -> str:
     """Say how accurate a run is and, where the report has a figure, whether our interval contains it."""
-    lines = [sentences.accuracy(run.title, run.correct, run.total)]
     theirs = reported(run)
-    if theirs is not None:
-        lines.append(against(run, theirs["accuracy"]))
-    return join(lines)
+    beside = "" if theirs is None else against(run, theirs["accuracy"])
+    return join([sentences.accuracy(run.title, run.correct, run.total), beside])
 
 
 def against(run: Run, reported: float) -> str:
@@ -102,16 +93,18 @@ def difference(first: Run, second: Run) -> str:
 
 def mistakes(run: Run, n: int = 12) -> Figure | Markdown:
     """Show the test images on which the model errs most confidently: label, prediction, probability."""
-    errors = evaluation.most_confident_errors(run.logits, run.labels, n)
-    if errors.empty:
+    table = labels.contradicted(run).head(n)
+    if table.empty:
         return Markdown(f"*{run.title} makes no mistake on these {run.total:,} images.*")
-    titles = [
-        f"label: {run.classes[row.label]}\npredicted: {run.classes[row.prediction]}\n{row.probability:.0%}"
-        for row in errors.itertuples()
-    ]
-    images = experiments.tested(run).images[errors["index"].tolist()]
+    titles = labelled(table["label"], table["answer"], table["probability"].map("{:.0%}".format))
     alt = f"The most confident mistakes of {run.title}: {'; '.join(titles)}.".replace("\npredicted", ", predicted")
-    return plots.image_grid(images, titles, columns=6, alt=alt)
+    return plots.image_grid(experiments.tested(run).images[table["index"].tolist()], titles, columns=6, alt=alt)
+
+
+def labelled(truth: Iterable[str], predicted: Iterable[str], *notes: Iterable[str]) -> list[str]:
+    """Return titles of images: label, predicted class, and a line for each of ``notes``."""
+    return ["\n".join([f"label: {label}", f"predicted: {answer}", *more])
+            for label, answer, *more in zip(truth, predicted, *notes, strict=True)]  # fmt: skip
 
 
 def structure(name: str) -> pd.DataFrame:
@@ -119,14 +112,14 @@ def structure(name: str) -> pd.DataFrame:
     return pd.read_csv(results.FACTS.with_name(f"{name}.csv"), keep_default_na=False)
 
 
+@progress.part()
 def repeat(name: str, profile: str, seed: int = 0, weights: str | None = None) -> list[Run]:
     """Return the runs of an experiment: three seeds in the profile ``full``, else one."""
     seeds = range(seed, seed + 3) if settings.profile(profile) == "full" else [seed]
     runs = []
-    with progress.part():
-        for each, share in progress.shared(seeds):
-            with progress.part(share):
-                runs.append(experiments.run(name, profile, each, weights=weights))
+    for each, share in progress.shared(seeds):
+        with progress.part(share):
+            runs.append(experiments.run(name, profile, each, weights=weights))
     return runs
 
 
@@ -149,12 +142,8 @@ def variants(runs: list[Run]) -> pd.DataFrame:
 
 def occlusion(run: Run) -> Figure:
     """Show test images and, below, where a grey square takes most from the answer (``explain.occlusion``)."""
-    positions = run.arrays["occlusion_images"].tolist()
-    answers = run.logits[positions].argmax(1)
-    titles = [
-        f"label: {run.classes[truth]}\npredicted: {run.classes[answer]}"
-        for truth, answer in zip(run.labels[positions], answers, strict=True)
-    ]
+    positions, classes = run.arrays["occlusion_images"].tolist(), np.array(run.classes)
+    titles = labelled(classes[run.labels[positions]], classes[run.logits[positions].argmax(1)])
     maps = {"occlusion": run.arrays["occlusion"]}
     return sketches.heatmaps(experiments.tested(run).images[positions], maps, titles)
 
@@ -192,16 +181,11 @@ def conditions(recipe: Recipe) -> Text:
 
 def sweep(runs: Sequence[Run]) -> pd.DataFrame:
     """Return one row a run: learning_rate, loss of the last epoch, hold-out accuracy, diverged_step (NaN: finished)."""
-    rows = [
-        {
-            "learning_rate": run.recipe["learning_rate"],
-            "loss": run.record["history"][-1].get("loss") if run.status == "finished" else None,
-            "holdout_accuracy": run.record["history"][-1].get("holdout_accuracy"),
-            "diverged_step": run.diverged_step,
-        }
-        for run in runs
-    ]
-    return pd.DataFrame(rows).astype(float)
+    table = pd.DataFrame([run.record["history"][-1] for run in runs]).reindex(columns=["loss", "holdout_accuracy"])
+    table.insert(0, "learning_rate", [run.recipe["learning_rate"] for run in runs])
+    table["diverged_step"] = [run.diverged_step for run in runs]
+    table["loss"] = table["loss"].where(table["diverged_step"].isna())
+    return table.astype(float)
 
 
 def gap(run: Run) -> tuple[float, tuple[float, float]]:
@@ -218,18 +202,19 @@ def describe_curves(run: Run) -> list[Text]:
 
     With Mixup the gap is left out: the training accuracy is counted on mixtures.
     """
-    table = run.history
-    first, last = table.iloc[0], table.iloc[-1]
-    best = table.loc[table["holdout_accuracy"].idxmax()]
-    points, (low, high) = gap(run)
-    values = {"last": last["loss"], "first": first["loss"]}
-    values |= {"holdout_last": last["holdout_loss"], "holdout_first": first["holdout_loss"]}
-    accuracies = {"best": best["holdout_accuracy"], "epoch": int(best["epoch"]), "last": last["holdout_accuracy"]}
-    form = say(f"gap.{intervals.verdict((low, high))}")
-    told = [] if run.recipe.get("mixup") else [say("gap", name=run.title, points=points, low=low, high=high, form=form)]
-    if len(table) == 1:
-        return told
-    return [say("curves.loss", name=run.title, **values), say("curves.best", **accuracies), *told]
+    table, told = run.history, []
+    if len(table) > 1:
+        first, last = table.iloc[0], table.iloc[-1]
+        best = table.loc[table["holdout_accuracy"].idxmax()]
+        held = {"holdout_last": last["holdout_loss"], "holdout_first": first["holdout_loss"]}
+        told.append(say("curves.loss", name=run.title, last=last["loss"], first=first["loss"], **held))
+        accuracies = {"best": best["holdout_accuracy"], "last": last["holdout_accuracy"]}
+        told.append(say("curves.best", epoch=int(best["epoch"]), **accuracies))
+    if not run.recipe.get("mixup"):
+        points, (low, high) = gap(run)
+        form = say(f"gap.{intervals.verdict((low, high))}")
+        told.append(say("gap", name=run.title, points=points, low=low, high=high, form=form))
+    return told
 
 
 def claim(first: Run, second: Run) -> str:
@@ -247,10 +232,9 @@ def pair_under_report(first: Run, second: Run) -> Text | str:
     if None in both or not experiments.report_images(second):
         return ""
     comparison = evaluation.compare(both[0].logits, both[1].logits, both[0].labels)
-    counts = {"correct": both[0].correct, "other": both[1].correct}
     form = say(f"difference.{comparison.verdict}", second=second.title)
-    return say("under.pair", first=first.title, second=second.title, points=comparison.difference, form=form,
-               **vars(comparison) | counts)  # fmt: skip
+    values = vars(comparison) | {"correct": both[0].correct, "other": both[1].correct}
+    return say("under.pair", first=first.title, second=second.title, points=comparison.difference, form=form, **values)
 
 
 # --- choices, changes and weights
@@ -286,7 +270,7 @@ def choice(runs: Mapping[str, Run], used: str = "") -> Text:
 
 def reported_changes(first: Run, second: Run) -> list[int] | None:
     """Return the net images per class that the report's second model gains; None on other data than the report's."""
-    if not experiments.is_report_data(second) or reported(first) is None or reported(second) is None:
+    if not experiments.is_report_data(second) or None in (reported(first), reported(second)):
         return None
     return plots.report_changes(results.facts(), first.experiment, second.experiment)
 
@@ -338,14 +322,13 @@ def time_to_accuracy(first: Run, second: Run) -> list[Text]:
         values = {"slow": slow.title, "fast": fast.title, "goal": goal, "epochs": slow.epochs}
         if (place := reached(fast.history, goal)) is None:
             lines.append(say("worth.never", others=fast.epochs, **values))
-            continue
-        epoch, seconds = place
-        if results.same_processor(slow, fast):
-            ratio = slow.seconds / seconds
+        elif results.same_processor(slow, fast):
+            ratio = slow.seconds / place[1]
             times = say("worth.faster", ratio=ratio) if ratio >= 1 else say("worth.slower", ratio=1 / ratio)
-            lines.append(say("worth.seconds", at=epoch, seconds=slow.seconds, there=seconds, times=times, **values))
+            values |= {"seconds": slow.seconds, "there": place[1], "times": times}
+            lines.append(say("worth.seconds", at=place[0], **values))
         else:
-            lines.append(say("worth.epochs", at=epoch, **values))
+            lines.append(say("worth.epochs", at=place[0], **values))
     return lines
 
 
@@ -383,16 +366,14 @@ def class_activation_maps(runs: Mapping[str, Run], nth: int = 1) -> Figure | Mar
         return Markdown("")
     first = next(iter(kept.values()))
     classes, positions = first.classes, first.arrays["cam_images"]
-    nths = pd.Series(first.labels[positions]).groupby(first.labels[positions]).cumcount()
-    shown = np.flatnonzero(nths == nth - 1)
+    truth = pd.Series(first.labels[positions])
+    shown = np.flatnonzero(truth.groupby(truth).cumcount() == nth - 1)
     if not len(shown):
         return Markdown("")
     places = positions[shown].tolist()
-    answers = {
-        name: [f"predicted: {classes[answer]}" for answer in run.logits[places].argmax(1)]
-        for name, run in kept.items()
-    }
-    titles = [classes[label] for label in first.labels[places]]
+    answers = {name: [f"predicted: {classes[answer]}" for answer in run.logits[places].argmax(1)]
+               for name, run in kept.items()}  # fmt: skip
+    titles = [classes[label] for label in truth[shown]]
     maps = {name: run.arrays["cam"][shown] for name, run in kept.items()}
     return sketches.heatmaps(experiments.tested(first).images[places], maps, titles, answers)
 
@@ -414,10 +395,7 @@ def contradictions(run: Run, n: int = 18) -> Figure | Markdown:
     table = labels.contradicted(run).head(n)
     if table.empty:
         return Markdown(f"*{run.title} contradicts no label.*")
-    titles = [
-        f"label: {row.label}\npredicted: {row.answer}\n{labels.VERDICTS.get(row.verdict, 'not judged')}"
-        for row in table.itertuples()
-    ]
+    titles = labelled(table["label"], table["answer"], table["verdict"].map(labels.VERDICTS).fillna("not judged"))
     images = experiments.tested(run).images[table["index"].tolist()]
     return plots.image_grid(images, titles, columns=6, alt=f"The labels that {run.title} contradicts most confidently.")
 
@@ -428,10 +406,9 @@ def doubtful(profile: str, table: pd.DataFrame, n: int = 12) -> Figure | Markdow
         return Markdown("*No label is doubted.*")
     train, _ = labels.everything(profile)
     worst = table.head(n)
-    titles = [f"label: {row.label}\npredicted: {row.likely}" for row in worst.itertuples()]
-    return plots.image_grid(
-        labels.pictures(train, worst["image"].tolist()), titles, columns=6, alt="The most doubtful training labels."
-    )
+    titles = labelled(worst["label"], worst["likely"])
+    images = labels.pictures(train, worst["image"].tolist())
+    return plots.image_grid(images, titles, columns=6, alt="The most doubtful training labels.")
 
 
 def ceiling(run: Run) -> str:
@@ -453,7 +430,6 @@ def limits(run: Run) -> str:
 
 def goal(run: Run) -> str:
     """Say whether the report's goal is reached, by the interval; empty for other classes than the report's."""
-    wanted = results.facts()["target_accuracy"]
     if not experiments.report_images(run):
         return ""
-    return sentences.target(run.title, run.correct, run.total, wanted)
+    return sentences.target(run.title, run.correct, run.total, results.facts()["target_accuracy"])
