@@ -27,6 +27,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
+from torchvision.transforms.v2.functional import center_crop, pad, pil_to_tensor, to_pil_image
 
 from scene_utils import batches, catalogue, classify, experiments, plots, results, trained, training
 from scene_utils.data import Split
@@ -204,12 +205,11 @@ def exports(run: Run, train: Split, holdout: Split, profile: str) -> pd.DataFram
         progress.begin("exports")
         for way, (kind, file) in possible.items():
             told, logits = measured(kind, paths[file], holdout.images)
-            first = logits if first is None else first
-            correct = int((logits.argmax(1) == holdout.labels.numpy()).sum())
-            differ = {"differ": int((logits.argmax(1) != first.argmax(1)).sum()),
-                      "largest": float(np.abs(logits - first).max())}  # fmt: skip
-            size = paths[file].stat().st_size / 1e6
-            rows.append({"way": way, "file_mb": size} | told | counted(correct, len(logits)) | differ)
+            first, predicted = logits if first is None else first, logits.argmax(1)
+            correct = int((predicted == holdout.labels.numpy()).sum())
+            rows.append({"way": way, "file_mb": paths[file].stat().st_size / 1e6, **told,
+                         **counted(correct, len(logits)), "differ": int((predicted != first.argmax(1)).sum()),
+                         "largest": float(np.abs(logits - first).max())})  # fmt: skip
             progress.advance(1 / len(possible))
         return pd.DataFrame(rows)
 
@@ -238,12 +238,10 @@ def measured(kind: str, path: Path, images: Tensor) -> tuple[dict[str, float], n
 # --- other pictures
 
 
-def tilted(image: Image.Image, degrees: float = 10) -> Image.Image:
-    """Turn an image by a few degrees; what comes in at the corners is its mirrored edge."""
-    edge = 16
-    wide = np.pad(np.asarray(image), ((edge, edge), (edge, edge), (0, 0)), mode="reflect")
-    turned = Image.fromarray(wide).rotate(degrees, Image.Resampling.BICUBIC)
-    return turned.crop((edge, edge, edge + image.width, edge + image.height))
+def tilted(image: Image.Image) -> Image.Image:
+    """Turn an image by 10 degrees; what comes in at the corners is its mirrored edge."""
+    turned = pad(image, 16, padding_mode="reflect").rotate(10, Image.Resampling.BICUBIC)
+    return center_crop(turned, (image.height, image.width))
 
 
 def by_phone(image: Image.Image) -> Image.Image:
@@ -276,8 +274,7 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 def changed(images: Tensor, change: Callable[[Image.Image], Image.Image]) -> Tensor:
     """Return images after one of ``CHANGES``: uint8 (N, 3, 64, 64)."""
-    pictures = [change(Image.fromarray(image)) for image in images.permute(0, 2, 3, 1).contiguous().numpy()]
-    return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures])).permute(0, 3, 1, 2).contiguous()
+    return torch.stack([pil_to_tensor(change(to_pil_image(image))) for image in images])
 
 
 def changes(image: Tensor) -> Figure:
@@ -381,16 +378,16 @@ def confidences(runs: Sequence[Run], classes: Sequence[str]) -> Figure:
     return figure
 
 
-def price(run: Run, recalls: Sequence[float] = (1.0, 0.99, 0.95, 0.9, 0.8)) -> pd.DataFrame:
+def price(run: Run) -> pd.DataFrame:
     """Return what a threshold costs on the hold-out, in fractions: one row for each fraction that should pass."""
     logits, labels = run.arrays["holdout_logits"], run.arrays["holdout_labels"]
     sure, right = confidence(logits), logits.argmax(1) == labels
     rows = []
-    for recall in recalls:
-        passes = sure >= threshold(sure, recall)
+    for recall in (1.0, 0.99, 0.95, 0.9, 0.8):
+        passes = sure >= (limit := threshold(sure, recall))
         rows.append({
             "should pass": f"{recall:.0%}",
-            "threshold": threshold(sure, recall),
+            "threshold": limit,
             "refused": 1 - passes.mean(),
             "accuracy of the rest": right[passes].mean(),
             "correct but refused": (right & ~passes).sum() / right.sum(),
@@ -402,10 +399,9 @@ def strangers(count: int = 32) -> dict[str, Tensor]:
     """Return pictures that show no scene at all, uint8 (N, 3, 64, 64) each: digits, noise, even grey."""
     from sklearn.datasets import load_digits
 
-    random = np.random.default_rng(0)
     digits = torch.from_numpy(load_digits().images[:count]).float()[:, None] / 16 * 255
     digits = nn.functional.interpolate(digits, (SIDE, SIDE), mode="nearest").repeat(1, 3, 1, 1).byte()
-    noise = torch.from_numpy(random.integers(0, 256, (count, 3, SIDE, SIDE), dtype=np.uint8))
+    noise = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, 3, SIDE, SIDE), dtype=np.uint8))
     grey = torch.linspace(0, 255, count).byte()[:, None, None, None].expand(count, 3, SIDE, SIDE)
     return {"handwritten digits": digits, "noise": noise, "one grey": grey.contiguous()}
 
@@ -422,17 +418,16 @@ def of_strangers(run: Run, limit: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def published_without(profile: str = "short", seed: int = 0) -> list[Run]:
+def published_without() -> list[Run]:
     """Return the finished runs with a class left out, without training any.
 
     Raises:
         SceneError: where one is missing.
     """
-    runs = [results.find(name, profile, seed) for name in catalogue.WITHOUT]
-    absent = [name for name, run in zip(catalogue.WITHOUT, runs, strict=True) if run is None]
-    if absent:
-        raise SceneError(f"no record of {', '.join(absent)}; run: python -m scene_utils train NAME --profile {profile}")
-    return runs
+    runs = {name: results.find(name, "short") for name in catalogue.WITHOUT}
+    if absent := [name for name, run in runs.items() if run is None]:
+        raise SceneError(f"no record of {', '.join(absent)}; run: python -m scene_utils train NAME --profile short")
+    return list(runs.values())
 
 
 # --- sentences

@@ -251,10 +251,7 @@ def compare(name: str, profile: str | None, seed: int, guess: float | None = Non
 
 def show_features(name: str, profile: str, seed: int) -> object:
     """Show the features of a reader's own pair before and after training, else those of the first recorded pair."""
-    own = rows(settings.results_dir() / "live" / f"{name}.{profile}.json")
-    dataset, classes = experiments.sets(profile)[2].key, experiments.sets(profile)[0].classes
-    sides = [side(name, which, profile, seed, dataset) for which in SIDES]
-    found = [row for each in sides for row in own if row["key"] == each.key]
-    known = recorded(name)
-    pair = found if len(found) == len(SIDES) else list(known[0]) if known else []
-    return features.show(pair, [each.experiment.title for each in sides], classes)
+    train, _, dataset = experiments.sets(profile)
+    own = [both for both in pairs(name, kept(name, profile), profile, dataset.key) if both[0]["seed"] == seed]
+    both = (own or recorded(name) or [()])[0]
+    return features.show(both, [DECLARED[name][which]["title"] for which in SIDES], train.classes)

@@ -47,12 +47,10 @@ def scatter(points: ArrayLike, labels: ArrayLike, classes: Sequence[str], xlabel
 def scores_and_probabilities(scores: ArrayLike, probabilities: ArrayLike, classes: Sequence[str]) -> Figure:
     """Bars: the scores of one image on the left, the probabilities that softmax makes of them on the right."""
     figure, axes = subplots(1, 2, (8.4, 2.9))
-    for axis, values, title, color in zip(
-        axes, (_numbers(scores), _numbers(probabilities)), ("scores", "probabilities"), (GREY, BLUE), strict=True
-    ):
-        drawn = axis.barh(list(classes), values, color=color, height=0.6)
-        labels = [plots.signed(v, ".1f") for v in values] if title == "scores" else [f"{v:.2f}" for v in values]
-        axis.bar_label(drawn, labels, padding=3)
+    parts = ("scores", scores, GREY, ".1f"), ("probabilities", probabilities, BLUE, ".2f")
+    for axis, (title, values, color, form) in zip(axes, parts, strict=True):
+        drawn = axis.barh(list(classes), _numbers(values), color=color, height=0.6)
+        axis.bar_label(drawn, [plots.signed(value, form) for value in _numbers(values)], padding=3)
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
         axis.margins(x=0.18)
@@ -88,8 +86,7 @@ def slope(weights: ArrayLike, losses: ArrayLike, at: float, loss: float, gradien
     slope = plots.signed(gradient, ".3f")
     axis.plot(at + reach, loss + gradient * reach, "--", color=RED, label=f"tangent, slope {slope}")
     axis.plot(at, loss, "o", color=RED, label="now")
-    axis.set(xlabel=name, ylabel="loss")
-    legend_below(figure, axis)
+    plots.finish_lines(figure, axis, name, "loss")
     figure.alt = f"The loss against one weight; its slope now is {gradient:.3f}."
     return figure
 
@@ -99,10 +96,9 @@ def by_rate(rates: Sequence[float], losses: ArrayLike, before: float, xlabel: st
     figure, axis = subplots(size=(6.4, 3.2))
     axis.semilogx(rates, _numbers(losses), "o-", color=BLUE, label="after")
     axis.axhline(before, color=INK, linestyle=":", label="before")
-    axis.set(xlabel=xlabel, ylabel="loss")
     axis.set_xticks(rates, [f"{rate:g}" for rate in rates])
     axis.minorticks_off()
-    legend_below(figure, axis)
+    plots.finish_lines(figure, axis, xlabel, "loss")
     figure.alt = f"Loss against {xlabel}: " + ", ".join(
         f"{r:g} gives {v:.2f}" for r, v in zip(rates, _numbers(losses), strict=True)
     )
@@ -378,7 +374,7 @@ def image_pairs(first: ArrayLike, second: ArrayLike, titles: Sequence[str], colu
 # --- 03 to 09
 
 
-def interaction(table: pd.DataFrame, xlabel: str = "", ylabel: str = "accuracy on the test set") -> Figure:
+def interaction(table: pd.DataFrame, xlabel: str = "") -> Figure:
     """One line a net over two or more variants, each point with its interval.
 
     Args:
@@ -394,11 +390,9 @@ def interaction(table: pd.DataFrame, xlabel: str = "", ylabel: str = "accuracy o
     axis.set_xticks(range(len(variants)), variants)
     axis.set_xlim(-0.4, len(variants) - 0.6)
     axis.grid(axis="x", visible=False)
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    percent(axis.yaxis)
-    legend_below(figure, axis)
+    plots.finish_lines(figure, axis, xlabel, "accuracy on the test set", fractions=True)
     values = {f"{row.net}, {row.variant}": row.accuracy for row in table.itertuples()}
-    figure.alt = f"{ylabel}: " + plots.listed(values)
+    figure.alt = "accuracy on the test set: " + plots.listed(values)
     return figure
 
 
@@ -440,11 +434,11 @@ def mixup_interpolation(probabilities: Mapping[str, ArrayLike]) -> Figure:
     """
     figure, axes = subplots(1, 2, (9, 3.6))
     axes[0].plot([0, 1], [0, 1], color=GREY, linestyle=":", label="as mixed")
-    for axis, column in zip(axes, (0, 2), strict=True):
-        values = {name: np.asarray(each)[:, column] for name, each in probabilities.items()}
-        points = {name: (np.linspace(0, 1, len(each)), each) for name, each in values.items()}
+    parts = (0, "class of the first image"), (2, "class of neither image")
+    for axis, (column, title) in zip(axes, parts, strict=True):
+        points = {name: (np.linspace(0, 1, len(each)), np.asarray(each)[:, column])
+                  for name, each in probabilities.items()}  # fmt: skip
         plots.draw_lines(axis, points, clip_on=False)
-    for axis, title in zip(axes, ("class of the first image", "class of neither image"), strict=True):
         axis.set(xlabel="fraction of the first image", ylabel="probability", title=title, ylim=(0, 1))
         percent(axis.xaxis)
         percent(axis.yaxis)
@@ -509,7 +503,7 @@ def member_probabilities(image: ArrayLike, table: pd.DataFrame, title: str = "")
     return figure
 
 
-def hyperparameter_levels(trials: pd.DataFrame, names: Sequence[str], label: str = "hold-out accuracy") -> Figure:
+def hyperparameter_levels(trials: pd.DataFrame, names: Sequence[str]) -> Figure:
     """Accuracy of every trial against each hyperparameter's levels, with the mean of each level as a line.
 
     Args:
@@ -523,9 +517,9 @@ def hyperparameter_levels(trials: pd.DataFrame, names: Sequence[str], label: str
         axis.plot(range(len(mean)), mean, "_-", color=RED, markersize=12)
         axis.set_xticks(range(len(mean)), [f"{value:g}" for value in mean.index])
         axis.set(xlim=(-0.5, len(mean) - 0.5), xlabel=name.replace("_", " "))
-    axes[0, 0].set_ylabel(label)
+    axes[0, 0].set_ylabel("hold-out accuracy")
     percent(axes[0, 0].yaxis)
-    figure.alt = f"{label} of {len(trials)} trials against " + "; ".join(
+    figure.alt = f"hold-out accuracy of {len(trials)} trials against " + "; ".join(
         f"{name}, means " + ", ".join(f"{v:g}: {m:.1%}" for v, m in mean.items()) for name, mean in means.items()
     )
     return figure
