@@ -14,28 +14,12 @@ else:
     atexit.register(shutil.rmtree, _PLACE, ignore_errors=True)
 
 # A developer's font cache, start-up files, kernels and settings would show in what the tests see.
-_HOME = {
-    "HOME": "home",
-    "USERPROFILE": "home",  # the same on Windows
-    "XDG_CACHE_HOME": "home/.cache",
-    "XDG_CONFIG_HOME": "home/.config",
-    "XDG_DATA_HOME": "home/.local/share",
-    "XDG_STATE_HOME": "home/.local/state",
-    "XDG_RUNTIME_DIR": "runtime",
-    "MPLCONFIGDIR": "home/.config/matplotlib",
-    "IPYTHONDIR": "home/.ipython",
-    "JUPYTER_CONFIG_DIR": "home/.jupyter",
-    "JUPYTER_DATA_DIR": "home/.local/share/jupyter",
-    "JUPYTER_RUNTIME_DIR": "runtime/jupyter",
-}
-for _name, _folder in _HOME.items():
-    (_PLACE / _folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.environ[_name] = str(_PLACE / _folder)
-
-for _name in ("JUPYTER_PATH", "JUPYTER_CONFIG_PATH", "MATPLOTLIBRC", "RETRAIN", "ONLY", "PROFILE", "SEED"):
-    os.environ.pop(_name, None)
-for _name in [name for name in os.environ if name.startswith("SCENE_") and name != "SCENE_DEVICE"]:
+_FOREIGN = ("SCENE_", "XDG_", "MPL", "MATPLOTLIBRC", "IPYTHON", "JUPYTER_", "RETRAIN", "ONLY", "PROFILE", "SEED")
+for _name in [name for name in os.environ if name.startswith(_FOREIGN) and name != "SCENE_DEVICE"]:
     del os.environ[_name]
+(_PLACE / "home").mkdir(exist_ok=True)
+for _name in ("HOME", "USERPROFILE", "APPDATA"):  # the last two on Windows
+    os.environ[_name] = str(_PLACE / "home")
 os.environ["SCENE_RUNS_DIR"] = str(_PLACE / "runs")
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["SCENE_THREADS"] = "1"  # tests run side by side, and what is compared bit by bit must not follow the load
