@@ -6,7 +6,8 @@ from torch import nn
 
 from scene_utils import models
 from scene_utils.lessons import our_scene
-from scene_utils.lessons.checks import custom_lenet, sets
+from scene_utils.lessons.checks import custom_lenet
+from tests.answers.training import cnns, conv, one_class
 
 
 def loop(schedule=lambda step, steps: 1 - step / steps, momentum=0.9, weights=True, short=0):
@@ -72,29 +73,16 @@ class Softmax(models.LeNet):
 
 
 def nets(monkeypatch):
-    """Networks trained for a second, with the goal that this reaches."""
+    """Trained for a second at 32 pixels, with the goal that this reaches."""
     monkeypatch.setattr(custom_lenet, "GOAL", 0.35)
-    torch.manual_seed(0)
 
-    def conv(filters):
-        return nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, filters, 3, 2), nn.BatchNorm2d(filters), nn.ReLU(),
-                             nn.AvgPool2d(4), nn.Flatten(), nn.LazyLinear(6))  # fmt: skip
+    def smaller(net):
+        return nn.Sequential(nn.AvgPool2d(2), net)
 
-    def fitted(net, labels=None):
-        train, _ = sets()
-        known = our_scene.SceneDataset(train.images, train.labels if labels is None else labels)
-        net(torch.zeros(2, 3, 64, 64))
-        optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
-        for _ in range(4):
-            our_scene.train_epoch(net, our_scene.batches(known, 32, shuffle=True), optimizer)
-        return net
-
-    heavy = nn.Sequential(fitted(conv(8)), nn.Identity())
+    right = [smaller(net) for net in cnns()]
+    heavy = smaller(cnns()[0])
     heavy.register_parameter("ballast", nn.Parameter(torch.zeros(500_000)))
-    untrained = conv(8)
-    untrained(torch.zeros(2, 3, 64, 64))
-    right = [heavy[0], fitted(conv(12)), nn.Sequential(heavy[0])]
-    return right, [untrained, fitted(conv(8), torch.zeros(288, dtype=torch.int64)), heavy, heavy[0][:-1], conv]
+    return right, [smaller(conv(8)), smaller(one_class()), heavy, smaller(cnns()[0][:-1]), conv]
 
 
 def named(first, second):
