@@ -5,6 +5,7 @@
 pip itself prints some nine hundred lines. Where it fails, its last ones are shown.
 """
 
+import contextlib
 import subprocess
 import sys
 import sysconfig
@@ -52,7 +53,8 @@ def main() -> int:
                 before = installed()
                 while pip.poll() is None:
                     line.show(f"installing: package {installed() - before} of {count}")
-                    time.sleep(1)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        pip.wait(1)
     line.end()
     if pip.returncode:
         print("".join(last), end="", file=sys.stderr)

@@ -4,36 +4,28 @@ import os
 import shutil
 import subprocess
 import sys
-import textwrap
 import time
 
 import pytest
 
 from scene_utils.support import settings
+from tests.fakes import script
 
 PROJECT = settings.project_dir()
 PIP = """
 import os, sys
-def main():
-    if os.environ.get("FAKE_PIP") == "fails":
-        print("ERROR: no such package", file=sys.stderr)
-        sys.exit(1)
-    if os.environ.get("FAKE_PIP") == "killed":
-        os.kill(os.getppid(), 9)
-        os.kill(os.getpid(), 9)
-    print("Collecting torch>=2.2 (from -r requirements.txt)")
-    print("  Downloading torch-2.14.1.whl.metadata (29 kB)")
-    print("Downloading torch-2.14.1.whl (530.1 MB)")
-    print("Installing collected packages: torch, scene-utils")
+if os.environ.get("FAKE_PIP") == "fails":
+    sys.exit("ERROR: no such package")
+if os.environ.get("FAKE_PIP") == "killed":
+    os.kill(os.getppid(), 9)
+    os.kill(os.getpid(), 9)
+print("Collecting torch>=2.2 (from -r requirements.txt)")
+print("  Downloading torch-2.14.1.whl.metadata (29 kB)")
+print("Downloading torch-2.14.1.whl (530.1 MB)")
+print("Installing collected packages: torch, scene-utils")
 """
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
-
-
-def script(path, text):
-    path.write_text(f"#!/bin/sh\n{text}\n")
-    path.chmod(0o755)
-    return path
 
 
 @pytest.fixture
@@ -46,7 +38,7 @@ def project(tmp_path):
     script(tmp_path / "python3", f'case $2 in venv) set -- "$@" --without-pip;; esac\nexec "{sys.executable}" "$@"')
     (tmp_path / "fake" / "pip").mkdir(parents=True)
     (tmp_path / "fake" / "pip" / "__init__.py").write_text("")
-    (tmp_path / "fake" / "pip" / "__main__.py").write_text(textwrap.dedent(PIP) + "main()\n")
+    (tmp_path / "fake" / "pip" / "__main__.py").write_text(PIP)
     return root
 
 
