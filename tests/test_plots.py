@@ -2,7 +2,6 @@
 
 import inspect
 import io
-import json
 import re
 import xml.etree.ElementTree as ElementTree
 from base64 import b64decode
@@ -21,17 +20,16 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.text import Text
 from PIL import Image
 
-from scene_utils import data, evaluation, plots
+from scene_utils import data, evaluation, plots, results
 from scene_utils.lessons import deploy, features, saliency, sketches
 from scene_utils.plots import svg
 from scene_utils.support import intervals
 from scene_utils.support.drawn import csv as drawn_data
 from scene_utils.support.drawn import panels
-from scene_utils.support.settings import project_dir
 from scene_utils.support.svg import texts, translated
 from tests.fakes import without_class
 
-FACTS = json.loads((project_dir() / "scene_utils" / "facts" / "report.json").read_text(encoding="utf-8"))
+FACTS = results.facts()
 CLASSES = FACTS["dataset"]["classes"]
 TITLES = {name: name for name in FACTS["results"]}
 MODELS = ["LeNet", "CustomLeNet", "AlexNet", "ResNet18", "ResNet18 + Mixup", "ResNet18 + transferred",
@@ -69,10 +67,6 @@ def variants(nets=("LeNet", "CustomLeNet")):
     return pd.DataFrame(rows, columns=["net", "variant", "accuracy", "low", "high"])
 
 
-def confusion(logits, labels):
-    return evaluation.confusion(labels, logits, CLASSES)
-
-
 def costs(accuracies=(0.85, 0.801, 0.8574, 0.8826, 0.8946, 0.9249, 0.9416, 0.9389, 0.9428)):
     table = pd.DataFrame({"accuracy": accuracies}, index=pd.Index(MODELS[: len(accuracies)], name="model"))
     table = table.assign(low=table["accuracy"] - 0.012, high=table["accuracy"] + 0.01)
@@ -94,7 +88,8 @@ def typical():
     maps, rng = np.random.default_rng(0).random((4, 8, 8)), np.random.default_rng(0)
     histories = {name: history(12, 0.6 + i / 30, 2**i) for i, name in enumerate(MODELS)}
     ends = {name: 0.8 + i / 60 for i, name in enumerate(MODELS)}
-    matrices = {"ResNet18": confusion(plain, labels), "ResNet18 + Mixup": confusion(mixup, labels)}
+    matrices = {name: evaluation.confusion(labels, logits, CLASSES)
+                for name, logits in (("ResNet18", plain), ("ResNet18 + Mixup", mixup))}  # fmt: skip
     reliable = {name: evaluation.reliability(one, labels) for name, one in (("plain", plain), ("Mixup", mixup))}
     right = {"plain": plain.argmax(1) == labels, "Mixup": mixup.argmax(1) == labels}
     titles = [f"label: {CLASSES[i % 6]}\npredicted: {CLASSES[-1 - i % 6]}\n99%" for i in range(12)]
@@ -108,7 +103,7 @@ def typical():
         "time": plots.accuracy_vs_time(histories, ends),
         "seeds": plots.seeds({"constant": [0.8, 0.81, 0.82], "cosine": [0.85]}),
         "bars": plots.bars({"learning rate": 0.034, "momentum": 0.166}, "importance", percent=True),
-        "confusion": plots.confusion_matrix(confusion(plain, labels), CLASSES),
+        "confusion": plots.confusion_matrix(matrices["ResNet18"], CLASSES),
         "per_class": plots.per_class_bars(evaluation.per_class(labels, plain, CLASSES), [0.5] * 6),
         "reliability": plots.reliability_diagram(reliable),
         "ladder": plots.ladder(plots.ladder_tables(dict.fromkeys(TITLES, (3000, 3407)), FACTS), TITLES),
@@ -205,13 +200,12 @@ def extreme():
         "equal seeds": plots.seeds({"a": [0.81234] * 5, "b": [0.81235] * 5}),
         "all confused alike": plots.confused(equal),
         "no change": plots.class_changes(unchanged, [0] * 6),
-        "long classes": plots.confusion_matrix(np.eye(12, dtype=int), long),
         "long counts": plots.class_counts({"train": range(12), "test": range(12)}, long),
         "long per class": plots.per_class_bars(evaluation.per_class(np.arange(12), np.arange(12), long)),
         "one rate": plots.learning_rate_sweep(sweep().head(1)),
         "one model": plots.wall({"plain": plain.argmax(1) == labels}),
         "wide images": plots.image_grid(wide, [f"label: {name}" for name in long[:6]]),
-        "wide samples": plots.class_samples([wide] * 12, long),
+        "wide samples": plots.class_samples([wide] * 24, longer),
         "wide photo": plots.photo(wide[0], pd.Series(1 / 12, index=long), "a photo with a rather long name.jpeg"),
         "long titles": plots.image_grid(wide, answers[:6]),
         "long heat maps": sketches.heatmaps(wide.repeat(2, 0), {"a": np.zeros((12, 9, 9))}, answers,
@@ -220,7 +214,7 @@ def extreme():
         "longer counts": plots.class_counts({"train": range(24), "test": range(24)}, longer),
         "longer per class": plots.per_class_bars(evaluation.per_class(np.arange(24), np.arange(24), longer)),
         "longer matrix": plots.confusion_matrix(np.eye(12, dtype=int), longer[:12]),
-        "longer samples": plots.class_samples([wide.repeat(4, 0)] * 24, longer),
+        "many samples": plots.class_samples([wide.repeat(4, 0)] * 2, longer[:2]),
         "longer photo": plots.photo(wide[0], pd.Series(1 / 24, index=longer), "a photo"),
         "longer targets": sketches.soft_labels(wide, np.eye(6), longer[:6]),
         "wide heat maps": sketches.heatmaps(wide, {"a": np.zeros((6, 3, 8))}, ["x"] * 6),
@@ -243,6 +237,12 @@ def figures(usual):
     for figure in figures.values():
         FigureCanvasAgg(figure).draw()
     return figures
+
+
+@pytest.fixture(scope="module")
+def drawings(usual):
+    """The usual figures as SVG."""
+    return {name: svg(figure) for name, figure in usual.items()}
 
 
 def line(axis, label):
@@ -432,25 +432,25 @@ def embedded(svg):
     return found
 
 
-def test_a_notebook_shows_a_figure_once_small_with_its_alternative_text(figures):
+def test_a_notebook_shows_a_figure_once_small_with_its_alternative_text(figures, drawings):
     shown, metadata = DisplayFormatter().format(figures["bars"])
     assert set(shown) == {"image/svg+xml", "text/plain"}
     assert metadata["image/svg+xml"]["alt"] == "importance: learning rate 3.4%; momentum 16.6%."
     assert metadata["image/svg+xml"]["alt"] not in shown["image/svg+xml"]  # it would stay English
     raw = io.BytesIO()
     figures["bars"].savefig(raw, format="svg")
-    first, second = svg(figures["bars"]), svg(plots.bars({"a": 1}, "points"))
+    first, second = drawings["bars"], svg(plots.bars({"a": 1}, "points"))
     assert len(first) < len(raw.getvalue()) * 0.7  # Matplotlib's own
-    assert first == shown["image/svg+xml"] == svg(figures["bars"])
+    assert first == shown["image/svg+xml"]  # drawn twice alike
     names, used = (set(re.findall(p, first)) for p in (r' id="([^"]+)"', r'(?:href="|url\()#([^")]+)'))
     assert names and used <= names
     assert not names & set(re.findall(r' id="([^"]+)"', second))  # on one page
 
 
-def test_the_words_of_every_figure_are_text_in_one_font(usual, figures):
+def test_the_words_of_every_figure_are_text_in_one_font(usual, figures, drawings):
     for name, figure in usual.items():
         lines = {line.strip() for text, _ in written(figure) for line in text.get_text().split("\n")}
-        content = svg(figure)
+        content = drawings[name]
         words = {unescape(text).strip() for text in re.findall(r"<text\b[^>]*>([^<]*)<", content)}
         named = {each for axis in figure.axes for each in (axis.get_xlabel(), axis.get_title()) if "\n" not in each}
         assert words <= lines and named - {""} <= words, (name, words ^ lines)
@@ -476,12 +476,12 @@ def test_pictures_are_small_and_keep_their_pixels_and_shape():
     assert np.array_equal(shown[2][:, 68:], np.moveaxis(images[5], 0, -1))
 
 
-def test_a_translated_figure_differs_in_its_words_only(figures):
+def test_a_translated_figure_differs_in_its_words_only(drawings):
     drawn = ("<svg><text x='1'>a &amp; b</text><text>1,000</text><text>−0.5 %</text><text>12 ms</text><text>2.5M</text>"
              "<text>1e-05</text><text>m</text><text> sea <tspan>predicted</tspan></text><text>a &amp; b</text></svg>")
     assert texts(drawn) == ["a & b", "m", "sea", "predicted"]  # without numbers and their units
     for name in ("bars", "grid", "wall", "confusion"):
-        drawn = svg(figures[name])
+        drawn = drawings[name]
         assert translated(drawn, lambda words: words) == drawn
         korean = translated(drawn, lambda words: f"<{words} & 바다>")
         assert texts(korean) == [f"<{words} & 바다>" for words in texts(drawn)]
@@ -489,8 +489,8 @@ def test_a_translated_figure_differs_in_its_words_only(figures):
         assert re.sub(r">[^<>]+<", "><", korean) == re.sub(r">[^<>]+<", "><", drawn)
 
 
-def test_lines_of_a_title_are_anchored_in_their_middle(figures):
-    root = ElementTree.fromstring(svg(figures["grid"]))
+def test_lines_of_a_title_are_anchored_in_their_middle(drawings):
+    root = ElementTree.fromstring(drawings["grid"])
     inside = {child: parent for parent in root.iter() for child in parent}
     lines = [element for element in root.iter() if element.text == "label: sea"]
     assert len(lines) == 2 and all(float(line.get("x")) == pytest.approx(19, abs=1) for line in lines)
