@@ -9,11 +9,12 @@ import shutil
 import nbformat
 import numpy as np
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from PIL import Image
 from torch import nn
 
-from scene_utils import results
+from scene_utils import data, experiments, results
 from scene_utils.catalogue import EXPERIMENTS, Experiment
 from scene_utils.recipe import Recipe
 from scene_utils.support import settings
@@ -60,6 +61,15 @@ def pictures(folder, counts, size=(64, 64), grey=False):
     return folder
 
 
+def split_of(labels, classes="ab", images=0):
+    """A split of these images, or of images that are this grey or these greys all over."""
+    images = torch.as_tensor(images, dtype=torch.uint8)
+    if images.ndim < 4:
+        images = images.view(-1, 1, 1, 1).expand(len(labels), 3, 64, 64)
+    names = tuple(f"train/{classes[label]}/{i}.png" for i, label in enumerate(labels))
+    return data.Split(images, torch.as_tensor(labels), tuple(classes), names)
+
+
 def refuse(monkeypatch, call, code=errno.ENOSPC):
     """Let the system refuse a call, given as ``module.name``: no room, no permission."""
 
@@ -69,14 +79,35 @@ def refuse(monkeypatch, call, code=errno.ENOSPC):
     monkeypatch.setattr(call, refused)
 
 
+def script(path, lines):
+    """Write a program for the shell."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{lines}\n")
+    path.chmod(0o755)
+    return path
+
+
+class Malicious:
+    """Makes a folder where its pickle is loaded."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
 @pytest.fixture
 def runs_folder(tmp_path, monkeypatch):
-    """An empty folder of runs, in the profile ``sample``, and nothing published."""
+    """An empty folder of runs, in the profile ``sample``."""
     monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setenv("SCENE_PROFILE", "sample")
-    monkeypatch.delenv("SCENE_WEIGHTS", raising=False)
-    monkeypatch.delenv("RETRAIN", raising=False)
     return tmp_path / "runs"
+
+
+@pytest.fixture
+def nothing_published(runs_folder, monkeypatch):
+    """An empty folder of published records beside one of runs."""
+    monkeypatch.setattr(settings, "published_dir", lambda: runs_folder.parent / "published")
 
 
 def code(source, *tags, outputs=None):
@@ -103,17 +134,20 @@ def notebook(path, *cells, parameters=PARAMETERS, metadata=None):
     return path
 
 
-def shown(part, **runs):
-    """The output of ``text.shown.shown(part, runs=…)``: runs by experiment, given their keys, of sample and seed 0."""
+def output(data, runs):
+    """An output that rests on runs, given their keys by experiment, of sample and seed 0."""
     names = {results.run_name(name, "sample", 0): key for name, key in runs.items()}
-    return nbformat.v4.new_output("display_data", part._repr_mimebundle_(), metadata={"runs": names} if runs else {})
+    return nbformat.v4.new_output("display_data", data, metadata={"runs": names} if runs else {})
+
+
+def shown(part, **runs):
+    """The output of ``text.shown.shown(part, runs=…)``."""
+    return output(part._repr_mimebundle_(), runs)
 
 
 def figure(svg, alt, **runs):
     """The output of a figure with an alternative text."""
-    output = nbformat.v4.new_output("display_data", {"image/svg+xml": svg, MIME: {"figure": {"alt": to_json(alt)}}})
-    output.metadata["runs"] = {results.run_name(name, "sample", 0): key for name, key in runs.items()}
-    return output
+    return output({"image/svg+xml": svg, MIME: {"figure": {"alt": to_json(alt)}}}, runs)
 
 
 def record(experiment, key="k", profile="sample", seed=0, **changes):
@@ -128,6 +162,17 @@ def record(experiment, key="k", profile="sample", seed=0, **changes):
     fields |= {"versions": {"torch": "2", "engine": 1}, "dataset": {
         "source": "https://example.org", "commit": "063473edcb", "key": "063473edcb", "counts": {}}}  # fmt: skip
     return results.write(fields | changes, arrays)
+
+
+def answered(answers, logit=4.0, **fields):
+    """A run with these answers for the sample's test images, all equally sure."""
+    dataset = experiments.sets("sample")[2]
+    labels = dataset.test.labels.numpy()
+    record = {"experiment": "x", "title": "X", "profile": "sample", "seed": 0, "evaluated_on": "test"}
+    record |= {"classes": list(dataset.test.classes), "total": len(labels), "correct": int((answers == labels).sum())}
+    record["dataset"] = {"commit": dataset.commit, "key": dataset.key}
+    logits = (logit * np.eye(6)[answers]).astype(np.float16)
+    return results.Run(record | fields, {"test_logits": logits, "test_labels": labels})
 
 
 def without_class(position, apart=3, classes="abc"):

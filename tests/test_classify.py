@@ -51,9 +51,13 @@ def test_the_best_run_is_the_one_that_the_hold_out_prefers(runs, monkeypatch):
     assert classify.best_run().experiment == "lenet"
 
 
-def test_right_after_cloning_the_shipped_model_answers(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
+@pytest.fixture
+def cloned(runs_folder, monkeypatch):
+    """The published runs alone."""
     monkeypatch.setattr(settings, "published_dir", lambda: settings.project_dir() / "report" / "results")
+
+
+def test_right_after_cloning_the_shipped_model_answers(cloned):
     (shipped,) = trained.SHIPPED.glob("*.safetensors")
     assert shipped.stat().st_size <= 8_000_000
     run = classify.best_run()
@@ -139,11 +143,9 @@ def test_the_command_answers_each_photo_and_one_bad_one_costs_the_others_nothing
     assert said.err.startswith("error: 2 of 4 photos could not be read: phone.heic, ")
 
 
-def test_three_lines_of_python_as_in_the_readme(tmp_path, monkeypatch, photo):
+def test_three_lines_of_python_as_in_the_readme(cloned, tmp_path, monkeypatch, photo):
     readme = (settings.project_dir() / "README.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"```python\n(from scene_utils import classify\n.*\n.*\n)```", readme)
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path / "runs"))
-    monkeypatch.setattr(settings, "published_dir", lambda: settings.project_dir() / "report" / "results")
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (300, 200), "green").save(tmp_path / "photo.jpg")
     names = {}

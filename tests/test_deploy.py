@@ -14,7 +14,7 @@ from scene_utils.lessons import cards, deploy
 from scene_utils.recipe import Recipe
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
-from tests.fakes import without_class
+from tests.fakes import split_of, without_class
 
 pytestmark = pytest.mark.usefixtures("runs_folder")
 
@@ -32,15 +32,13 @@ def run(declare):
 
 
 def test_without_a_class_the_others_move_up():
-    images = torch.arange(6, dtype=torch.uint8)[:, None, None, None].expand(6, 3, 64, 64)
-    split = data.Split(images, torch.tensor([0, 1, 2, 0, 1, 2]), ("a", "b", "c"), tuple("uvwxyz"))
-    rest, out = data.without_class(split, 1)
-    assert rest.classes == ("a", "c") and rest.labels.tolist() == [0, 1, 0, 1] and rest.names == ("u", "w", "x", "z")
-    assert out.names == ("v", "y") and out.images[:, 0, 0, 0].tolist() == [1, 4]
-    for classes, position in ((2, 0), (3, 3)):
-        few = data.Split(images, torch.zeros(6, dtype=torch.int64), tuple("abc"[:classes]), tuple("uvwxyz"))
+    rest, out = data.without_class(split_of([0, 1, 2, 0, 1, 2], "abc", range(6)), 1)
+    assert rest.classes == ("a", "c") and rest.labels.tolist() == [0, 1, 0, 1]
+    assert [int(name[8]) for name in rest.names] == rest.images[:, 0, 0, 0].tolist() == [0, 2, 3, 5]
+    assert out.names == ("train/b/1.png", "train/b/4.png") and out.images[:, 0, 0, 0].tolist() == [1, 4]
+    for classes, position in (("ab", 0), ("abc", 3)):
         with pytest.raises(SceneError, match="cannot be left out"):
-            data.without_class(few, position)
+            data.without_class(split_of([0] * 6, classes), position)
 
 
 def test_a_run_without_a_class_never_sees_it_in_training(declare, monkeypatch):
@@ -82,8 +80,7 @@ def test_recognition_has_a_row_for_each_class_and_finds_the_worst(monkeypatch):
     assert "worst for c" in deploy.recognized(table)[1] and deploy.recognized(table.head(0)) == []
     assert r"best for a\_b" in deploy.recognized(table.replace("a", "a_b"))[1]  # names are escaped
     assert "without a" in deploy.confidences([without_class(0, 6)], "abc").axes[0].get_title()
-    split = data.Split(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"), ("x", "y"))
-    monkeypatch.setattr(experiments, "sets", lambda *arguments: (split, split, None))
+    monkeypatch.setattr(experiments, "sets", lambda *arguments: (split_of([0, 1]), split_of([0, 1]), None))
     assert deploy.leave_one_out("sample") == []  # of two classes none can be left out
 
 

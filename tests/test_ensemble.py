@@ -3,29 +3,23 @@
 import numpy as np
 import pytest
 
-from scene_utils import data, experiments, results
+from scene_utils import experiments, results
 from scene_utils.catalogue import EXPERIMENTS, REPORTED
 from scene_utils.lessons import course, ensembles
 from scene_utils.recipe import learning_rates, literal_rates
 from scene_utils.results import Run
-from scene_utils.support import settings
+from tests.fakes import answered
 
 PROTOCOL = results.facts()["ensemble_protocol"]
 
 
-def member(name, answers, weights="imagenet", holdout=None, sure=4.0):
-    """A run of the sample's 96 test images with these answers, all equally sure."""
-    dataset = experiments.sets("sample")[2]
-    labels = dataset.test.labels.numpy()
-    holdout = answers[:36] if holdout is None else holdout
-    arrays = {"test_logits": (sure * np.eye(6)[answers]).astype(np.float16), "test_labels": labels}
-    arrays |= {"holdout_logits": (sure * np.eye(6)[holdout]).astype(np.float16), "holdout_labels": labels[:36]}
-    record = {"experiment": name, "title": f"{name} + transferred + Mixup", "profile": "sample", "seed": 0}
-    record |= {"evaluated_on": "test", "weights": weights, "classes": list(dataset.test.classes), "members": []}
-    record |= {"total": len(labels), "correct": int((answers == labels).sum())}
-    record["dataset"] = {"key": dataset.key, "commit": data.COMMIT}
-    record["history"] = [{"epoch": 1, "holdout_accuracy": float((holdout == labels[:36]).mean())}]
-    return Run(record, arrays)
+def member(name, answers, weights="imagenet", holdout=None):
+    """A run with these answers, whose hold-out is the first 36 of the 96 test images."""
+    run = answered(answers, experiment=name, title=f"{name} + transferred + Mixup", weights=weights, members=[])
+    holdout, labels = answers[:36] if holdout is None else holdout, run.labels[:36]
+    run.arrays.update(holdout_logits=4 * np.eye(6, dtype=np.float16)[holdout], holdout_labels=labels)
+    run.record["history"] = [{"epoch": 1, "holdout_accuracy": float((holdout == labels).mean())}]
+    return run
 
 
 @pytest.fixture
@@ -67,9 +61,7 @@ def test_members_side_by_side(members):
     assert len(ensembles.grown([members[0], members[2]])) == 1
 
 
-def test_the_goal_and_the_reports_own_conditions(members, tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
-    monkeypatch.setattr(settings, "published_dir", lambda: tmp_path)
+def test_the_goal_and_the_reports_own_conditions(members, nothing_published, monkeypatch):
     run = Run(members[0].record | {"experiment": "ensemble"}, members[0].arrays)
     assert course.goal(run).values["target"] == results.facts()["target_accuracy"]
     assert course.goal(Run(run.record | {"dataset": {"commit": None}}, run.arrays)) == ""
@@ -80,11 +72,6 @@ def test_the_goal_and_the_reports_own_conditions(members, tmp_path, monkeypatch)
 
 
 # --- the schedule
-
-
-def factor(epoch):
-    """The report's slide: unchanged up to epoch 10, then 0.5, 0.25, 0.125 and 0.0625, ten epochs each."""
-    return 0.5 ** ((epoch - 1) // 10)
 
 
 def test_the_final_model_has_the_reports_protocol():
@@ -101,16 +88,7 @@ def test_the_final_model_has_the_reports_protocol():
 
 
 def test_both_readings_of_the_schedule():
-    epochs = range(1, PROTOCOL["epochs"] + 1)
-    multistep, literal = [PROTOCOL["learning_rate"] * factor(epoch) for epoch in epochs], []
-    for epoch in epochs:
-        literal.append((literal[-1] if literal else PROTOCOL["learning_rate"]) * factor(epoch))
-    assert learning_rates(REPORTED, 7) == pytest.approx(multistep, rel=1e-12)
-    assert literal_rates(REPORTED) == pytest.approx(literal, rel=1e-12) and literal[-1] < 1e-30
-    table = ensembles.schedule_table(REPORTED)
-    assert table["epochs"].tolist() == ["1 to 10", "11 to 20", "21 to 30", "31 to 40", "41 to 50"]
-    assert table["MultiStepLR"].tolist() == pytest.approx(multistep[9::10])
-    assert table["as written"].tolist() == pytest.approx(literal[9::10])
-    text = ensembles.schedule_formula(REPORTED).data
-    for part in (r"1 & t \le 10", r"0.5 & 10 < t \le 20", r"0.0625 & t > 40"):
-        assert part in text
+    """The page compares its table and its formula with what is published, and the rates with PyTorch's."""
+    factors = np.repeat(0.5 ** np.arange(5), 10)  # by the report's slide: 1 up to epoch 10, then a half, a quarter, …
+    assert learning_rates(REPORTED, 7) == pytest.approx(PROTOCOL["learning_rate"] * factors)
+    assert literal_rates(REPORTED) == pytest.approx(PROTOCOL["learning_rate"] * factors.cumprod())

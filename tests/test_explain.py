@@ -1,5 +1,6 @@
 """What is kept of a trained network, activation maps, what layers cost, how gradients travel, what depth brings."""
 
+import dataclasses
 from collections import OrderedDict
 
 import numpy as np
@@ -8,10 +9,10 @@ import torch
 from torch import nn
 
 from scene_utils import data, explain, models
-from scene_utils.data import Dataset
 from scene_utils.lessons import depth
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
+from tests.fakes import split_of
 
 RECIPE = Recipe(images=4)
 
@@ -33,21 +34,22 @@ class Corner(nn.Module):
         return torch.stack([torch.zeros_like(bright), bright + 4], 1)
 
 
-def white(dataset: Dataset) -> Dataset:
-    split = data.Split(torch.full((2, 3, 64, 64), 255, dtype=torch.uint8), torch.tensor([0, 1]), ("a", "b"), ("", ""))
-    return Dataset(split, split, dataset.source, dataset.commit, dataset.key)
+@pytest.fixture
+def white(dataset):
+    images = split_of([0, 1], images=255)
+    return dataclasses.replace(dataset, train=images, test=images)
 
 
-def test_occlusion_finds_what_the_answer_hangs_on(dataset):
-    kept = explain.occlusion(Corner(), white(dataset), RECIPE)
+def test_occlusion_finds_what_the_answer_hangs_on(white):
+    kept = explain.occlusion(Corner(), white, RECIPE)
     heat = kept["occlusion"].astype(float)
     assert heat.shape == (2, 64, 64) and kept["occlusion_images"].tolist() == [0, 1]
     assert (heat[:, :32, :32] > 0).all() and np.allclose(heat[:, 32:], 0) and np.allclose(heat[:, :, 32:], 0)
 
 
-def test_first_layer_strongest_first(dataset):
+def test_first_layer_strongest_first(white):
     model = Corner()
-    kept = explain.first_layer(model, white(dataset), RECIPE)
+    kept = explain.first_layer(model, white, RECIPE)
     assert kept["first_filters"].shape == (8, 3, 3, 3) and kept["first_maps"].shape == (8, 64, 64)
     means = kept["first_maps"].astype(float).mean((1, 2))
     assert (np.diff(means) <= 1e-3).all() and means[0] > 0

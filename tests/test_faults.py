@@ -13,7 +13,7 @@ import torch
 from scene_utils import data, evaluation, experiments, results, training
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
-from tests.fakes import pictures, refuse, tiny
+from tests.fakes import Malicious, pictures, refuse, tiny
 
 pytestmark = pytest.mark.usefixtures("runs_folder")
 
@@ -124,13 +124,9 @@ def test_a_damaged_record_is_named_and_trained_again(damage, runs_folder, capsys
 
 
 def test_a_record_never_executes_code(runs_folder, tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "executed"),)
-
     run = experiments.run(tiny())
     arrays = runs_folder / "results" / f"{run.name}.npz"
-    np.savez(arrays, test_logits=np.array([Evil()], dtype=object))
+    np.savez(arrays, test_logits=np.array([Malicious(tmp_path / "executed")], dtype=object))
     record = json.loads(arrays.with_suffix(".json").read_text())
     record["arrays"] = results.hashlib.sha256(arrays.read_bytes()).hexdigest()[:16]
     arrays.with_suffix(".json").write_text(json.dumps(record))

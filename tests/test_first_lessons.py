@@ -120,6 +120,7 @@ def test_every_blank_has_a_check_and_a_solution_that_is_right(lesson):
 
 
 def test_a_student_who_fills_in_a_page_gets_a_module(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCENE_TRAIN", "0")
     notebook = nbformat.read(series.notebooks_dir() / "00b_training.ipynb", as_version=4)
     solutions = ids(notebook, "solution-")
     student = publish.without_solutions(notebook)

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
-from scene_utils import data, experiments, results
+from scene_utils import experiments, results
 from scene_utils.lessons import course, duplicates, labels, rating
 from scene_utils.results import Run
+from tests.fakes import answered, split_of
 
 pytestmark = pytest.mark.usefixtures("runs_folder")
 
@@ -24,14 +24,11 @@ def blobs(n=600, changed=12, classes=3):
 
 def test_changed_labels_are_the_doubtful_ones(monkeypatch):
     values, given = blobs()
-    names = tuple(f"train/a/{i}.png" for i in range(len(given)))
-    black = torch.zeros(len(given), 3, 64, 64, dtype=torch.uint8)
-    split = data.Split(black, torch.tensor(given), ("a", "b", "c"), names)
-    dataset = experiments.sets("sample")[2]
-    monkeypatch.setattr(labels, "everything", lambda profile: (split, dataset))
+    images, dataset = split_of(given, "abc"), experiments.sets("sample")[2]
+    monkeypatch.setattr(labels, "everything", lambda profile: (images, dataset))
     monkeypatch.setattr(labels, "features", lambda *arguments: values)
     table = labels.issues("sample")
-    assert set(table["image"]) <= set(names[:12]) and len(table) >= 10
+    assert set(table["image"]) <= set(images.names[:12]) and len(table) >= 10
     assert (table["likely_probability"] > 0.5).all() and (table["label_probability"] < 0.5).all()
     # found again, not computed again
     monkeypatch.setattr(labels, "features", None)
@@ -50,18 +47,12 @@ def test_verdicts_are_joined_by_image_and_answer(monkeypatch):
     truth = dataset.test.labels.numpy()
     answers = truth.copy()
     answers[[3, 50, 90]] = (truth[[3, 50, 90]] + 1) % 6
-    logits = 3.0 * np.eye(6)[answers]
-    logits[50] *= 2  # the surest
-    record = {"experiment": "x", "title": "X", "profile": "sample", "seed": 0, "evaluated_on": "test"}
-    record |= {"classes": list(dataset.test.classes), "total": len(truth)}
-    record["dataset"] = {"commit": dataset.commit, "key": dataset.key}
-    run = Run(record, {"test_logits": logits.astype(np.float16), "test_labels": truth})
+    run = answered(answers)
+    run.arrays["test_logits"][50] *= 2  # the surest
     # the last verdict is about another answer than the one given
     said = [(50, answers[50], "answer"), (3, answers[3], "both"), (90, truth[90], "label")]
-    judged = pd.DataFrame(
-        [(dataset.test.names[i], "", dataset.test.classes[a], v) for i, a, v in said],
-        columns=["image", "label", "answer", "verdict"],
-    )
+    rows = [(dataset.test.names[i], "", dataset.test.classes[a], v) for i, a, v in said]
+    judged = pd.DataFrame(rows, columns=["image", "label", "answer", "verdict"])
     monkeypatch.setattr(labels, "verdicts", lambda: judged)
     table = labels.contradicted(run)
     assert table["index"].tolist()[0] == 50 and set(table["index"]) == {3, 50, 90}
@@ -72,7 +63,7 @@ def test_verdicts_are_joined_by_image_and_answer(monkeypatch):
     assert [told[name] for name in ("mistakes", "judged", "agree", "both")] == [3, 2, 1, 1]
     # another image of the same name has not been judged
     monkeypatch.setattr(experiments, "tested", lambda run: dataset.test)
-    own = Run(record | {"dataset": {"commit": None}}, run.arrays)
+    own = Run(run.record | {"dataset": {"commit": None}}, run.arrays)
     assert labels.contradicted(own)["verdict"].isna().all()
     monkeypatch.setattr(labels, "verdicts", lambda: judged.head(0))
     assert course.ceiling(run).key == "ceiling.none"

@@ -26,15 +26,14 @@ def test_declared_sides_differ_and_published_pairs_are_those_declared(name):
     assert not published or len(published) == 2 * len(live.recorded(name)) == 20
 
 
-def test_a_pair_is_trained_once_after_a_prediction_and_shown_beside_the_recorded_ones(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
-    monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
+@pytest.mark.usefixtures("nothing_published")
+def test_a_pair_is_trained_once_after_a_prediction_and_shown_beside_the_recorded_ones(monkeypatch, capsys):
     live.compare("rate", "sample", 0)
-    assert "prediction first" in capsys.readouterr().out and not (tmp_path / "results").exists()
+    assert "prediction first" in capsys.readouterr().out and not settings.results_dir().exists()
     shown = []
     monkeypatch.setattr(live, "shown", lambda *parts: shown.append(parts))
     live.compare("rate", "sample", 0, guess=4)
-    kept = tmp_path / "results" / "live" / "rate.sample.json"
+    kept = live.kept("rate", "sample")
     before = kept.read_bytes()
     assert len(json.loads(before)) == 2 and "+4.0 points" in shown[0][1].markdown()
     monkeypatch.setattr(live, "train", None)  # nothing is trained again
@@ -50,9 +49,8 @@ def test_a_pair_is_trained_once_after_a_prediction_and_shown_beside_the_recorded
     assert "yours: learning rate 0.02" in shown[4][0].axes[0].get_yticklabels()[1].get_text()
 
 
-def test_recorded_pairs_are_published_and_found(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
-    monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
+@pytest.mark.usefixtures("nothing_published")
+def test_recorded_pairs_are_published_and_found(monkeypatch):
     monkeypatch.setattr(live, "train", lambda side, profile: {"accuracy": 0.5, "seconds": 1})
     monkeypatch.setattr(live.experiments, "sets", lambda profile: (None, None, SimpleNamespace(key=data.COMMIT)))
     with pytest.raises(SceneError, match="of the real dataset; call with --profile short"):

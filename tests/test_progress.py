@@ -1,6 +1,5 @@
 """What a reader sees while something trains: one bar for each call, and one switch for what is not wanted."""
 
-import dataclasses
 import re
 
 import pytest
@@ -13,11 +12,7 @@ from scene_utils.support import progress, settings
 from tests.fakes import net, tiny
 
 RECIPE = Recipe(epochs=2, batch_size=32, learning_rate=0.01, images=64, precision="float32")
-
-
-@pytest.fixture(autouse=True)
-def nothing_published(runs_folder, monkeypatch):
-    monkeypatch.setattr(settings, "published_dir", lambda: runs_folder / "published")
+pytestmark = pytest.mark.usefixtures("nothing_published")
 
 
 @pytest.fixture
@@ -72,13 +67,12 @@ def test_a_bar_says_how_long_it_will_take_and_ends_full(bars):
 
 
 @pytest.fixture
-def small(monkeypatch):
+def small(declare):
     """An ensemble and its student, all of them tiny, each of them trained twice."""
-    for name, options in {"a": {}, "b": {}, "both": {"members": ("a", "b"), "weighted": True},
-                          "student": {"teacher": "both"}}.items():  # fmt: skip
-        recipe = RECIPE.replace(epochs=1, distillation=0.5 if "teacher" in options else 0.0)
-        change = {"name": name, "recipes": {"short": recipe}, "refit": "members" not in options}
-        monkeypatch.setitem(catalogue.EXPERIMENTS, name, dataclasses.replace(tiny(), **change, **options))
+    for name in "ab":
+        declare(name, refit=True)
+    declare("both", members=("a", "b"), weighted=True)
+    declare("student", {"distillation": 0.5}, teacher="both", refit=True)
 
 
 @pytest.mark.parametrize("call", [

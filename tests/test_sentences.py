@@ -40,9 +40,10 @@ def test_the_interval_picks_the_form(verdict):
 
 @pytest.mark.parametrize(
     ("reported", "verdict", "expected"),
-    [(0.03, "higher", "confirmed"), (-0.03, "higher", "contradicted"), (-0.03, "same", "open")],
-)
-def test_claims(reported, verdict, expected):
+    [(0.03, "higher", "confirmed"), (-0.03, "lower", "confirmed"), (-0.03, "higher", "contradicted"),
+     (0.03, "lower", "contradicted"), (-0.03, "same", "open")],
+)  # fmt: skip
+def test_claims_survive_by_their_interval(reported, verdict, expected):
     compared = intervals.compare_counts(*COUNTS[verdict], 3407)
     assert form(speaks(sentences.claim(reported, compared))) == f"claim.{expected}"
 

@@ -89,7 +89,6 @@ def test_a_copied_project_says_that_it_runs_the_code_of_another_and_starts_its_o
 
 
 def test_one_place_resolves_profile_and_seed(monkeypatch):
-    monkeypatch.delenv("SCENE_PROFILE", raising=False)
     lenet = catalogue.get("lenet")
     assert settings.profile(None) == "sample" and settings.seed(None) == 0
     assert lenet.recipe(None, None) == lenet.recipe("sample", 0)

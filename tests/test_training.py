@@ -23,6 +23,7 @@ from scene_utils import batches, data, durations, training
 from scene_utils.recipe import Recipe, learning_rates, make_optimizer
 from scene_utils.support import checkpoints, convolution, devices, settings
 from scene_utils.support.settings import SceneError
+from tests.fakes import Malicious
 
 QUICK = Recipe(epochs=2, batch_size=64, learning_rate=0.01, precision="float32")
 
@@ -47,20 +48,19 @@ def test_a_run_begun_without_a_gradient_scaler_goes_on_with_one_and_back(sets, t
     """A CPU has none, a GPU that is fast at float16 has one: here one for the CPU stands in for it."""
     path = tmp_path / "run.pt"
 
-    def scaled(enabled):
-        monkeypatch.setattr(training.devices, "grad_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=enabled))
+    def machine(scaled):
+        monkeypatch.setattr(devices, "grad_scaler", lambda *_: torch.amp.GradScaler("cpu", enabled=scaled))
+        monkeypatch.setattr(devices, "device_name", lambda device: "Tesla T4" if scaled else "cpu (2 threads)")
 
-    scaled(first)
-    monkeypatch.setattr(training.devices, "device_name", lambda device: "Tesla T4" if first else "cpu (2 threads)")
+    machine(first)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         stop_after(1, patch)
         training.fit(small_net(), *sets, QUICK, path)
     assert ("scaler" in torch.load(path, weights_only=True)) == first
-    scaled(not first)
-    monkeypatch.setattr(training.devices, "device_name", lambda device: "cpu (1 thread)" if first else "Tesla T4")
+    machine(not first)
     history = training.fit(small_net(), *sets, QUICK, path)
     assert history.status == "finished" and [row["epoch"] for row in history.epochs] == [1, 2]
-    assert history.device == ("Tesla T4, then cpu (1 thread)" if first else "cpu (2 threads), then Tesla T4")
+    assert history.device == ("Tesla T4, then cpu (2 threads)" if first else "cpu (2 threads), then Tesla T4")
 
 
 def test_values_are_refused_by_name_with_the_allowed_range():
@@ -139,19 +139,13 @@ def test_half_of_the_batches_are_cut_the_others_mixed_and_targets_add_up():
     assert mixed.amax(1).min() < 0.7  # some are mixed well
 
 
-@pytest.mark.parametrize("schedule", ["constant", "multistep", "cosine", "one-cycle"])
-def test_learning_rates_follow_their_formula(schedule):
-    recipe = QUICK.replace(epochs=20, learning_rate=0.1, schedule=schedule, milestones=(5, 10), gamma=0.5)
-    rates = learning_rates(recipe, steps=3)
-    expected = {
-        "constant": lambda epoch: 0.1,
-        "multistep": lambda epoch: 0.1 * 0.5 ** ((epoch > 5) + (epoch > 10)),
-        "cosine": lambda epoch: 0.05 * (1 + math.cos(math.pi * (epoch - 1) / 20)),
-    }.get(schedule)
-    if expected:
-        assert rates == pytest.approx([expected(epoch) for epoch in range(1, 21)])
-    else:
-        assert max(rates) == pytest.approx(0.1, rel=0.05) and rates[0] < 0.01 and rates[-1] < 0.01
+def test_learning_rates_follow_their_formula():
+    recipe, epoch = QUICK.replace(epochs=20, learning_rate=0.1, milestones=(5, 10), gamma=0.5), np.arange(20)
+    constant, steps, cosine, cycle = (learning_rates(recipe.replace(schedule=name), steps=3)
+                                      for name in ("constant", "multistep", "cosine", "one-cycle"))  # fmt: skip
+    assert constant == [0.1] * 20 and steps == pytest.approx([0.1] * 5 + [0.05] * 5 + [0.025] * 10)
+    assert cosine == pytest.approx(0.05 * (1 + np.cos(np.pi * epoch / 20)))
+    assert max(cycle) == pytest.approx(0.1, rel=0.05) and cycle[0] < 0.01 and cycle[-1] < 0.01
 
 
 def test_weight_decay_spares_norms_and_biases():
@@ -314,12 +308,8 @@ def test_a_changed_recipe_never_resumes_an_old_checkpoint(sets, tmp_path, capsys
 
 
 def test_a_checkpoint_that_is_torn_or_holds_code_is_named_and_executes_nothing(sets, tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "executed"),)
-
     path = tmp_path / "run.pt"
-    torch.save({"model": Evil()}, path)
+    torch.save({"model": Malicious(tmp_path / "executed")}, path)
     for content in (path.read_bytes(), path.read_bytes()[:300]):
         path.write_bytes(content)
         assert checkpoints.epochs_done(path) == 0

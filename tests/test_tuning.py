@@ -20,10 +20,8 @@ def score(values):
 
 
 @pytest.fixture
-def trained(tmp_path, monkeypatch):
+def trained(nothing_published, monkeypatch):
     """An empty runs folder, and trainings that take no time; the list of those that were done."""
-    monkeypatch.setenv("SCENE_RUNS_DIR", str(tmp_path))
-    monkeypatch.setattr(settings, "published_dir", lambda: tmp_path / "published")
     done = []
 
     def train(recipe, *sets):

@@ -1,18 +1,18 @@
 """Pretrained weights: found, verified, loaded without executing anything, grown."""
 
 import hashlib
-import os
 import pickle
 from functools import cache, partial
 
 import pytest
 import torch
 import torchvision
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from scene_utils import models
 from scene_utils.support import lite, weights
 from scene_utils.support.settings import SceneError
+from tests.fakes import Malicious, refuse
 
 FILE = "resnet18-toy.safetensors"
 
@@ -109,14 +109,6 @@ def test_a_true_checksum_is_accepted_and_what_is_no_state_dict_refused(tmp_path)
         weights.read_weights(named_by_checksum(tmp_path / "file"))
 
 
-class Malicious:
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.target),)
-
-
 @pytest.mark.parametrize("write", [partial(pickle.dump, protocol=2), torch.save], ids=["pickle", "torch"])
 def test_code_in_a_file_is_refused_and_not_executed(tmp_path, write):
     target, path = tmp_path / "executed", tmp_path / "file"
@@ -128,25 +120,22 @@ def test_code_in_a_file_is_refused_and_not_executed(tmp_path, write):
     assert "\n" not in str(caught.value) and "nothing in it was executed" in str(caught.value)
 
 
-DAMAGED = {  # what is said: the file's content
-    "has no layer2.0.conv1.weight": lambda state: {k: v for k, v in state.items() if k != "layer2.0.conv1.weight"},
-    "unknown layer1.2.conv1.weight": lambda state: state | {"layer1.2.conv1.weight": torch.zeros(1)},
-    "shape of conv1.weight": lambda state: state | {"conv1.weight": torch.zeros(8, 3, 7, 7)},
-    "nan": lambda state: state | {"conv1.weight": torch.full((64, 3, 7, 7), torch.nan)},
-    "cannot be read": None,
-}
+DAMAGED = [
+    ("has no layer2.0.conv1.weight", lambda state: save({k: state[k] for k in state if k != "layer2.0.conv1.weight"})),
+    ("unknown layer1.2.conv1.weight", lambda state: save(state | {"layer1.2.conv1.weight": torch.zeros(1)})),
+    ("shape of conv1.weight", lambda state: save(state | {"conv1.weight": torch.zeros(8, 3, 7, 7)})),
+    ("nan", lambda state: save(state | {"conv1.weight": torch.full((64, 3, 7, 7), torch.nan)})),
+    ("cannot be read", lambda state: save(state)[:-1000]),
+    ("cannot be read", lambda state: b"<html>sign in</html>"),
+]
 
 
-@pytest.mark.parametrize("words", DAMAGED)
-def test_damaged_files_are_refused_by_name(folder, words):
-    change, path = DAMAGED[words] or dict, folder / FILE
-    save_file(change(pretrained()), path)
-    contents = [path.read_bytes()] if DAMAGED[words] else [path.read_bytes()[:-1000], b"<html>sign in</html>"]
-    for content in contents:
-        path.write_bytes(content)
-        with pytest.raises(SceneError, match=f"{FILE}.*{words}") as caught:
-            models.resnet(18, weights="toy")
-        assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("words, damaged", DAMAGED)
+def test_damaged_files_are_refused_by_name(folder, words, damaged):
+    (folder / FILE).write_bytes(damaged(pretrained()))
+    with pytest.raises(SceneError, match=f"{FILE}.*{words}") as caught:
+        models.resnet(18, weights="toy")
+    assert "\n" not in str(caught.value)
 
 
 def test_missing_weights_are_an_error_with_remedies(folder, monkeypatch):
@@ -172,11 +161,7 @@ def test_a_download_verifies_the_checksum_and_leaves_nothing_where_it_fails(tmp_
     other = path.rename(path.with_name("resnet18-00000000.pth"))
     with pytest.raises(SceneError, match="cannot be downloaded.*invalid hash"):
         weights.download(other.as_uri())
-
-    def fail(*arguments, **options):
-        raise OSError("Name or service not known")
-
-    monkeypatch.setattr("torch.hub.urlopen", fail)
+    refuse(monkeypatch, "torch.hub.urlopen")
     with pytest.raises(SceneError, match="resnet18-f37072fd.pth cannot be downloaded.*SCENE_WEIGHTS_DIR"):
         weights.weights_source(18, "imagenet")
     assert [file.name for file in (tmp_path / "hub" / "checkpoints").iterdir()] == [path.name]
