@@ -76,11 +76,10 @@ SHAPES = {  # the report's names, so that its state dicts fit
 
 @pytest.mark.parametrize("model", SHAPES)
 def test_state_dicts_have_the_reports_names(model):
-    state = model().state_dict()
+    with torch.device("meta"):
+        state = model().state_dict()
     assert {key: tuple(state[f"{key}.weight"].shape) for key in SHAPES[model]} == SHAPES[model]
     assert state.keys() == {f"{key}.{part}" for key in SHAPES[model] for part in ("weight", "bias")}
-    children = {"pool1", "pool2", "pool3"} | ({"LRN1", "LRN2", "Drop1", "Drop2"} if model is AlexNet else set())
-    assert dict(model().named_children()).keys() >= children
 
 
 def test_gradients_reach_every_weight_and_logit_dropout_is_off_in_evaluation():

@@ -153,7 +153,6 @@ def test_missing_weights_are_an_error_with_remedies(folder, monkeypatch):
 
 
 def test_a_download_verifies_the_checksum_and_leaves_nothing_where_it_fails(tmp_path, monkeypatch):
-    monkeypatch.delenv("SCENE_WEIGHTS_DIR", raising=False)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     torch.save(pretrained(), tmp_path / "file")
     path = named_by_checksum(tmp_path / "file")
