@@ -81,16 +81,6 @@ def test_what_a_model_says_about_a_test_image_is_what_its_record_says(runs):
         pd.testing.assert_series_equal(told, expected, atol=0.02, rtol=0, check_names=False, check_dtype=False)
 
 
-def test_a_photo_from_a_path_and_from_an_upload_get_the_same_answer(runs, photo):
-    model = classify.Model(runs["lenet"])
-    from_path = model.predict(photo)
-    content = memoryview(photo.read_bytes())
-    for value in ({photo.name: {"content": bytes(content)}}, ({"name": photo.name, "content": content},)):
-        (file,) = classify.uploads(value)
-        assert file.name == photo.name
-        pd.testing.assert_frame_equal(model.predict(file), from_path)
-
-
 def test_a_photo_that_cannot_be_read_is_named_with_a_remedy(photo):
     with pytest.raises(SceneError, match="photo gone.jpg cannot be read: No such file"):
         classify.read_photo(photo.parent / "gone.jpg")
@@ -163,8 +153,13 @@ def test_any_photos_are_answered_but_those_that_cannot_be_read_which_are_named(r
     bad.write_bytes(b"no image")
     found = model.predict(photo.parent.glob("*.png"))  # not only lists
     assert list(found.index) == ["my photo.png"] and "photo bad.png cannot be read" in capsys.readouterr().out
-    alone = [model.predict(each) for each in (photo, str(photo), classify.read_photo(photo), open(photo, "rb"))]
-    assert all(np.allclose(each, found, atol=1e-3) for each in alone)
+    content = memoryview(photo.read_bytes())
+    old, new = {photo.name: {"content": bytes(content)}}, ({"name": photo.name, "content": content},)  # of ipywidgets
+    uploads = [*classify.uploads(old), *classify.uploads(new)]
+    for each in (photo, str(photo), *uploads):
+        pd.testing.assert_frame_equal(model.predict(each), found, atol=1e-3)
+    for each in (classify.read_photo(photo), open(photo, "rb")):
+        assert np.allclose(model.predict(each), found, atol=1e-3)
     nothing = photo.parent.glob("*.gif")
     for photos, message in ((bad, "photo bad.png cannot be read"), (nothing, "no photo to classify")):
         with pytest.raises(SceneError, match=message):
