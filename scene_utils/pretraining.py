@@ -62,7 +62,7 @@ def pretrain_rotation(depth: int) -> dict[str, Tensor]:
     turned = torch.cat([images.rot90(turns, (2, 3)) for turns in range(4)])
     labels = torch.arange(4).repeat_interleave(len(images))
     turns = Split(turned, labels, ("0", "90", "180", "270"), tuple("" for _ in labels))
-    recipe = Recipe(epochs=1, batch_size=32, learning_rate=0.02, schedule="constant", images=64)
+    recipe = Recipe(epochs=1, batch_size=32, learning_rate=0.02, schedule="constant", images=64, input_size=32)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = models.resnet(depth, classes=4)
@@ -71,6 +71,6 @@ def pretrain_rotation(depth: int) -> dict[str, Tensor]:
             with progress.silent():  # a bar, but no line
                 training.fit(model, turns, None, recipe, name="stand-in")
         # after a few steps the norms do not know what to expect, and frozen ones cannot learn it later
-        some = explain.to_batch(turns, list(range(0, len(turns), 4)))
+        some = explain.to_batch(turns, list(range(0, len(turns), 8)))
         update_bn([some], model, next(model.parameters()).device)
     return {name: value.cpu() for name, value in model.state_dict().items()}

@@ -78,8 +78,7 @@ def server(tmp_path_factory, network):  # the network's features are kept, so th
     pytest.importorskip("gradio", reason="no Gradio here: make app")
     folder = tmp_path_factory.mktemp("server")
     (folder / "tmp").mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-c", SERVER, folder / "log", str(port)]
     process = subprocess.Popen(command, env=os.environ | {"TMPDIR": str(folder / "tmp")}, text=True,
@@ -316,9 +315,7 @@ def test_inside_a_notebook(network, monkeypatch, capsys):
 
 def test_a_port_that_is_taken(network, capsys):
     pytest.importorskip("gradio", reason="no Gradio here: make app")
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert command_line.main(["app", "--port", str(port)]) == 1
     assert f"port {port} is taken" in capsys.readouterr().err

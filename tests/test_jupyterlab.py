@@ -158,8 +158,7 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(root):
     """JupyterLab's own server, with the runs folder and the empty home of the tests."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.port={port}",
                f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={TOKEN}", "--ServerApp.port_retries=0",
