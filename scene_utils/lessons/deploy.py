@@ -25,7 +25,6 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from scipy.special import softmax
-from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import center_crop, pad, pil_to_tensor, to_pil_image
 
@@ -312,6 +311,8 @@ def confidence(logits) -> np.ndarray:
 
 def auroc(known: np.ndarray, unknown: np.ndarray) -> float:
     """Return the probability that a known image has the higher confidence of a pair with an unknown one."""
+    from sklearn.metrics import roc_auc_score  # slow to import
+
     truth = np.r_[np.ones(len(known)), np.zeros(len(unknown))]
     return float(roc_auc_score(truth, np.r_[known, unknown]))
 

@@ -8,8 +8,6 @@ import math
 import torch
 from scipy import stats
 from torch import Tensor, nn
-from torchvision.models import resnet18 as torch_resnet18
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from scene_utils import explain, models
 from scene_utils.lessons.checks import check, close, count, expect, given, number, numbers, require
@@ -30,6 +28,8 @@ def power_of_fifty(answer):
 @check("give one number")
 def bottleneck_ratio(answer):
     """Weights of two 3 x 3 convolutions of 256 channels over those of a bottleneck, counted in torchvision's nets."""
+    from scene_utils.support.resnet_blocks import BasicBlock, Bottleneck  # imports torchvision, which takes a second
+
     blocks = BasicBlock(256, 256), Bottleneck(256, 64)
     basic, narrow = (sum(p.numel() for p in block.parameters() if p.ndim == 4) for block in blocks)
     expect(answer, basic / narrow, "kernel x kernel x inputs x outputs, each", 0.005 * basic / narrow)
@@ -58,6 +58,8 @@ def _stirred(module: nn.Module) -> nn.Module:
 @check("write a function (self, x) that returns the block's output")
 def residual_forward(answer):
     """``forward`` of a residual block: what torchvision's block computes with the same weights."""
+    from scene_utils.support.resnet_blocks import BasicBlock
+
     block, x = _stirred(Block(8)), torch.randn(2, 8, 4, 4).relu()
     reference = BasicBlock(8, 8).eval()
     reference.load_state_dict(block.state_dict())
@@ -86,6 +88,8 @@ def _same_function(own: nn.Module, reference: nn.Module, x: Tensor) -> bool:
 @check("write a class with __init__(inputs, outputs, stride=1) and forward(x)")
 def residual_block(answer):
     """A basic block, with a convolution in the shortcut where the shape changes."""
+    from scene_utils.support.resnet_blocks import BasicBlock
+
     for inputs, outputs, stride in ((8, 8, 1), (8, 16, 2), (8, 8, 2), (8, 16, 1)):
         block = answer(inputs, outputs, stride) if stride > 1 else answer(inputs, outputs)
         x = torch.randn(2, inputs, 6, 6).relu()
@@ -105,7 +109,7 @@ def residual_block(answer):
 @check("write a function (classes=6) that returns a network for images (N, 3, 64, 64)")
 def resnet18(answer):
     """ResNet18: shapes, weights, and that it is one stack of residual blocks."""
-    net, reference = given(answer(5)), torch_resnet18(num_classes=5)
+    net, reference = given(answer(5)), models.resnet(18, 5)
     require(isinstance(net, nn.Module), "it must return a network, an nn.Module")
     require(net(torch.randn(2, 3, 64, 64)).shape == (2, 5), "resnet18(5) must give five scores per image")
     sizes = [sorted(step.output for step in explain.trace(each, (3, 64, 64)) if isinstance(step.module, nn.Conv2d))
