@@ -205,7 +205,8 @@ def files(case: str) -> list[str]:
 
 def arm_of(experiment: str) -> Arm:
     """Return the arm to which an experiment belongs, as one of its seeds or of its grid."""
-    return next(each for each in arms() if each.experiment == experiment.split("-grid-")[0])
+    _, case, name = experiment.split("-grid-")[0].split("-", 2)  # no case has a dash in its name
+    return arm(name, case)
 
 
 def detectable(case: str, images: int, power: float = 0.8) -> float:
