@@ -79,11 +79,9 @@ class Edition:
 
         The report's own conditions have run in the profile full, whatever the profile of this edition.
         """
-        if experiment.endswith("-reported") and (
-            found := self.runs.get(results.run_name(experiment, "full", self.seed))
-        ):
-            return found
-        return self.runs.get(results.run_name(experiment, self.profile, self.seed))
+        profiles = ["full", self.profile] if experiment.endswith("-reported") else [self.profile]
+        found = (self.runs.get(results.run_name(experiment, profile, self.seed)) for profile in profiles)
+        return next(filter(None, found), None)
 
     def missing(self, slide: Slide) -> list[str]:
         """Experiments of a slide that have not run, and tables that are not there."""
