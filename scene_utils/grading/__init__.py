@@ -10,7 +10,3 @@ outside its folder (otter's containers, which need Docker, keep files apart, but
 page in a format of their own. So they are not used. What they do well and this does not: handing out and collecting,
 late days, comments by hand. ``marks.csv`` can be read into the gradebook that you have.
 """
-
-from scene_utils.grading.marks import grade
-
-__all__ = ["grade"]

@@ -8,12 +8,14 @@ sees it. No message is ever unpickled here.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import math
 
 import cloudpickle
 import torch
 from torch import nn
 
+from scene_utils.grading import worker
 from scene_utils.grading.sandbox import Sandbox
 
 TYPES = {name: getattr(torch, name) for name in ("uint8", "int8", "int16", "int32", "int64", "bool", "float16",
@@ -29,8 +31,6 @@ class Remote:
         self._notebook, self._number = notebook, number
 
     def __reduce__(self):
-        from scene_utils.grading import worker
-
         return worker.resolve, (self._number,)
 
     def __call__(self, *args, **kwargs):
@@ -55,12 +55,9 @@ class RemoteNet(nn.Module):
     """A network, or a layer of one, that computes in the notebook's process.
 
     Weights and buffers here are copies. What a check changes in them is sent before the next call, what the call moves
-    comes back, and forward hooks are called with tensors that have a shape and no values.
+    comes back, and forward hooks are called with tensors that have a shape and no values. ``_known`` has the versions
+    of the tensors that are the same there.
     """
-
-    def place(self, notebook: Notebook, number: int, path: str, known: dict[int, int]) -> None:
-        """Say which object of the notebook this is; ``known`` has the versions of tensors that are the same there."""
-        self._notebook, self._number, self._path, self._known = notebook, number, path, known
 
     def forward(self, *args):
         own = {**dict(self.named_parameters()), **dict(self.named_buffers())}
@@ -69,12 +66,13 @@ class RemoteNet(nn.Module):
         state = {"path": self._path, "changed": changed,
                  "training": [path for path, layer in layers.items() if layer.training],
                  "watched": [path for path, layer in layers.items() if path and layer._forward_hooks]}  # fmt: skip
-        value, moved, seen = self._notebook.compute(self._number, args, state)
+        reply = self._notebook.request(self._number, "", args, {}, state=state)
+        value = self._notebook.decode(reply["value"])
         with torch.no_grad():
-            for name, new in moved.items():
-                own[name].copy_(new)
+            for name, new in reply["moved"].items():
+                own[name].copy_(self._notebook.decode(new))
         self._known.update({id(each): each._version for each in own.values()})
-        for path, before, after in seen:
+        for path, before, after in reply["seen"]:
             for hook in layers[path]._forward_hooks.values():
                 hook(layers[path], (torch.empty(before, device="meta"),), torch.empty(after, device="meta"))
         return value
@@ -93,22 +91,20 @@ class Notebook:
 
     def answer(self, name: str) -> object:
         """The answer that a notebook gives by a name; None where it gives none."""
-        return self._decode(self._reply({"ask": "answer", "name": name}).get("value"))
+        return self.decode(self._reply({"ask": "answer", "name": name}).get("value"))
 
     def call(self, number: int, attribute: str, args=(), kwargs=None, called: bool = True) -> object:
         """Call an object of the notebook (or a method; or read an attribute), with this process's random numbers."""
-        return self._decode(self._call(number, attribute, args, kwargs or {}, called)["value"])
+        return self.decode(self.request(number, attribute, args, kwargs or {}, called)["value"])
 
-    def compute(self, number: int, args: tuple, state: dict) -> tuple[object, dict[str, torch.Tensor], list]:
-        """Call a network; return its value, the weights and buffers that have moved, and what hooks have seen."""
-        reply = self._call(number, "", args, {}, state=state)
-        moved = {str(name): self._decode(each) for name, each in reply["moved"].items()}
-        return self._decode(reply["value"]), moved, reply["seen"]
+    def request(self, number: int, attribute: str, args, kwargs: dict, called: bool = True, state=None) -> dict:
+        """The reply to a call: ``value``; of a network with a ``state`` also what has ``moved``, what hooks have seen.
 
-    def _call(self, number: int, attribute: str, args, kwargs: dict, called: bool = True, state=None) -> dict:
+        Random numbers go on from here, and what the call has changed in its arguments is changed here, too.
+        """
         header = {"ask": "call", "number": number, "attribute": attribute, "called": called}
         reply = self._reply(header, cloudpickle.dumps((args, kwargs, torch.get_rng_state(), state)))
-        torch.set_rng_state(self._decode(reply["random"]))
+        torch.set_rng_state(self.decode(reply["random"]))
         for argument, change in zip([*args, *kwargs.values()], reply["changed"], strict=True):
             self._change(argument, change)
         return reply
@@ -118,27 +114,24 @@ class Notebook:
         reply, self._numbers = self._sandbox.ask(header, payload)
         if "error" in reply:
             name, message = (str(each) for each in reply["error"])
-            kind = getattr(builtins, name, None)
-            if isinstance(kind, type) and issubclass(kind, Exception) and kind is not UnicodeDecodeError:
-                try:
+            error, kind = RuntimeError(f"{name}: {message}"), getattr(builtins, name, None)
+            if isinstance(kind, type) and issubclass(kind, Exception):
+                with contextlib.suppress(TypeError):  # one that is not made of a message alone
                     error = kind(message)
-                except TypeError:
-                    error = RuntimeError(f"{name}: {message}")
-                raise error
-            raise RuntimeError(f"{name}: {message}")
+            raise error
         return reply
 
     def _change(self, argument: object, change: object) -> None:
         if isinstance(argument, nn.Module) and isinstance(change, dict):
-            argument.load_state_dict({name: self._decode(each) for name, each in change["state"].items()})
+            argument.load_state_dict({name: self.decode(each) for name, each in change["state"].items()})
             for module, training in zip(argument.modules(), change["training"], strict=True):
                 module.training = bool(training)
         elif isinstance(argument, torch.Tensor) and isinstance(change, dict):
-            value = self._decode(change)
+            value = self.decode(change)
             with torch.no_grad():
                 argument if torch.equal(argument, value) else argument.copy_(value)
 
-    def _decode(self, value: object) -> object:
+    def decode(self, value: object) -> object:
         """What a message says."""
         if not isinstance(value, dict):
             return value
@@ -146,10 +139,10 @@ class Notebook:
         if kind == "blank":
             return ...
         if kind in ("tuple", "list"):
-            items = [self._decode(each) for each in value["items"]]
+            items = [self.decode(each) for each in value["items"]]
             return tuple(items) if kind == "tuple" else items
         if kind == "dict":
-            return {self._decode(key): self._decode(each) for key, each in value["items"]}
+            return {self.decode(key): self.decode(each) for key, each in value["items"]}
         if kind in ("tensor", "array"):
             found = _tensor(value, self._numbers[int(value["start"]) : int(value["end"])])
             return found if kind == "tensor" else found.numpy()
@@ -164,12 +157,12 @@ class Notebook:
             path, kind = str(layer["path"]), LAYERS.get(layer["name"]) or nn.Module
             each = object.__new__(type(str(layer["name"])[:40], (RemoteNet, kind), {}))
             nn.Module.__init__(each)
-            each.place(self, int(value["number"]), path, known)
+            each._notebook, each._number, each._path, each._known = self, int(value["number"]), path, known
             for name, own in layer["weights"].items():
-                weight = None if own is None else nn.Parameter(self._decode(own), requires_grad=False)
+                weight = None if own is None else nn.Parameter(self.decode(own), requires_grad=False)
                 each.register_parameter(str(name), weight)
             for name, own in layer["buffers"].items():
-                each.register_buffer(str(name), self._decode(own))
+                each.register_buffer(str(name), self.decode(own))
             known |= {id(own): own._version for own in [*each.parameters(), *each.buffers()]}
             each.training = bool(layer["training"])
             above, _, name = path.rpartition(".")

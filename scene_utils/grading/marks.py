@@ -84,16 +84,14 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 def _marks(path: Path, profile: str, walled: bool, limits: sandbox.Limits) -> Iterator[dict]:
     """What the checks say of one notebook, exercise by exercise."""
-    page = next((name for name in series.notebooks() if name in path.stem), None)
+    page, stopped = next((name for name in series.notebooks() if name in path.stem), ""), ""
     try:
-        cells = _cells(path, profile) if page else []
-        problem = "" if page else "its name contains no page's, such as 00a_neuron"
-    except SceneError as error:
-        problem = str(error)
-    if problem:
-        yield {"page": page or "", "exercise": "", "check": "", "verdict": "not read", "remark": problem}
+        if not page:
+            raise SceneError("its name contains no page's, such as 00a_neuron")
+        cells = _cells(path, profile)
+    except SceneError as problem:
+        yield {"page": page, "exercise": "", "check": "", "verdict": "not read", "remark": str(problem)}
         return
-    asked, stopped = exercises(page), ""
     files = {each.name: each.read_text(encoding="utf-8", errors="replace") for each in path.parent.glob(mine.FILE)}
     with sandbox.opened(limits, profile, walled) as process:
         notebook = Notebook(process)
@@ -101,15 +99,13 @@ def _marks(path: Path, profile: str, walled: bool, limits: sandbox.Limits) -> It
             errors = notebook.run(cells, files)
         except (sandbox.Stopped, Exception) as reason:
             errors, stopped = {}, f"stopped while its cells ran: {reason}"
-        for exercise in asked:
-            verdict, remark = BY_HAND, ""
+        for exercise in exercises(page):
+            verdict, remark = ("not yet", stopped) if exercise.check else (BY_HAND, "")
             if exercise.check and not stopped:
                 try:
                     verdict, remark = _verdict(notebook, exercise, errors)
                 except sandbox.Stopped as reason:
-                    stopped = f"stopped in exercise {exercise.name}: {reason}"
-            if exercise.check and stopped and verdict == BY_HAND:
-                verdict, remark = "not yet", stopped
+                    remark = stopped = f"stopped in exercise {exercise.name}: {reason}"
             yield {"page": page, "exercise": exercise.name, "check": exercise.check, "verdict": verdict,
                    "remark": remark}  # fmt: skip
 

@@ -19,13 +19,13 @@ from multiprocessing.connection import Connection
 import psutil
 
 from scene_utils.grading import walls
+from scene_utils.grading.worker import LARGEST, LONGEST
 from scene_utils.support import settings
 from scene_utils.support.settings import SceneError
 
 NAMESPACES = ("--user", "--map-root-user", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc")
 MEBIBYTE = 2**20
-LONGEST, LARGEST = 16 * MEBIBYTE, 256 * MEBIBYTE  # of a reply: its text, its tensors
 PATIENCE = 4  # other work on the machine must not cost a student marks
 STARTING = 180  # seconds that a busy machine may take to begin
 REMEDY = ("use a Linux that allows user namespaces, or set TRUSTED=1, which limits time and memory alone: for notebooks"
@@ -89,13 +89,14 @@ class Sandbox:
             self.connection.send_bytes(json.dumps(header).encode())
             self.connection.send_bytes(payload)
             reply, numbers = json.loads(self.connection.recv_bytes(LONGEST)), self.connection.recv_bytes(LARGEST)
-        except (EOFError, OSError, ValueError, RecursionError) as error:
-            self.stop(self.reason or "its process ended" if isinstance(error, EOFError | OSError) else "no valid reply")
-            raise Stopped(self.reason) from None
-        if not isinstance(reply, dict):
+            if isinstance(reply, dict):
+                return reply, numbers
             self.stop("no valid reply")
-            raise Stopped(self.reason)
-        return reply, numbers
+        except (EOFError, OSError):
+            self.stop("its process ended")
+        except (ValueError, RecursionError):
+            self.stop("no valid reply")
+        raise Stopped(self.reason)
 
     def stop(self, reason: str) -> None:
         """Kill the process and all that it has started."""
@@ -137,13 +138,17 @@ def opened(limits: Limits, profile: str = "sample", walled: bool = True) -> Iter
     Raises:
         SceneError: where this system offers no walls.
     """
+    unshare = shutil.which("unshare") if sys.platform == "linux" else None
+    if walled and unshare is None:
+        raise SceneError(f"the walls that notebooks run behind need Linux and its program unshare; {REMEDY}")
+    namespaces = [unshare, *NAMESPACES] if walled else []
     own, other = socket.socketpair()
     with tempfile.TemporaryDirectory(prefix="grade-") as place, own, other:
         os.set_inheritable(other.fileno(), True)
         command = [sys.executable, "-m", "scene_utils.grading.worker", str(other.fileno())]
         first = [sys.executable, "-I", walls.__file__, json.dumps(_plan(limits, place if walled else "", profile))]
         process = subprocess.Popen(
-            [*_prefix(walled), *first, *command],
+            [*namespaces, *first, *command],
             env=_environment("/scratch" if walled else place), cwd=place, pass_fds=[other.fileno()],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
@@ -157,15 +162,6 @@ def opened(limits: Limits, profile: str = "sample", walled: bool = True) -> Iter
             process.wait()
             process.stderr.close()
             sandbox.connection.close()
-
-
-def _prefix(walled: bool) -> list[str]:
-    if not walled:
-        return []
-    program = shutil.which("unshare") if sys.platform == "linux" else None
-    if program is None:
-        raise SceneError(f"the walls that notebooks run behind need Linux and its program unshare; {REMEDY}")
-    return [program, *NAMESPACES]
 
 
 def _plan(limits: Limits, root: str, profile: str) -> dict:

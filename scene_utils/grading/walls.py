@@ -56,18 +56,13 @@ def enter(root: Path, paths: list[str], megabytes: int) -> None:
     os.chdir("/scratch")
 
 
-def limit(limits: dict[str, int]) -> None:
-    """Set resource limits, by name, for good."""
-    for name, value in limits.items():
-        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
-
-
 def main(plan: dict, command: list[str]) -> None:
-    """Build the walls of a plan, if it has any, and become the command."""
+    """Build the walls of a plan, if it has any, set its resource limits for good, and become the command."""
     if plan["root"]:
         enter(Path(plan["root"]), plan["paths"], plan["megabytes"])
         command = ["unshare", "--user", "--map-root-user", *command]
-    limit(plan["limits"])
+    for name, value in plan["limits"].items():
+        resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (value, value))
     os.execvp(command[0], command)
 
 

@@ -39,13 +39,13 @@ def encode(value: object) -> object:
     if isinstance(value, torch.Tensor):
         return _numbers(value, "tensor")
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return _numbers(torch.from_numpy(np.ascontiguousarray(value)), "array", value.shape)
+        return _numbers(torch.from_numpy(value.copy()), "array")
     if isinstance(value, nn.Module):
         return _module(value)
     if isinstance(value, dict):
         return {"kind": "dict", "items": [[encode(key), encode(each)] for key, each in value.items()]}
     if isinstance(value, tuple | list):
-        return {"kind": type(value).__name__ if type(value) is tuple else "list", "items": [encode(e) for e in value]}
+        return {"kind": "tuple" if type(value) is tuple else "list", "items": [encode(each) for each in value]}
     if hasattr(value, "__iter__") and not hasattr(value, "__getitem__") and not isinstance(value, type):
         return {"kind": "list", "items": [encode(each) for each in itertools.islice(value, MOST)]}
     return _reference(value)
@@ -56,12 +56,11 @@ def _reference(value: object) -> dict:
     return {"kind": "object", "number": len(OBJECTS) - 1, "name": type(value).__name__}
 
 
-def _numbers(tensor: torch.Tensor, kind: str, shape: tuple[int, ...] | None = None) -> dict:
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    shape, start = tensor.shape if shape is None else shape, len(NUMBERS)
+def _numbers(tensor: torch.Tensor, kind: str) -> dict:
+    flat, start = tensor.detach().cpu().contiguous().reshape(-1), len(NUMBERS)
     NUMBERS.extend(flat.view(torch.uint8).numpy().data if len(flat) else b"")
     place = {"start": start, "end": len(NUMBERS)}
-    return {"kind": kind, "type": str(tensor.dtype).removeprefix("torch."), "shape": list(shape)} | place
+    return {"kind": kind, "type": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape)} | place
 
 
 def _module(module: nn.Module) -> dict:
