@@ -34,7 +34,6 @@ from numpy.typing import ArrayLike
 
 from scene_utils.support.drawn import csv as drawn_data
 from scene_utils.support.intervals import counted as with_interval
-from scene_utils.support.report_facts import counts as report_counts
 from scene_utils.support.report_facts import total as report_total
 from scene_utils.support.settings import say_once
 from scene_utils.support.svg import PIXELATED, shortened
@@ -702,17 +701,12 @@ def cost(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def report_changes(facts: Mapping, first: str, second: str) -> list[int]:
-    """Net images per class that the report's second model gains over its first."""
-    return np.subtract(report_counts(facts, second), report_counts(facts, first)).tolist()
-
-
 def class_changes(changes: pd.DataFrame, reported: Sequence[int] | None = None) -> Figure:
     """Images of each class gained and lost, and the net change; the report's beside it.
 
     Args:
         changes: from ``evaluation.class_changes`` (columns class, gained, lost, net).
-        reported: net images per class in the report, see ``report_changes``.
+        reported: net images per class in the report.
     """
     figure, axis = row_axes(list(changes["class"]), "images of the test set", per_row=0.55)
     rows, look = np.arange(len(changes)), {"edgecolor": INK, "linewidth": 0.6}

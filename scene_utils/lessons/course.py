@@ -15,7 +15,7 @@ from scene_utils import cases, catalogue, data, evaluation, experiments, plots, 
 from scene_utils.lessons import labels, sketches
 from scene_utils.recipe import Recipe
 from scene_utils.results import Run
-from scene_utils.support import intervals, progress, settings
+from scene_utils.support import intervals, progress, report_facts, settings
 from scene_utils.text import Text, join, say, sentences
 
 CLAIMS = {  # pairs of ours about a claim of the report, and the case that decides it
@@ -272,7 +272,8 @@ def reported_changes(first: Run, second: Run) -> list[int] | None:
     """Return the net images per class that the report's second model gains; None on other data than the report's."""
     if not experiments.is_report_data(second) or None in (reported(first), reported(second)):
         return None
-    return plots.report_changes(results.facts(), first.experiment, second.experiment)
+    before, after = (report_facts.counts(results.facts(), run.experiment) for run in (first, second))
+    return np.subtract(after, before).tolist()
 
 
 def calibration(first: Run, second: Run) -> str:
