@@ -18,6 +18,7 @@ from scene_utils import catalogue
 from scene_utils.report import series
 from scene_utils.support import progress, settings
 from scene_utils.support.settings import SceneError
+from tests.fakes import refuse
 
 PROJECT = settings.project_dir()
 SHOW = """
@@ -128,6 +129,12 @@ def test_on_a_drive_without_file_locks_processes_of_this_machine_still_wait(code
     with settings.locked(drive / "a.lock", "waiting"):  # given back
         pass
     assert not recwarn.list
+
+
+def test_a_drive_whose_locks_fail_is_not_taken_for_one_without_them(tmp_path, monkeypatch):
+    refuse(monkeypatch, "fcntl.flock", errno.EIO)
+    with pytest.raises(SceneError, match="cannot write .*: Input/output error; set SCENE_RUNS_DIR"):
+        settings.locked(tmp_path / "a.lock", "waiting").__enter__()
 
 
 NAMES = ["$1_to_$5", "a*b*c", "<5cm", "x|y & z", "2^8~", "[a](b)", "back\\slash", "`code`", "한글"]
