@@ -435,7 +435,7 @@ def accuracy_vs_depth(table: pd.DataFrame) -> Figure:
     figure, axis = subplots(size=(6.4, 4))
     for (epochs, plain), line in table.groupby(["epochs", ~table["shortcuts"].astype(bool)]):
         line = line.groupby("depth")["holdout_accuracy"].mean()
-        label = f"{epochs} epoch{'s' * (epochs > 1)}" + ", no shortcuts" * plain
+        label = f"{epochs} epoch{'s' if epochs > 1 else ''}{', no shortcuts' if plain else ''}"
         style = _curve_style(lengths.index(epochs), plain)
         axis.plot([depths.index(depth) for depth in line.index], line.to_numpy(), label=label, **style)
     axis.set_xticks(range(len(depths)), depths)
