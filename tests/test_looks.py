@@ -56,10 +56,11 @@ def test_edges_ask_no_network_and_parts_cover_it():
     assert not same
 
 
+@pytest.mark.parametrize("known", [[0.45, 0.5, 0.55, 0.5], [0.5] * 3], ids=["apart", "equal"])
 @pytest.mark.parametrize("accuracy, key", [(0.5, "own.inside"), (0.1, "own.outside")])
-def test_an_own_result_is_set_beside_the_range_of_recorded_seeds(accuracy, key, monkeypatch):
+def test_an_own_result_is_set_beside_the_range_of_recorded_seeds(accuracy, key, known, monkeypatch):
     told = []
-    monkeypatch.setattr(own_run, "recorded", lambda profile: [0.45, 0.5, 0.55, 0.5])
+    monkeypatch.setattr(own_run, "recorded", lambda profile: known)
     monkeypatch.setattr(own_run, "run", lambda *_: {"accuracy": accuracy, "own": []})
     monkeypatch.setattr(own_run, "shown", lambda figure, paragraph: told.extend(paragraph.texts))
     own_run.compare("sample", 0)
