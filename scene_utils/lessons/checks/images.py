@@ -33,7 +33,8 @@ def test_images_needed(answer):
     """The fewest hundreds of images whose interval around the goal is at most one point wide."""
     images = number(answer)
     require(images >= 1 and images % 100 == 0, "round up to hundreds")
-    width, before = (high - low for low, high in (wilson_interval(round(GOAL * n), n) for n in (images, images - 100)))
+    sizes = images, max(images - 100, 1)
+    width, before = (high - low for low, high in (wilson_interval(round(GOAL * n), n) for n in sizes))
     require(width <= WIDTH, f"with {images:,.0f} images the interval is {width:.2%} wide")
     require(before > WIDTH, "fewer would do")
 
