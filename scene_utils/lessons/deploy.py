@@ -26,7 +26,6 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from scipy.special import softmax
 from torch import Tensor, nn
-from torchvision.transforms.v2.functional import center_crop, pad, pil_to_tensor, to_pil_image
 
 from scene_utils import batches, catalogue, classify, experiments, plots, results, trained, training
 from scene_utils.data import Split
@@ -239,8 +238,10 @@ def measured(kind: str, path: Path, images: Tensor) -> tuple[dict[str, float], n
 
 def tilted(image: Image.Image) -> Image.Image:
     """Turn an image by 10 degrees; what comes in at the corners is its mirrored edge."""
-    turned = pad(image, 16, padding_mode="reflect").rotate(10, Image.Resampling.BICUBIC)
-    return center_crop(turned, (image.height, image.width))
+    from torchvision.transforms.v2 import functional  # slow to import
+
+    turned = functional.pad(image, 16, padding_mode="reflect").rotate(10, Image.Resampling.BICUBIC)
+    return functional.center_crop(turned, (image.height, image.width))
 
 
 def by_phone(image: Image.Image) -> Image.Image:
@@ -273,6 +274,8 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 def changed(images: Tensor, change: Callable[[Image.Image], Image.Image]) -> Tensor:
     """Return images after one of ``CHANGES``: uint8 (N, 3, 64, 64)."""
+    from torchvision.transforms.v2.functional import pil_to_tensor, to_pil_image
+
     return torch.stack([pil_to_tensor(change(to_pil_image(image))) for image in images])
 
 
