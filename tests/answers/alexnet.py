@@ -1,5 +1,6 @@
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ ANSWERS = {
     "larger_fc1": ([235_933_696, 235_933_696.0, torch.tensor(235_933_696)],
                    [51_384_320, 235_929_600, 57_600, 268_439_552, -1]),
     "dropout": (
-        [dropped, F.dropout, lambda x, p, training: torch.nn.Dropout(p).train(training)(x)],
+        [dropped, partial(F.dropout, inplace=True), lambda x, p, training: torch.nn.Dropout(p).train(training)(x)],
         [
             lambda x, p, training: x * (torch.rand_like(x) >= p) if training else x,
             lambda x, p, training: dropped(x, p, True),

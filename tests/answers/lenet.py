@@ -99,7 +99,7 @@ ANSWERS = {
     ),
     "rate_finder": (
         [by_grid, by_halving, by_range],
-        [lambda make, loader: 0.01, lambda make, loader: 1.0, lambda make, loader: 1e-4, lambda make, loader: -0.1,
-         lambda make, loader: RATES[-1]],
+        [lambda make, loader: 0.01, lambda make, loader: 1.0, lambda make, loader: loader.clear() or 1e-4,
+         lambda make, loader: -0.1, lambda make, loader: RATES[-1]],
     ),
 }  # fmt: skip

@@ -43,7 +43,7 @@ def test_images_needed(answer):
 def shuffled(answer):
     """Images and labels of a set in one new order."""
     labels = torch.arange(100)
-    marked = data.Split(labels.byte().view(-1, 1, 1, 1).expand(-1, 3, 4, 4), labels, ("a",), ("",) * 100)
+    marked = data.Split(labels.byte().view(-1, 1, 1, 1).expand(-1, 3, 4, 4), labels.clone(), ("a",), ("",) * 100)
     images, own = map(numbers, given(answer(marked, 1)))
     require(torch.equal(own.sort().values, labels), "every image must be there exactly once")
     require(torch.equal(images[:, 0, 0, 0].long(), own), "images and labels do not belong together")

@@ -113,7 +113,7 @@ def rate_finder(answer):
     """A search that finds a good rate for networks whose inputs differ in scale by thousands."""
     for scale in (1.0, 0.3, 20.0):
         make, loader, start, best = _problem(scale)
-        rate = number(answer(make, loader))
+        rate = number(answer(make, [(images.clone(), labels.clone()) for images, labels in loader]))
         require(rate > 0, "a learning rate is positive")
         own = loss_after(make, loader, rate)
         print(f"scale {scale:g}: rate {rate:.2g} takes the loss from {start:.3f} to {own:.3f}; the best: {best:.3f}")
