@@ -193,9 +193,10 @@ def test_series_is_incremental_goes_on_after_a_failure_and_ends_with_the_page(pr
     assert all("!!" in each.read_text(encoding="utf-8") and "main {}" in each.read_text() for each in (page, korean))
 
     notebook(changed, "print('mended')")
+    series.executed("sample", 0, "04_alexnet").unlink()
     code_, text = call(project, "report")
     assert code_ == 0 and not failed.exists()
-    assert executed(text) == ["03_custom_lenet", "10_conclusions"]
+    assert executed(text) == ["03_custom_lenet", "04_alexnet", "10_conclusions"]
 
     (project / "Snakefile").write_text("rule all:\n    input: undefined\n")
     code_, text = call(project, "report")
@@ -586,7 +587,8 @@ def test_each_command_that_judges_is_looked_at():
 def test_what_is_slow_to_import_waits_until_it_is_needed():
     """Each of these takes from a third of a second to more than one; every kernel and ``classify`` would pay it."""
     slow = "captum cleanlab jsonschema nbformat optuna papermill sklearn snakemake timm torch._dynamo torchvision"
-    heavy = {"__main__": f"{slow} numpy torch", "classify": f"{slow} IPython matplotlib", "lessons.course": slow,
+    heavy = {"__main__": f"{slow} numpy torch", "report.series": f"{slow} numpy torch",
+             "classify": f"{slow} IPython matplotlib", "lessons.course": slow,
              "lessons.checks": "sklearn torch._dynamo torchvision"}  # fmt: skip
     script = f"""
 import importlib, sys

@@ -22,7 +22,6 @@ from functools import cache
 from pathlib import Path
 from unittest.mock import patch
 
-import nbformat
 import psutil
 from filelock import Timeout
 
@@ -89,6 +88,8 @@ def read_notebook(path: Path):
     Raises:
         SceneError: for a file that is none.
     """
+    import nbformat  # slow to import, and not needed where nothing has changed
+
     try:
         return nbformat.read(path, as_version=4)
     except (OSError, ValueError) as error:  # nbformat's own errors are ValueErrors
@@ -103,6 +104,8 @@ def tagged(cell, tag: str) -> bool:
 
 def write_notebook(notebook, path: Path) -> Path:
     """Write a notebook atomically."""
+    import nbformat
+
     return settings.atomic_write(path, nbformat.writes(notebook) + "\n")
 
 
@@ -296,7 +299,9 @@ def _snakemake(profile: str, seed: int, options: Sequence[str]) -> None:
         cores, memory = os.cpu_count() or 1, psutil.virtual_memory().total // 2**20
         options = ["--cores", "all", "--resources", "gpu=1", f"mem_mb={memory}"]
         config += [f"gpu={int(gpu())}", f"threads={cores if gpu() else max(1, cores // 4)}"]
-    arguments = ["--snakefile", project / "Snakefile", *options, "--config", *config]
+    # each page by its name: Snakemake does not miss what lies between the sources and a report that is up to date
+    pages = [executed(profile, seed, name).relative_to(folder(profile, seed)) for name in notebooks()]
+    arguments = ["report", *pages, "--snakefile", project / "Snakefile", *options, "--config", *config]
     arguments += ["--keep-going", "--nolock", "--rerun-incomplete", "--quiet", "all"]
     # Not "input": a record more or less is no reason, a newer one is.
     arguments += ["--rerun-triggers", "code", "mtime", "params"]
