@@ -7,6 +7,7 @@ import pytest
 from scene_utils import averaging, evaluation
 from scene_utils.support import intervals
 from scene_utils.text import LANGUAGES, number, render, sentences, term, with_particle
+from tests.fakes import record
 
 COUNTS = {"higher": (107, 19), "lower": (19, 107), "same": (20, 19)}  # images fixed and broken, of 3,407
 
@@ -105,3 +106,9 @@ def test_where_a_grown_member_differs():
     first, second, labels = np.array([0, 1, 2, 0]), np.array([0, 2, 1, 0]), np.array([0, 2, 2, 1])
     counts = speaks(sentences.grown(first, second, labels, "ResNet50", "ResNet101")).values
     assert [counts[name] for name in ("images", "total", "second_right", "first_right")] == [2, 4, 1, 1]
+
+
+def test_small_print_of_an_ensemble_names_what_its_members_were_trained_with(runs_folder):
+    members = {"resnet50_final": "2.11.0", "resnet101_final": "2.14.1", "resnet152_final": "2.11.0"}
+    names = [record(name, versions={"torch": torch, "engine": 1}).name for name, torch in members.items()]
+    assert "torch 2.11.0, 2.14.1," in sentences.provenance(record("ensemble", members=names))

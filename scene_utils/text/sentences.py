@@ -276,7 +276,7 @@ def origin(run: Run) -> dict[str, object]:
         "device": run.device,
         "precision": run.precision,
         "date": run.date[:10],
-        "torch": run.versions["torch"],
+        "torch": ", ".join(dict.fromkeys(each.versions["torch"] for each in run.counted)),  # of what was trained
         "engine": run.versions["engine"],
         "images": (run.dataset["commit"] or run.dataset["key"])[:7],
     }
