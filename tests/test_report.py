@@ -58,7 +58,7 @@ def test_a_slide_is_its_title_its_cells_and_its_small_print(checkout):
     lesson(checkout, *cells)
     lesson(checkout, *cells, executed=True)
     text = page("4")
-    assert text.startswith("## 4. LeNet: loss curve\na curve\ntwo\n<small>lenet: profile sample, seed 0, 2 epochs")
+    assert text.startswith("## 4. LeNet: loss curve\na curve\ntwo\n<small>lenet: profile sample, seed 0, epochs: 2")
     assert "10 s on cpu in float32, 2026-01-02, torch 2, engine 1, images 063473e</small>" in text
     assert "other" not in text and "make report" not in text
 
@@ -146,7 +146,7 @@ def test_small_print_is_one_line_for_runs_alike(checkout):
         record(name)
     record("depth-18-plain", weights="imagenet; imagenet", refit={"images": 17034, "seconds": 1.0})
     lines = page("13").split("<small>")[1].splitlines()
-    assert lines[0].startswith("depth-18 to depth-152 (5 runs): profile sample, seed 0, 2 epochs, from scratch, 50 s ")
+    assert lines[0].startswith("depth-18 to depth-152 (5 runs): profile sample, seed 0, epochs: 2, from scratch, 50 s ")
     assert lines[1].startswith("depth-18-plain: ") and "again on all 17,034 images, imagenet, 10 s" in lines[1]
 
 

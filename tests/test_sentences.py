@@ -110,5 +110,6 @@ def test_where_a_grown_member_differs():
 
 def test_small_print_of_an_ensemble_names_what_its_members_were_trained_with(runs_folder):
     members = {"resnet50_final": "2.11.0", "resnet101_final": "2.14.1", "resnet152_final": "2.11.0"}
-    names = [record(name, versions={"torch": torch, "engine": 1}).name for name, torch in members.items()]
-    assert "torch 2.11.0, 2.14.1," in sentences.provenance(record("ensemble", members=names))
+    names = [record(name, versions={"torch": torch, "engine": 1}, epochs=4).name for name, torch in members.items()]
+    told = sentences.provenance(record("ensemble", members=names, epochs=1))
+    assert "torch 2.11.0, 2.14.1," in told and "epochs: 4," in told

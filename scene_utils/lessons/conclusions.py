@@ -217,7 +217,7 @@ def confused(records: Records) -> None:
 def predictions_of(records: Records, *names: str) -> pd.DataFrame:
     """The rows of the table of predictions (``make predictions``) for models of this page, on the test set."""
     runs = records.done(*names) if records.sets is not None else []
-    for name in set(names) - {run.experiment for run in runs}:
+    for name in sorted({*names} - {run.experiment for run in runs}):
         progress.line(f"no predictions of {name}: not run yet, or its images are not at hand")
     columns = [*predictions.COLUMNS, *(f"p_{name}" for name in records.classes)]
     parts = [predictions.of_set(run, "test", experiments.tested(run)) for run in runs]

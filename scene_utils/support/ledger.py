@@ -53,7 +53,7 @@ def note_readings(record: Mapping, arrays: Mapping[str, np.ndarray]) -> None:
 
 def readings() -> pd.DataFrame:
     """Return the whole ledger, published and in the runs folder, oldest first: the columns of ``LOGS``, as words."""
-    folders = {settings.published_dir().parent, settings.results_dir()}
+    folders = settings.published_dir().parent, settings.results_dir()
     paths = [path for folder in folders if (path := folder / "readings.csv").exists()]
     tables = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in paths]
     table = pd.concat([pd.DataFrame(columns=LOGS["readings.csv"]), *tables]).drop_duplicates()

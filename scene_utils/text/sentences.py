@@ -7,7 +7,7 @@ Every sentence about a difference has three forms: higher, lower, not to be told
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -266,17 +266,20 @@ def live(names: Sequence[str], pairs: Sequence[Sequence[float]], known: int, own
 
 
 def origin(run: Run) -> dict[str, object]:
-    """What the small print says of a run beside its name and seconds."""
+    """What the small print says of a run beside its name and seconds; of an ensemble, what its members have."""
+    def each(value: Callable[[Run], object]) -> str:
+        return ", ".join(dict.fromkeys(str(value(member)) for member in run.counted))
+
     return {
         "profile": run.profile,
         "seed": run.seed,
-        "epochs": run.epochs,
+        "epochs": each(lambda member: member.epochs),
         "again": say("again", count=int(run.refit["images"])) if "refit" in run.record else "",
         "weights": run.pretrained_source or say("scratch"),
         "device": run.device,
         "precision": run.precision,
         "date": run.date[:10],
-        "torch": ", ".join(dict.fromkeys(each.versions["torch"] for each in run.counted)),  # of what was trained
+        "torch": each(lambda member: member.versions["torch"]),
         "engine": run.versions["engine"],
         "images": (run.dataset["commit"] or run.dataset["key"])[:7],
     }
