@@ -588,7 +588,7 @@ def test_what_is_slow_to_import_waits_until_it_is_needed():
     """Each of these takes from a third of a second to more than one; every kernel and ``classify`` would pay it."""
     slow = "captum cleanlab jsonschema nbformat optuna papermill sklearn snakemake timm torch._dynamo torchvision"
     heavy = {"__main__": f"{slow} numpy torch", "report.series": f"{slow} numpy torch",
-             "classify": f"{slow} IPython matplotlib", "lessons.course": slow,
+             "classify": f"{slow} IPython matplotlib scipy.stats statsmodels", "lessons.course": slow,
              "lessons.checks": "sklearn torch._dynamo torchvision"}  # fmt: skip
     script = f"""
 import importlib, sys

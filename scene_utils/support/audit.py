@@ -12,8 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 # Two images are near duplicates when their detail correlates above this. On the real dataset every pair above
@@ -106,6 +104,9 @@ def digests(images: Tensor) -> list[bytes]:
 
 def duplicate_groups(images: Tensor) -> np.ndarray:
     """Group number (N,) of each image: images that are alike, directly or through others, share one."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components  # a fifth of a second, which ``classify`` would pay
+
     pairs = list(near_pairs(images))
     first: dict[bytes, int] = {}
     pairs += [(first.setdefault(digest, i), i) for i, digest in enumerate(digests(images))]

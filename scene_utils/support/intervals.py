@@ -1,6 +1,7 @@
 """Intervals and tests: of one accuracy, of the difference of two, over images and seeds (statsmodels, SciPy).
 
-Intervals are pairs (low, high) at 95 %.
+Intervals are pairs (low, high) at 95 %. SciPy's and statsmodels' functions are imported where they are used: they take
+half a second, which ``classify`` would pay.
 """
 
 from __future__ import annotations
@@ -10,11 +11,6 @@ from dataclasses import astuple, dataclass
 from functools import cache
 
 import numpy as np
-from scipy import stats
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from scene_utils.support.settings import SceneError
 
@@ -29,6 +25,8 @@ Interval = tuple[float, float]
 
 def wilson_interval(correct: int, total: int) -> Interval:
     """Wilson's score interval for ``correct`` of ``total`` (Wilson, 1927; statsmodels)."""
+    from statsmodels.stats.proportion import proportion_confint
+
     if not 0 <= correct <= total or total == 0:
         raise SceneError(f"no interval for {correct} correct of {total}; evaluate at least one image")
     low, high = proportion_confint(correct, total, alpha=1 - LEVEL, method="wilson")
@@ -43,6 +41,8 @@ def counted(correct: int, total: int) -> dict[str, float]:
 
 def newcombe_interval(correct: int, total: int, other_correct: int, other_total: int) -> Interval:
     """Newcombe's interval for the first accuracy minus the second, on different images (statsmodels)."""
+    from statsmodels.stats.proportion import confint_proportions_2indep
+
     low, high = confint_proportions_2indep(
         correct, total, other_correct, other_total, method="newcomb", compare="diff", alpha=1 - LEVEL
     )
@@ -103,6 +103,8 @@ def compare_counts(fixes: int, breaks: int, total: int, seed: int = 0) -> Compar
     The paired bootstrap draws images with replacement; as only fixes and breaks move the difference, drawing
     their numbers from a multinomial distribution is the same and takes milliseconds.
     """
+    from statsmodels.stats.contingency_tables import mcnemar
+
     shares = np.array([fixes, breaks, total - fixes - breaks]) / total
     drawn = np.random.default_rng(seed).multinomial(total, shares, size=RESAMPLES)
     low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / total, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -174,6 +176,8 @@ def estimate(correct: Mapping[str, np.ndarray], contrast: Mapping[str, float]) -
 
 
 def _estimate(difference: float, error: float, degrees: float) -> Estimate:
+    from scipy import stats
+
     reach = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error
     p_value = float(2 * stats.t.sf(abs(difference) / error, degrees)) if error else float(difference == 0)
     return Estimate(difference, difference - reach, difference + reach, p_value)
@@ -181,6 +185,8 @@ def _estimate(difference: float, error: float, degrees: float) -> Estimate:
 
 def welch(first: Sequence[float], second: Sequence[float]) -> Estimate:
     """Estimate the mean of ``second`` minus that of ``first``, one value per seed (Welch's t; statsmodels)."""
+    from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
+
     means = CompareMeans(DescrStatsW(np.asarray(second, float)), DescrStatsW(np.asarray(first, float)))
     error = float(means.std_meandiff_separatevar)
     degrees = float(means.dof_satt()) if error else float("inf")
@@ -192,6 +198,8 @@ def equivalence(first: np.ndarray, second: np.ndarray, margin: float) -> Estimat
 
     It is small where the difference lies within ``margin`` on either side (Schuirmann, 1987; statsmodels).
     """
+    from statsmodels.stats.weightstats import DescrStatsW
+
     differences = DescrStatsW(second.astype(float) - first.astype(float))
     if not differences.std:  # the same predictions
         return Estimate(0.0, 0.0, 0.0, 0.0)
@@ -203,4 +211,6 @@ def equivalence(first: np.ndarray, second: np.ndarray, margin: float) -> Estimat
 @cache  # statsmodels collects garbage at each call
 def holm(p_values: tuple[float, ...]) -> tuple[float, ...]:
     """Return Holm's adjusted p-values (Holm, 1979; statsmodels), in the order given."""
+    from statsmodels.stats.multitest import multipletests
+
     return tuple(multipletests(p_values, method="holm")[1].tolist())
